@@ -1,0 +1,58 @@
+"""rnnjax: a differentiable dynamics engine for neural circuits on JAX.
+
+Write a circuit once, as a vector field; then simulate it, find where it rests and whether that is
+stable, sweep it over a million parameter settings, and fit its connectivity.
+
+Everything here is loaded when it is first used, so that the import itself is quick.
+"""
+
+import importlib as _importlib
+from typing import Any as _Any
+
+_HOMES = {
+    "AbstractCircuit": "circuits",
+    "Driven": "circuits",
+    "ConvergenceError": "_results",
+    "Equilibria": "_equilibria",
+    "Fit": "_fit",
+    "Linearization": "_equilibria",
+    "SimulationError": "_results",
+    "Stability": "_equilibria",
+    "Status": "_results",
+    "SweepInterrupted": "_results",
+    "Trajectory": "_simulate",
+    "VectorField": "_regions",
+    "axis": "_sweep",
+    "doctor": "_setup",
+    "find_equilibria": "_equilibria",
+    "fit": "_fit",
+    "linearize": "_equilibria",
+    "load": "_store",
+    "measure": "_measure",
+    "parameter": "_parameter",
+    "points": "_sweep",
+    "random_points": "_sweep",
+    "save": "_store",
+    "simulate": "_simulate",
+    "sweep": "_sweep",
+    "tune_cpu": "_setup",
+    "vector_field": "_regions",
+}
+_FAMILIES = ("circuits", "connectivity", "inputs", "measures", "noise", "plot", "solvers")
+
+__version__ = "0.1.0"
+__all__ = [*_HOMES, *_FAMILIES]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _FAMILIES:
+        return _importlib.import_module(f"rnnjax.{name}")
+    if name in _HOMES:
+        value = getattr(_importlib.import_module(f"rnnjax.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'rnnjax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

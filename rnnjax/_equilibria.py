@@ -1,0 +1,336 @@
+"""Where can it rest, and is that stable? `find_equilibria` and `linearize`."""
+
+import enum
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optimistix
+from jaxtyping import Complex
+
+from rnnjax._linalg import eigenvalues, flatten, named_leaves, variable_names
+from rnnjax._results import ConvergenceError, Status
+from rnnjax._types import Array, Float, Key, cast, in_float64, is_traced
+from rnnjax.circuits._base import AbstractCircuit
+from rnnjax.circuits._checks import as_input, check_run, starting_state
+
+GUESSES = 64
+_TOLERANCE = 1e-10  # of the residual, relative to the size of the Jacobian and of the state
+_SAME = 1e-6  # relative distance below which two equilibria are one
+_MARGINAL = 1e-9  # relative real part below which an eigenvalue counts as on the axis
+
+
+class Stability(enum.IntEnum):
+    """What an equilibrium looks like from nearby, by the eigenvalues of the Jacobian."""
+
+    STABLE_NODE = 0
+    STABLE_FOCUS = 1
+    UNSTABLE_NODE = 2
+    UNSTABLE_FOCUS = 3
+    SADDLE = 4
+    CENTER = 5  # the leading pair is on the imaginary axis
+    MARGINAL = 6  # the leading eigenvalue is zero: a line of equilibria, or a bifurcation
+
+    def __str__(self) -> str:
+        """In words."""
+        return self.name.lower().replace("_", " ")
+
+
+class Linearization(eqx.Module):
+    r"""A circuit seen from nearby: $\dot \delta = J \delta$.
+
+    Attributes:
+        state: where it was linearized.
+        jacobian: $J_{ij} = \partial \dot x_i / \partial x_j$ per ms, `(n, n)`, by autodiff.
+    """
+
+    state: Any
+    jacobian: Float[Any, "*batch n n"]
+
+    @property
+    def variables(self) -> list[str]:
+        """The names of the variables, in the order of the Jacobian's rows."""
+        return variable_names(self.state)
+
+    @property
+    def eigenvalues(self) -> Complex[Any, "*batch n"]:
+        """Eigenvalues per ms, the one with the largest real part first."""
+        return eigenvalues(self.jacobian)
+
+    @property
+    def eigenvectors(self) -> Complex[Any, "n n"]:
+        """Right eigenvectors in columns, in the order of the eigenvalues."""
+        values, vectors = np.linalg.eig(np.asarray(self.jacobian))
+        return vectors[:, np.argsort(-values.real, kind="stable")]
+
+    @property
+    def left_eigenvectors(self) -> Complex[Any, "n n"]:
+        """Left eigenvectors in rows: `left @ eigenvectors` is the identity."""
+        return np.linalg.inv(self.eigenvectors)
+
+    @property
+    def growth_rate(self) -> Any:
+        """The largest real part of an eigenvalue, per ms; it can be differentiated."""
+        return self.eigenvalues[..., 0].real
+
+    @property
+    def time_constant(self) -> Any:
+        """The slowest time constant, `-1 / growth_rate`, in ms; negative where it grows."""
+        return -1 / self.growth_rate
+
+    @property
+    def frequency(self) -> Any:
+        """The frequency of the leading pair, in Hz; 0 for a real eigenvalue."""
+        return 1000 * abs(self.eigenvalues[..., 0].imag) / (2 * np.pi)
+
+    @property
+    def stable(self) -> Any:
+        """Whether every perturbation decays."""
+        return self.growth_rate < 0
+
+    @property
+    def stability(self) -> Any:
+        """The kind of equilibrium; codes of `Stability` where there is a batch or a trace."""
+        codes = classify(self.eigenvalues)
+        return codes if is_traced(codes) or np.ndim(codes) else Stability(int(codes))
+
+    def __repr__(self) -> str:
+        """The kind, the leading eigenvalue and where it is."""
+        if is_traced(self.jacobian) or np.ndim(self.jacobian) > 2:
+            return f"Linearization(jacobian of shape {np.shape(self.jacobian)})"
+        tail = f", {self.frequency:.4g} Hz" if self.frequency else ""
+        return (
+            f"Linearization({self.stability}, leading eigenvalue {self.eigenvalues[0]:.5g} /ms{tail})"
+        )
+
+
+class Equilibria(eqx.Module):
+    """The equilibria that were found; fixed in shape, the found ones first.
+
+    Attributes:
+        states: in the circuit's structure, each leaf `(guess, ...)`; NaN where nothing was found.
+        found: `(guess,)`, whether this entry is an equilibrium, each of them once.
+        residual: `(guess,)`, the largest entry of the vector field there, per ms.
+        jacobian: `(guess, n, n)` per ms.
+        status: `(guess,)`, a `Status` per guess in the same order; guesses that ran into an
+            equilibrium already listed are OK and not `found`.
+    """
+
+    states: Any
+    found: Any
+    residual: Any
+    jacobian: Any
+    status: Any
+
+    def __getitem__(self, index: int) -> Any:
+        """The state of one of them."""
+        return jax.tree.map(lambda x: x[index], self.states)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return int(np.sum(self.found))
+
+    @property
+    def linearizations(self) -> list[Linearization]:
+        """One per equilibrium."""
+        return [Linearization(self[k], self.jacobian[k]) for k in range(len(self))]
+
+    @property
+    def stability(self) -> list[Stability]:
+        """The kind of each equilibrium."""
+        return [each.stability for each in self.linearizations]
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset` with one entry per equilibrium."""
+        from rnnjax._store import equilibria_dataset
+
+        states = {k: v[: len(self)] for k, v in named_leaves(self.states).items()}
+        kinds = [str(s) for s in self.stability]
+        rates = [each.growth_rate for each in self.linearizations]
+        return equilibria_dataset(states, kinds, rates, self.residual[: len(self)])
+
+    def __repr__(self) -> str:
+        """Where they are and of what kind."""
+        if is_traced(self.found):
+            return f"Equilibria(up to {np.shape(self.found)[0]})"
+        rows = [
+            f"  {', '.join(f'{n}={_brief(x)}' for n, x in named_leaves(self[k]).items())}: {kind}"
+            for k, kind in enumerate(self.stability)
+        ]
+        return "\n".join([f"Equilibria({len(self)} found,", *rows, ")"])
+
+
+def linearize(
+    circuit: AbstractCircuit[Any], state: Any, input: Any = None, *, time: float = 0.0
+) -> Linearization:
+    r"""The Jacobian of a circuit at a state, exact (by automatic differentiation), in float64.
+
+    $J_{ij} = \partial f_i(x, u) / \partial x_j$, per ms, in the order of the flattened state.
+
+    Args:
+        circuit: the circuit.
+        state: where; it need not be an equilibrium.
+        input: the input; held at its value at `time`.
+        time: in ms.
+
+    Raises:
+        ValueError: for a state or an input that do not fit the circuit.
+    """
+    check_run(circuit, input, None, None)
+    state = starting_state(circuit, input, state)
+    return in_float64(_linearized, circuit, as_input(circuit, input), state, np.float64(time))
+
+
+def find_equilibria(
+    circuit: AbstractCircuit[Any],
+    input: Any = None,
+    *,
+    guesses: Any = None,
+    key: Key | None = None,
+    time: float = 0.0,
+    max_steps: int = 100,
+    throw: bool = True,
+) -> Equilibria:
+    r"""Solve $f(x, u) = 0$ from many guesses, by trust-region Newton steps, in float64.
+
+    Each equilibrium is listed once. Their derivative with respect to the circuit and the input
+    is that of the implicit function, $dx = -J^{-1} (\partial f / \partial \theta)\, d\theta$;
+    where nothing was found it is NaN, as the state is.
+
+    Args:
+        circuit: the circuit.
+        input: the input; held at its value at `time`.
+        guesses: the states to start from, with a guess axis in front of every leaf; or one
+            state. 64 unless given: `rest()`, and perturbations of it drawn with `key` at scales
+            from 0.1 to 100. From kinks and folds some guesses lead nowhere; take many.
+        key: for the guesses; `jax.random.key(0)` unless given.
+        time: in ms.
+        max_steps: the most steps from one guess.
+        throw: raise if nothing was found. Where a JAX transformation is under way nothing can
+            be raised: see `found`.
+
+    Raises:
+        ConvergenceError: if nothing was found and `throw` is true.
+    """
+    check_run(circuit, input, None, None)
+    rest = starting_state(circuit, input, None)
+    result = in_float64(
+        _find, circuit, as_input(circuit, input), rest, guesses, key, np.float64(time), max_steps
+    )
+    if is_traced(result):
+        return result
+    if throw and not result.found.any():
+        best = float(np.nanmin(result.residual, initial=np.inf))
+        raise ConvergenceError(
+            f"no equilibrium found from {len(result.found)} guesses; the smallest residual was "
+            f"{best:.3g} per ms. {Status.NOT_CONVERGED.message}"
+        )
+    return result
+
+
+def classify(values: Complex[Any, "*batch n"]) -> Any:
+    """Codes of `Stability` from eigenvalues, the leading one first."""
+    xp = jnp if is_traced(values) else np
+    real, size = values.real, abs(values).max(-1)
+    leading = values[..., 0]
+    edge = _MARGINAL * size
+    turns = abs(leading.imag) > edge
+    on_axis = abs(leading.real) <= edge
+    saddle = (real > edge[..., None]).any(-1) & (real < -edge[..., None]).any(-1)
+    node = xp.where(leading.real < 0, Stability.STABLE_NODE, Stability.UNSTABLE_NODE)
+    return xp.where(
+        on_axis,
+        xp.where(turns, Stability.CENTER, Stability.MARGINAL),
+        xp.where(saddle, Stability.SADDLE, node + turns),
+    )
+
+
+def _field(circuit: Any, input: Any, time: Any, unravel: Callable[[Array], Any]) -> Any:
+    """The vector field on the flattened state, the input held."""
+    held = input(time)
+    return lambda x: flatten(circuit(unravel(x), held))[0]
+
+
+@eqx.filter_jit
+def _linearized(circuit: Any, input: Any, state: Any, time: Any) -> Linearization:
+    x, unravel = flatten(jax.tree.map(jnp.asarray, state))
+    return Linearization(state, jax.jacfwd(_field(circuit, input, time, unravel))(x))
+
+
+@eqx.filter_jit
+def _find(
+    circuit: Any, input: Any, rest: Any, guesses: Any, key: Any, time: Any, max_steps: int
+) -> Equilibria:
+    starts = _starts(rest, guesses, key)
+    _, unravel = flatten(jax.tree.map(jnp.asarray, rest))
+    field = _field(circuit, input, time, unravel)
+    x = jax.vmap(lambda guess: _solve(field, guess, max_steps))(starts)
+    residual = abs(jax.vmap(field)(x)).max(-1)
+    jacobian = jax.vmap(jax.jacfwd(field))(x)
+    scale = abs(jacobian).sum(-1).max(-1) * (1 + abs(x).max(-1))
+    solved = jnp.isfinite(x).all(-1) & (residual <= _TOLERANCE * scale)
+    found = solved & ~_repeats(x, solved)
+    order = jnp.argsort(~found, stable=True)
+    x, residual, jacobian, solved, found = (
+        y[order] for y in (x, residual, jacobian, solved, found)
+    )
+    refuse = jnp.where(found, 1.0, jnp.nan)  # a factor, so that gradients are refused as well
+    return Equilibria(
+        states=jax.vmap(unravel)(x * refuse[:, None]),
+        found=found,
+        residual=residual,
+        jacobian=jacobian * refuse[:, None, None],
+        status=jnp.where(solved, Status.OK, Status.NOT_CONVERGED).astype(jnp.int32),
+    )
+
+
+def _solve(field: Callable[[Array], Array], guess: Array, max_steps: int) -> Array:
+    """A zero of `field` near `guess`, differentiable by the implicit function theorem."""
+
+    def solve(f: Callable[[Array], Array], x: Array) -> Array:
+        solver = optimistix.Dogleg(rtol=1e-12, atol=1e-12)
+        near = optimistix.root_find(lambda y, _: f(y), solver, x, max_steps=max_steps, throw=False)
+        polished = near.value - jnp.linalg.solve(jax.jacfwd(f)(near.value), f(near.value))
+        better = abs(f(polished)).max() <= abs(f(near.value)).max()
+        return jnp.where(better, polished, near.value)
+
+    def tangent(linear: Callable[[Array], Array], y: Array) -> Array:
+        return jnp.linalg.solve(jax.jacfwd(linear)(jnp.zeros_like(y)), y)
+
+    return jax.lax.custom_root(field, guess, solve, tangent)
+
+
+def _repeats(x: Array, solved: Array) -> Array:
+    """Whether an earlier guess led to the same equilibrium."""
+    distance = abs(x[:, None] - x[None, :]).max(-1)
+    same = distance <= _SAME * (1 + abs(x).max(-1))[:, None]
+    earlier = jnp.tril(jnp.ones(same.shape, bool), -1)
+    return (same & earlier & solved[None, :]).any(-1)
+
+
+def _starts(rest: Any, guesses: Any, key: Any) -> Array:
+    """Flattened guesses `(guess, n)`."""
+    vector, unravel = flatten(jax.tree.map(jnp.asarray, rest))
+    if guesses is None:
+        key = jax.random.key(0) if key is None else key
+        scales = jnp.geomspace(0.1, 100.0, GUESSES - 1)
+        draws = jax.random.normal(key, (GUESSES - 1, vector.size), jnp.float64)  # pyright: ignore
+        return jnp.concatenate([vector[None], vector + scales[:, None] * draws])
+    shapes = [np.shape(x) for x in jax.tree.leaves(rest)]
+    got = [np.shape(x) for x in jax.tree.leaves(guesses)]
+    if got == shapes:
+        guesses = jax.tree.map(lambda x: jnp.asarray(x)[None], guesses)
+    elif [s[1:] for s in got] != shapes or len({s[:1] for s in got}) != 1:
+        raise ValueError(
+            f"guesses: expected states with a guess axis in front, shapes (guess, ...) of {shapes}, "
+            f"got {got}"
+        )
+    guesses = cast(jax.tree.map(jnp.asarray, guesses), np.float64)
+    return jax.vmap(lambda g: flatten(g)[0])(guesses)
+
+
+def _brief(x: Any) -> str:
+    return f"{float(x):.6g}" if np.ndim(x) == 0 else f"<{len(x)} in [{np.min(x):.4g}, {np.max(x):.4g}]>"

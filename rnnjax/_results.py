@@ -1,0 +1,100 @@
+"""How a computation ended: every failure that can happen at run time, and what to do about it."""
+
+import enum
+from typing import Any
+
+import numpy as np
+
+
+class Status(enum.IntEnum):
+    """The outcome of one lane: one simulation, one equilibrium, one point of a sweep.
+
+    `message` says what happened, what usually causes it, and which argument to change.
+    """
+
+    OK = 0
+    NON_FINITE = 1
+    MAX_STEPS = 2
+    STEP_UNDERFLOW = 3
+    NOT_CONVERGED = 4
+    NOT_RUN = 255
+
+    @property
+    def message(self) -> str:
+        """What happened, its usual causes, and what to change."""
+        return _MESSAGES[self]
+
+
+_MESSAGES = {
+    Status.OK: "finished",
+    Status.NON_FINITE: (
+        "the state became infinite or not a number. Usual causes: (a) the circuit is unstable and "
+        "nothing bounds its growth, (b) the step is too large for the fastest time constant, "
+        "(c) an input or a parameter is not finite. Try a smaller `step=`, a shorter run, or "
+        "weaker recurrent weights."
+    ),
+    Status.MAX_STEPS: (
+        "the solver used up its steps before the last time. Usual causes: (a) the state grows "
+        "without bound, (b) the circuit is stiff, (c) the run is long. Try `solver=Kvaerno5()`, "
+        "a larger `max_steps=`, or larger `rtol=` and `atol=`."
+    ),
+    Status.STEP_UNDERFLOW: (
+        "the step size fell below the smallest that time can resolve. Usual causes: (a) the state "
+        "runs away in finite time, (b) the vector field jumps, (c) the tolerances are too tight "
+        "for the dtype. Try `dtype='float64'`, larger `rtol=` and `atol=`, or `step=`."
+    ),
+    Status.NOT_CONVERGED: (
+        "the iteration stopped before the residual was small enough. Usual causes: (a) there is "
+        "no solution near the guess, (b) the Jacobian is singular there. Try other `guesses=`."
+    ),
+    Status.NOT_RUN: "not computed: the sweep was interrupted before this point.",
+}
+
+
+class SimulationError(RuntimeError):
+    """A run failed; the message names the lane, the time, the variable and what to change."""
+
+
+class ConvergenceError(RuntimeError):
+    """An iteration did not converge; the message says which and what to change."""
+
+
+class SweepInterrupted(KeyboardInterrupt):
+    """A sweep was stopped by the user; `partial` holds the points that were finished.
+
+    Attributes:
+        partial: the dataset so far, points not computed marked `Status.NOT_RUN`, or None if it
+            went to a store (the message says where).
+    """
+
+    def __init__(self, message: str, partial: Any = None):
+        super().__init__(message)
+        self.partial = partial
+
+
+def describe_failure(
+    status: Any, failed_at: Any, failed_variable: Any, names: list[str], what: str = "lane"
+) -> str:
+    """One sentence per failure: which lane, when, which variable, and what to change.
+
+    Args:
+        status: codes of `Status`, any shape (the batch).
+        failed_at: the last time (ms) at which the lane was well, same shape.
+        failed_variable: index into `names` of the variable to blame, same shape.
+        names: the flattened state's variables.
+        what: what an index of the batch stands for.
+    """
+    codes, at, variable = (np.atleast_1d(np.asarray(x)) for x in (status, failed_at, failed_variable))
+    bad = np.argwhere(codes != Status.OK)
+    lines = []
+    for index in bad[:3]:
+        position = tuple(int(k) for k in index)
+        lane = f"{what} {position[0] if len(position) == 1 else position}: " if codes.size > 1 else ""
+        code = Status(int(codes[position]))
+        lines.append(
+            f"{lane}{code.name} after t = {float(at[position]):g} ms in "
+            f"`{names[int(variable[position])]}`: {code.message}"
+        )
+    if len(bad) > 3:
+        lines.append(f"... and {len(bad) - 3} more of {codes.size}; see `.status`.")
+    return "\n".join(lines)

@@ -1,0 +1,320 @@
+"""How does it move? `simulate` and the `Trajectory` it gives."""
+
+import functools
+import math
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax
+import numpy as np
+
+from rnnjax._integrate import checked_solver, integrate, largest_variable, positive
+from rnnjax._linalg import flatten, named_leaves, variable_names
+from rnnjax._results import SimulationError, Status, describe_failure
+from rnnjax._types import DTypeLike, Float, Key, cast, is_traced, precision, to_host
+from rnnjax.circuits._base import AbstractCircuit
+from rnnjax.circuits._checks import as_input, check_run, check_step, starting_state
+from rnnjax.inputs._base import AbstractInput
+from rnnjax.noise._base import AbstractNoise
+
+MAX_STEPS = 65536
+
+
+class Trajectory(eqx.Module):
+    """How a circuit moved.
+
+    Attributes:
+        times: `(time,)` in ms.
+        states: the states in the circuit's structure, each leaf `(time, ...)`; under `vmap`
+            the batch is in front.
+        status: a `Status`; anything but OK means that some states are not finite.
+        failed_at: the last time (ms) at which all was well.
+        failed_variable: which variable of the flattened state to blame (see `variables`).
+        stats: the numbers of steps taken and rejected, where the solver chose them.
+        interpolation: the dense output, if asked for; call the trajectory to use it.
+        unit: the unit of the state.
+    """
+
+    times: Float[Any, "*batch time"]
+    states: Any
+    status: Any
+    failed_at: Any
+    failed_variable: Any
+    stats: dict[str, Any]
+    interpolation: Any = None
+    unit: str = eqx.field(static=True, default="")
+
+    def __call__(self, t: Any) -> Any:
+        """The state at any time (ms) of the run, from the dense output.
+
+        Raises:
+            ValueError: if the run was made without `dense=True`.
+        """
+        if self.interpolation is None:
+            raise ValueError("no dense output was kept: call simulate(..., dense=True)")
+        with precision(np.result_type(self.times)):
+            return jax.tree.map(np.asarray, self.interpolation.evaluate(t))
+
+    @property
+    def variables(self) -> list[str]:
+        """The names of the variables, in the order of the flattened state."""
+        batch = np.ndim(self.status) + 1
+        return variable_names(
+            jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x)[batch:], x.dtype), self.states)
+        )
+
+    @property
+    def final(self) -> Any:
+        """The last state."""
+        axis = np.ndim(self.status)
+        return jax.tree.map(lambda x: x[(slice(None),) * axis + (-1,)], self.states)
+
+    def raise_failures(self) -> "Trajectory":
+        """This trajectory, if it succeeded (all of its batch did).
+
+        Raises:
+            SimulationError: which lane, when, which variable, and what to change.
+        """
+        if np.any(np.asarray(self.status) != Status.OK):
+            raise SimulationError(
+                describe_failure(self.status, self.failed_at, self.failed_variable, self.variables)
+            )
+        return self
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset`: one variable per field of the state, dims `(batch..., time, ...)`."""
+        from rnnjax._store import trajectory_dataset
+
+        return trajectory_dataset(self.times, named_leaves(self.states), self.status, self.unit)
+
+    def __repr__(self) -> str:
+        """The shape of the run and how it ended."""
+        codes = np.atleast_1d(np.asarray(self.status)) if not is_traced(self.status) else []
+        ended = ", ".join(sorted({Status(int(c)).name for c in np.ravel(codes)}))
+        shape = np.shape(self.times)
+        return f"Trajectory({shape[-1]} times, variables {self.variables[:4]}, {ended})"
+
+
+def simulate(
+    circuit: AbstractCircuit[Any],
+    times: Any,
+    input: Any = None,
+    *,
+    start: Any = None,
+    noise: AbstractNoise | None = None,
+    key: Key | None = None,
+    solver: diffrax.AbstractSolver | None = None,
+    step: float | None = None,
+    rtol: Any = 1e-6,
+    atol: Any = 1e-6,
+    max_steps: int = MAX_STEPS,
+    adjoint: diffrax.AbstractAdjoint | None = None,
+    dense: bool = False,
+    dtype: DTypeLike | None = None,
+    throw: bool = True,
+) -> Trajectory:
+    r"""Solve $\dot x = f(x, u(t))$ from the first of `times` to the last.
+
+    Without `step` the solver chooses its steps (diffrax: PI control, relative tolerance `rtol`,
+    absolute `atol` in the state's unit). With `step` the package's fixed-step engine takes
+    them; `times` must then lie on its grid. Batches come by `jax.vmap` or `eqx.filter_vmap`.
+
+    Args:
+        circuit: the circuit.
+        times: `(time,)` in ms, increasing; the state is returned at each.
+        input: a function of time in ms, or a constant in the circuit's input structure; None
+            for no input.
+        start: the first state; `circuit.rest()` unless given.
+        noise: the diffusion of an Ito equation; it needs `key`.
+        key: a JAX random key.
+        solver: a diffrax solver; `Tsit5()` unless given, `Euler()` under noise. `Kvaerno5()`
+            for stiff circuits.
+        step: a fixed step in ms.
+        rtol: relative tolerance of adaptive steps.
+        atol: absolute tolerance of adaptive steps.
+        max_steps: the most steps an adaptive solver may take.
+        adjoint: how diffrax differentiates; `RecursiveCheckpointAdjoint()` unless given,
+            `ForwardMode()` for forward mode. Fixed steps differentiate both ways.
+        dense: keep the dense output, so that the trajectory can be called at any time.
+        dtype: float32 or float64; JAX's current default unless given. Where a JAX transformation
+            is under way its own precision holds.
+        throw: raise on failure. Where a JAX transformation is under way nothing can be
+            raised: the status is in the result, see `Trajectory.raise_failures`.
+
+    Raises:
+        SimulationError: if the run failed and `throw` is true.
+        ValueError, TypeError: for arguments that can't be right, before anything compiles.
+    """
+    check_run(circuit, input, noise, key)
+    traced = is_traced(circuit, times, input, start, noise, key)
+    solver = checked_solver(solver, noise, step, dense)
+    with precision(None if traced else dtype) as found:
+        check_step(circuit, step)
+        _check_tolerances(rtol, atol, found, step)
+        grid = _grid(times, step)
+        circuit, driven, state, times, noise = cast(
+            (circuit, as_input(circuit, input), starting_state(circuit, input, start), times, noise),
+            found,
+        )
+        if grid is not None:
+            result = _fixed(
+                circuit, driven, state, times[0], np.asarray(step, found), noise, key, solver, grid
+            )
+        else:
+            adjoint = adjoint if adjoint is not None else diffrax.RecursiveCheckpointAdjoint()
+            tolerances = cast((np.float64(rtol), np.float64(atol)), found)
+            result = _adaptive(
+                circuit, driven, state, times, noise, key, solver, tolerances, max_steps, adjoint,
+                dense,
+            )  # fmt: skip
+    trajectory = Trajectory(times=times, **result, unit=getattr(circuit, "state_unit", ""))
+    if traced:
+        return trajectory
+    trajectory = to_host(trajectory)
+    return trajectory.raise_failures() if throw else trajectory
+
+
+@eqx.filter_jit
+def _fixed(
+    circuit: Any, input: Any, start: Any, t0: Any, step: Any, noise: Any, key: Any, solver: Any,
+    grid: tuple[int, int, tuple[int, ...]],
+) -> dict[str, Any]:  # fmt: skip
+    steps, every, rows = grid
+    start = jax.tree.map(jnp.asarray, start)
+    run = integrate(
+        circuit, input, start, solver=solver, t0=t0, step=step, steps=steps, save_every=every,
+        noise=noise, key=key,
+    )  # fmt: skip
+    keep = np.asarray(rows)
+    states = jax.tree.map(
+        lambda first, rest: jnp.concatenate([first[None], rest])[keep], start, run.saved
+    )
+    return {
+        "states": states,
+        "status": run.status,
+        "failed_at": t0 + run.steps_well * step,
+        "failed_variable": largest_variable(run.final),
+        "stats": {"steps": jnp.asarray(steps)},
+    }
+
+
+@eqx.filter_jit
+def _adaptive(
+    circuit: Any, input: Any, start: Any, times: Any, noise: Any, key: Any, solver: Any,
+    tolerances: Any, max_steps: int, adjoint: Any, dense: bool,
+) -> dict[str, Any]:  # fmt: skip
+    start = jax.tree.map(jnp.asarray, start)
+    times = jnp.asarray(times)
+    dtype = times.dtype
+    # below this, time plus a step is time again
+    smallest = jnp.finfo(dtype).eps * jnp.maximum(jnp.abs(times[0]), jnp.abs(times[-1]))
+    control: Any = diffrax.PIDController(
+        rtol=tolerances[0], atol=tolerances[1], dtmin=smallest, force_dtmin=False,
+        dtmax=_longest_step(input, dtype), pcoeff=0.4, icoeff=0.3,
+    )  # fmt: skip
+    jumps = input.jumps() if isinstance(input, AbstractInput) else ()
+    if jumps:
+        at = jnp.sort(jnp.stack([jnp.asarray(j, dtype) for j in jumps]))
+        control = diffrax.ClipStepSizeController(control, jump_ts=at)
+    terms, y0, undo = _terms(start, noise, key, times, solver)
+    save = diffrax.SaveAt(
+        subs=[diffrax.SubSaveAt(ts=times), diffrax.SubSaveAt(t1=True)], dense=dense
+    )
+    solution = diffrax.diffeqsolve(
+        terms, solver, times[0], times[-1], None, y0, args=(circuit, input, noise), saveat=save,
+        stepsize_controller=control, adjoint=adjoint, max_steps=max_steps, throw=False,
+    )  # fmt: skip
+    states, last = solution.ys  # pyright: ignore
+    last = jax.tree.map(lambda x: x[0], last)
+    stopped = solution.ts[1][0]  # pyright: ignore
+    derivative = circuit(undo(last), input(stopped))
+    stats = solution.stats
+    return {
+        "states": jax.vmap(undo)(states),
+        "status": _status(solution.result, last),
+        "failed_at": stopped,
+        "failed_variable": largest_variable(derivative),
+        "stats": {
+            "steps": stats["num_accepted_steps"],
+            "rejected": stats["num_rejected_steps"],
+        },
+        "interpolation": solution.interpolation if dense else None,
+    }
+
+
+def _terms(start: Any, noise: Any, key: Any, times: Any, solver: Any) -> tuple[Any, Any, Any]:
+    """The equation in diffrax's terms; under noise on the flattened state."""
+    if noise is None:
+        return diffrax.ODETerm(lambda t, y, a: a[0](y, a[1](t))), start, lambda y: y
+    vector, unravel = flatten(start)
+    drift = diffrax.ODETerm(lambda t, y, a: flatten(a[0](unravel(y), a[1](t)))[0])
+    levy = (
+        diffrax.SpaceTimeLevyArea if isinstance(solver, diffrax.AbstractSRK)
+        else diffrax.BrownianIncrement
+    )  # fmt: skip
+    path = diffrax.VirtualBrownianTree(
+        times[0], times[-1], tol=(times[-1] - times[0]) * 2.0**-16, shape=vector.shape, key=key,
+        levy_area=levy,
+    )  # fmt: skip
+    diffusion = diffrax.ControlTerm(
+        lambda t, y, a: lineax.DiagonalLinearOperator(flatten(a[2](unravel(y)))[0]), path
+    )
+    return diffrax.MultiTerm(drift, diffusion), vector, unravel
+
+
+def _status(result: Any, last: Any) -> Any:
+    codes = diffrax.RESULTS
+    finite = jnp.isfinite(flatten(last)[0]).all()
+    return jnp.select(
+        [~finite, result == codes.successful, result == codes.dt_min_reached],
+        [int(Status.NON_FINITE), int(Status.OK), int(Status.STEP_UNDERFLOW)],
+        int(Status.MAX_STEPS),
+    ).astype(jnp.int32)
+
+
+def _longest_step(input: Any, dtype: Any) -> Any:
+    longest = input.longest_step() if isinstance(input, AbstractInput) else np.inf
+    unlimited = isinstance(longest, float) and math.isinf(longest)
+    return None if unlimited else jnp.asarray(longest, dtype)
+
+
+def _grid(times: Any, step: Any) -> tuple[int, int, tuple[int, ...]] | None:
+    """Steps in all, steps between saved states, and which saved states are the times'."""
+    shape = np.shape(times)
+    if len(shape) != 1 or shape[0] < 2:
+        raise ValueError(f"times: expected at least two, (time,) in ms, got shape {shape}")
+    if is_traced(times):
+        if step is not None:
+            raise ValueError("times must be concrete with step=: make them outside of jit and vmap")
+        return None
+    values = np.asarray(times, np.float64)
+    if not np.isfinite(values).all() or (np.diff(values) <= 0).any():
+        raise ValueError(f"times: expected finite, increasing times in ms, got {values[:5]}...")
+    if step is None:
+        return None
+    step = positive(step, "step")
+    offsets = (values - values[0]) / step
+    index = np.round(offsets).astype(int)
+    off = np.abs(offsets - index) > 1e-6 * np.maximum(1, offsets)
+    if off.any():
+        raise ValueError(
+            f"times: expected multiples of step = {step:g} ms after the first, got "
+            f"{values[off][0]:g} ms: choose times on the grid, or leave out step="
+        )
+    every = int(functools.reduce(math.gcd, np.diff(index).tolist()))
+    return int(index[-1]), every, tuple((index // every).tolist())
+
+
+def _check_tolerances(rtol: Any, atol: Any, dtype: Any, step: Any) -> None:
+    if step is not None or is_traced(rtol, atol):
+        return
+    positive(rtol, "rtol"), positive(atol, "atol")
+    eps = float(np.finfo(dtype).eps)
+    if rtol < eps:
+        raise ValueError(
+            f"rtol: expected at least {eps:.2g}, the resolution of {dtype}, got {rtol:g}: "
+            "raise it, or give dtype='float64'"
+        )

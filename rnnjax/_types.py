@@ -1,0 +1,132 @@
+"""Array types, and the precision in which a verb computes."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import ArrayLike as ArrayLike
+
+Scalar = Float[ArrayLike, ""]
+"""One real number: a parameter, a state variable, a time."""
+
+Vector = Float[ArrayLike, " n"]
+"""One number per unit."""
+
+PerUnit = Float[ArrayLike, "..."]
+"""One number for all units, or one per unit."""
+
+Matrix = Float[ArrayLike, "post pre"]
+"""Weights, the receiving unit first."""
+
+Key = PRNGKeyArray
+Mask = Bool[ArrayLike, "..."]
+Codes = Int[ArrayLike, "..."]
+Numbers = Shaped[ArrayLike, "..."]
+State = PyTree
+DTypeLike = Any
+
+__all__ = ["Array", "ArrayLike", "Bool", "Float", "Int", "PyTree", "Shaped"]
+
+
+def is_traced(*trees: Any) -> bool:
+    """Whether any leaf is a value inside a JAX transformation, which the host can't look at."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+
+
+def default_dtype() -> np.dtype:
+    """The float dtype of the scope: float64 where JAX's x64 mode is on, else float32."""
+    return np.dtype(jax.dtypes.canonicalize_dtype(np.float64))
+
+
+def float_dtype(dtype: DTypeLike | None) -> np.dtype:
+    """`dtype` checked, or the scope's own where it is None.
+
+    Raises:
+        ValueError: if it is neither float32 nor float64.
+    """
+    if dtype is None:
+        return default_dtype()
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found not in (np.dtype("float32"), np.dtype("float64")):
+        raise ValueError(
+            f"expected dtype float32 or float64, got {dtype!r}: give e.g. dtype='float64'"
+        )
+    return found
+
+
+@contextlib.contextmanager
+def precision(dtype: DTypeLike | None) -> Iterator[np.dtype]:
+    """Compute in `dtype` inside the block, and leave JAX's global switch as it was."""
+    found = float_dtype(dtype)
+    with jax.enable_x64(found == np.dtype("float64")):
+        yield found
+
+
+def cast(tree: PyTree, dtype: DTypeLike) -> PyTree:
+    """`tree` with every floating array in `dtype`; all else untouched.
+
+    A Python float becomes an array, so that a value never turns into a constant of the
+    compiled program.
+    """
+
+    def leaf(value: Any) -> Any:
+        if isinstance(value, float):
+            return np.asarray(value, dtype)
+        if eqx.is_inexact_array(value) and not jnp.issubdtype(value.dtype, jnp.complexfloating):
+            if isinstance(value, np.ndarray | np.generic):
+                return np.asarray(value, dtype)
+            return jax.lax.convert_element_type(value, dtype)
+        return value
+
+    return jax.tree.map(leaf, tree)
+
+
+def to_host(tree: PyTree) -> PyTree:
+    """`tree` with its JAX arrays as NumPy arrays, which keep float64 whatever the global mode."""
+    return jax.tree.map(
+        lambda x: np.asarray(x)
+        if isinstance(x, jax.Array) and not jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+        else x,
+        tree,
+    )
+
+
+def in_float64(function: Callable[..., PyTree], *args: PyTree) -> PyTree:
+    """`function(*args)` computed in float64, whatever the scope it is called from.
+
+    Results of concrete arguments are float64 NumPy arrays. Inside a JAX transformation they take
+    the dtype of its scope; in a float32 scope only reverse-mode derivatives pass through.
+    """
+    arrays, rest = eqx.partition(args, eqx.is_array)
+    outside = default_dtype()
+
+    def compute(arrays: PyTree) -> PyTree:
+        with jax.enable_x64(True):
+            return function(*eqx.combine(cast(arrays, np.float64), rest))
+
+    if not is_traced(args):
+        return to_host(compute(arrays))
+    if outside == np.float64:
+        return compute(arrays)
+
+    # What JAX transposes after this call would run in the outer scope and lose digits, or fail.
+    inner = jax.custom_vjp(lambda arrays: cast(compute(arrays), outside))
+
+    def forward(arrays: PyTree) -> PyTree:
+        with jax.enable_x64(True):
+            return jax.vjp(lambda a: cast(compute(a), outside), arrays)
+
+    def backward(transposed: Callable[[PyTree], PyTree], cotangent: PyTree) -> PyTree:
+        with jax.enable_x64(True):
+            return transposed(cotangent)
+
+    inner.defvjp(forward, backward)
+    return inner(arrays)

@@ -1,0 +1,101 @@
+"""What every circuit is: parameters, a vector field and a resting state."""
+
+import abc
+from typing import Any, ClassVar, Generic, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax._parameter import Parametric
+from rnnjax._types import Array, Float
+from rnnjax.connectivity._base import AbstractConnectivity
+
+StateT = TypeVar("StateT")
+
+
+class AbstractCircuit(Parametric, Generic[StateT]):
+    """A neural circuit: its fields are parameters, its call is the vector field.
+
+    Write one by subclassing: declare parameters with `rnnjax.parameter`, write the equation in
+    `__call__` for one state, without any batch axis, and say in `rest` where a run may start.
+    Time enters only through the input, so that equilibria mean something for every circuit.
+    """
+
+    state_unit: ClassVar[str] = ""
+
+    @abc.abstractmethod
+    def __call__(self, state: StateT, input: Any) -> StateT:
+        """The time derivative of the state, per ms."""
+
+    @abc.abstractmethod
+    def rest(self) -> StateT:
+        """A sensible state to start from; not a promise of an equilibrium."""
+
+    def no_input(self) -> Any:
+        """The input that means none: zeros in the structure of the state unless overridden."""
+        return jax.tree.map(lambda x: np.zeros(np.shape(x)), self.rest())
+
+
+class Driven(eqx.Module):
+    """A circuit together with its input, for verbs that vary the input's numbers as well.
+
+    `where=lambda d: d.input.amplitude` then names the amplitude of the input.
+    """
+
+    circuit: Any
+    input: Any
+
+
+def rectified(x: Float[Any, "..."]) -> Float[Array, "..."]:
+    r"""$[x]_+ = \max(x, 0)$; its derivative at 0 is taken as 0."""
+    return jax.nn.relu(x)
+
+
+def tanh(x: Float[Any, "..."]) -> Float[Array, "..."]:
+    r"""$\tanh x$."""
+    return jnp.tanh(x)
+
+
+def logistic(x: Float[Any, "..."]) -> Float[Array, "..."]:
+    r"""$1 / (1 + e^{-x})$."""
+    return jax.nn.sigmoid(x)
+
+
+def softplus(x: Float[Any, "..."]) -> Float[Array, "..."]:
+    r"""$\log(1 + e^x)$."""
+    return jax.nn.softplus(x)
+
+
+class AbstractNetwork(AbstractCircuit[Array]):
+    """Units coupled by a connectivity; the state is one number per unit.
+
+    Inputs have one number per unit, or one for all of them.
+    """
+
+    connectivity: eqx.AbstractVar[AbstractConnectivity]
+    tau: eqx.AbstractVar[Any]
+
+    def __check_init__(self) -> None:
+        """Refuse a connectivity that is none, and per-unit numbers that do not fit it."""
+        if not isinstance(self.connectivity, AbstractConnectivity):
+            raise TypeError(
+                f"{type(self).__name__}.connectivity: expected a connectivity such as "
+                f"Dense(weights), got {type(self.connectivity).__name__}: wrap the matrix in Dense"
+            )
+        for name in ("tau", "bias"):
+            shape = np.shape(getattr(self, name, 0.0))
+            if shape not in ((), (self.connectivity.units,)):
+                raise ValueError(
+                    f"{type(self).__name__}.{name}: expected one number or one per unit "
+                    f"({self.connectivity.units}), got shape {shape}"
+                )
+
+    def rest(self) -> Array:
+        """Every unit at zero."""
+        return jnp.zeros((self.connectivity.units,), jnp.result_type(self.tau))
+
+    @abc.abstractmethod
+    def rates(self, state: Any) -> Array:
+        """The firing rates that a state means."""

@@ -1,0 +1,134 @@
+"""What verbs check of a circuit, its state and its input before anything compiles."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from rnnjax._parameter import Parametric, check, parameter_fields
+from rnnjax._types import cast, default_dtype, is_traced
+from rnnjax.circuits._base import AbstractCircuit
+from rnnjax.inputs.constant import Constant
+
+
+def time_constants(circuit: Any) -> dict[str, float]:
+    """The smallest value of each concrete time constant (ms): parameters named `tau...`."""
+    return {
+        field.path: float(np.min(np.asarray(field.value)))
+        for field in parameter_fields(circuit)
+        if field.unit == "ms" and field.path.rpartition(".")[2].startswith("tau")
+        and not is_traced(field.value)
+    }  # fmt: skip
+
+
+def check_step(circuit: Any, step: float | None) -> None:
+    """Refuse a step longer than the fastest time constant of the circuit."""
+    constants = time_constants(circuit)
+    if constants and step is not None:
+        name, fastest = min(constants.items(), key=lambda item: item[1])
+        if step > fastest:
+            raise ValueError(
+                f"step: expected at most the fastest time constant, {name} = {fastest:g} ms, got "
+                f"{step:g} ms: take a tenth of it or less"
+            )
+
+
+def as_input(circuit: AbstractCircuit[Any], input: Any) -> Callable[[Any], Any]:
+    """The input as a function of time: none, a constant, or a function already."""
+    if input is None:
+        return Constant(circuit.no_input())
+    return input if callable(input) else Constant(input)
+
+
+def check_run(circuit: Any, input: Any, noise: Any, key: Any) -> None:
+    """Refuse, on the host, what can never run.
+
+    Raises:
+        TypeError: for what is no circuit, or gives no derivative in the state's structure.
+        ValueError: for parameters or an input that do not fit.
+    """
+    if not isinstance(circuit, AbstractCircuit):
+        raise TypeError(
+            f"expected a circuit, got {type(circuit).__name__}: subclass rnnjax.AbstractCircuit"
+        )
+    check(circuit)
+    if isinstance(input, Parametric):
+        check(input)
+    if noise is not None and key is None:
+        raise ValueError("noise needs key=: give one, e.g. key=jax.random.key(0)")
+    if noise is None and key is not None:
+        raise ValueError("key is only for noise, and there is none: give noise=, or leave out key")
+
+
+def starting_state(circuit: AbstractCircuit[Any], input: Any, start: Any) -> Any:
+    """The first state; checked, with the input and the derivative, by their shapes alone.
+
+    Raises:
+        ValueError: if the start or the input does not have the circuit's structure.
+        TypeError: if the derivative does not have the structure of the state.
+    """
+    rest = circuit.rest()
+    start = rest if start is None else start
+    _same("start", jax.eval_shape(lambda: start), jax.eval_shape(lambda: rest), circuit)
+    given = jax.eval_shape(as_input(circuit, input), jax.ShapeDtypeStruct((), default_dtype()))
+    wanted = jax.eval_shape(circuit.no_input)
+    if not (jax.tree.structure(given) == jax.tree.structure(0) and _one_array(wanted)):
+        _same("input", given, wanted, circuit, scalars=True)
+    elif given.shape not in ((), wanted_shape := jax.tree.leaves(wanted)[0].shape):
+        raise ValueError(
+            f"input: expected one number or {wanted_shape} numbers for {type(circuit).__name__}, "
+            f"got shape {given.shape}"
+        )
+    derivative = jax.eval_shape(circuit, *_as_default((start, given)))
+    if jax.tree.structure(derivative) != jax.tree.structure(rest) or _shapes(derivative) != _shapes(
+        start
+    ):
+        raise TypeError(
+            f"{type(circuit).__name__}.__call__: expected the derivative in the structure of the "
+            f"state, {_describe(rest)}, got {_describe(derivative)}"
+        )
+    return jax.tree.map(lambda x: x if is_traced(x) else np.asarray(x, np.float64), start)
+
+
+def _same(name: str, given: Any, wanted: Any, circuit: Any, scalars: bool = False) -> None:
+    """Refuse another structure, or other shapes (single numbers allowed where `scalars`)."""
+    shapes = _shapes(given)
+    fits = jax.tree.structure(given) == jax.tree.structure(wanted) and all(
+        a == b or (scalars and a == ()) for a, b in zip(shapes, _shapes(wanted), strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"{name}: expected {_describe(wanted)} for {type(circuit).__name__}, got "
+            f"{_describe(given)}"
+        )
+
+
+def _shapes(tree: Any) -> list[tuple[int, ...]]:
+    return [np.shape(x) for x in jax.tree.leaves(tree)]
+
+
+def _describe(tree: Any) -> str:
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        inner = ", ".join(
+            f"{name}: {_describe(x)}" for name, x in zip(tree._fields, tree, strict=True)
+        )
+        return f"{type(tree).__name__}({inner})"
+    leaves = jax.tree.leaves(tree)
+    if jax.tree.structure(tree) == jax.tree.structure(0):
+        shape = np.shape(leaves[0])
+        return "one number" if shape == () else f"an array of shape {shape}"
+    return str(jax.tree.structure(tree))
+
+
+def _one_array(tree: Any) -> bool:
+    return jax.tree.structure(tree) == jax.tree.structure(0)
+
+
+def _as_default(tree: Any) -> Any:
+    """Shapes with every float in the scope's dtype, as the verbs will cast them."""
+
+    def leaf(x: Any) -> Any:
+        return jax.ShapeDtypeStruct(np.shape(x), default_dtype())
+
+    return jax.tree.map(leaf, tree)

@@ -1,0 +1,48 @@
+"""The current network: the nonlinearity acts on each unit before the sum."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+
+from rnnjax._parameter import parameter
+from rnnjax._types import Array, Float, PerUnit
+from rnnjax.circuits._base import AbstractNetwork, tanh
+from rnnjax.connectivity._base import AbstractConnectivity
+from rnnjax.connectivity.dense import Dense
+
+_WEIGHTS = [[0.9, -1.2, 0.4], [1.2, 0.7, -0.5], [-0.6, 0.8, 1.1]]
+
+
+def _three_units() -> Dense:
+    return Dense([[2.0 * w for w in row] for row in _WEIGHTS])
+
+
+class CurrentNetwork(AbstractNetwork):
+    r"""A network whose units hold currents and send rates: the form of trained and chaotic RNNs.
+
+    $\tau \dot x = -x + W F(x) + b + h$
+
+    $x$ are currents without a unit, `(units,)`; $F(x)$ the rates; $b$ (`bias`) and the input $h$
+    are currents; $\tau$ in ms, one or one per unit; $F$ is any function of one number: `rectified`,
+    `tanh`, `logistic`, `softplus` of `rnnjax.circuits`, or your own.
+
+    The default, three tanh units with gain 2, is a test system of ours, not a published circuit:
+    it oscillates (with bias (0.1, 0.03, -0.02) its Hopf bifurcation is at gain 1.5234).
+
+    References:
+        Sompolinsky, Crisanti and Sommers (1988), Physical Review Letters 61:259-262.
+    """
+
+    connectivity: AbstractConnectivity = eqx.field(default_factory=_three_units)
+    nonlinearity: Callable[[Any], Any] = tanh
+    bias: PerUnit = parameter(0.0, "1", doc="constant input")
+    tau: PerUnit = parameter(1.0, "ms", positive=True, doc="time constant")
+
+    def __call__(self, state: Float[Any, " units"], input: PerUnit) -> Array:
+        """The time derivative of the currents, per ms."""
+        return (-state + self.connectivity(self.rates(state)) + self.bias + input) / self.tau
+
+    def rates(self, state: Any) -> Array:
+        """The rates F(x)."""
+        return self.nonlinearity(state)

@@ -1,0 +1,153 @@
+"""The linear network, which has its solution in closed form."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Complex
+
+from rnnjax._parameter import parameter
+from rnnjax._types import Array, Float, PerUnit, Scalar
+from rnnjax.circuits._base import AbstractNetwork
+from rnnjax.connectivity._base import AbstractConnectivity
+from rnnjax.connectivity.cosine import Cosine
+
+_MARGINAL = 1e-9  # |Re(lambda) - 1| below which a mode integrates
+
+
+class LinearNetwork(AbstractNetwork):
+    r"""A network of linear units.
+
+    $\tau \dot v = -v + M v + b + h$
+
+    $v$ are rates in Hz (they may be negative), `(units,)`; $b$ (`bias`) and the input $h$ are in
+    Hz; $\tau$ in ms, one or one per unit. Each eigenmode of $M$ with eigenvalue $\lambda < 1$
+    amplifies its part of the input $1 / (1 - \lambda)$ times and is slower by the same factor;
+    $\lambda = 1$ integrates; $\lambda > 1$ explodes. `modes()` has the solution in closed form.
+
+    The default is the ring of figure 7.8, with $\lambda_1$ = 0.9. $\tau$ = 10 ms and 100 units
+    are reconstruction, not read.
+
+    References:
+        Dayan and Abbott (2001), Theoretical Neuroscience, section 7.4, equations 7.17-7.24.
+    """
+
+    connectivity: AbstractConnectivity = eqx.field(default_factory=Cosine)
+    bias: PerUnit = parameter(0.0, "Hz", doc="constant input")
+    tau: PerUnit = parameter(10.0, "ms", positive=True, doc="time constant")
+
+    state_unit = "Hz"
+
+    def __call__(self, state: Float[Any, " units"], input: PerUnit) -> Array:
+        """The time derivative of the rates, Hz per ms."""
+        return (-state + self.connectivity(state) + self.bias + input) / self.tau
+
+    def rates(self, state: Any) -> Array:
+        """The state itself."""
+        return state
+
+    def modes(self) -> "Modes":
+        """The eigenmodes of the connectivity and the solution they give, in float64.
+
+        Raises:
+            ValueError: with one time constant per unit, where the modes are not those of M.
+        """
+        if np.shape(self.tau) != ():
+            raise ValueError(
+                "the closed form needs one time constant for all units, got one per unit: use "
+                "simulate and linearize, or give a single tau"
+            )
+        with jax.enable_x64(True):
+            matrix = np.asarray(self.connectivity.matrix(), np.float64)
+        if np.array_equal(matrix, matrix.T):
+            values, right = np.linalg.eigh(matrix)
+            values, right = values[::-1], right[:, ::-1]
+            left = right.T
+        else:
+            values, right = np.linalg.eig(matrix)
+            order = np.argsort(-values.real, kind="stable")
+            values, right = values[order], right[:, order]
+            left = np.linalg.inv(right)
+        bias = np.broadcast_to(np.asarray(self.bias), values.shape)
+        return Modes(values, right, left, np.asarray(self.tau), bias)
+
+
+class Modes(eqx.Module):
+    r"""The eigenmodes of a linear network, largest $\mathrm{Re}\,\lambda$ first.
+
+    Attributes:
+        eigenvalues: $\lambda_\mu$ of the connectivity, real where it is symmetric.
+        right: eigenvectors $e_\mu$ in columns (orthonormal where it is symmetric).
+        left: in rows, so that $c_\mu = l_\mu \cdot v$.
+        tau: the time constant in ms.
+        bias: the network's constant input per unit.
+    """
+
+    eigenvalues: Complex[np.ndarray, " n"] | Float[np.ndarray, " n"]
+    right: np.ndarray
+    left: np.ndarray
+    tau: Scalar
+    bias: np.ndarray
+
+    def coefficients(self, times: Any, drive: Any, start: Any = 0.0) -> np.ndarray:
+        r"""The coefficients $c_\mu(t)$ of the modes, `(time, mode)`.
+
+        $c_\mu(t) = \frac{h_\mu}{1 - \lambda_\mu} \left(1 - e^{-t (1 - \lambda_\mu) / \tau}\right)
+        + c_\mu(0)\, e^{-t (1 - \lambda_\mu) / \tau}$, with $h_\mu = l_\mu \cdot (h + b)$, and
+        $c_\mu(t) = c_\mu(0) + h_\mu t / \tau$ at $\lambda_\mu = 1$.
+
+        Args:
+            times: in ms after the start, `(time,)`.
+            drive: the constant input $h$, one number or one per unit.
+            start: the state at time 0, one number or one per unit.
+        """
+        times = np.atleast_1d(np.asarray(times, np.float64))[:, None]
+        c0, h = self._project(start), self._project(np.asarray(drive) + self.bias)
+        decay = (1 - self.eigenvalues) / self.tau
+        # expm1 keeps the limit lambda -> 1 exact, where the mode integrates
+        small = np.abs(decay) < 1e-300
+        ramp = np.where(small, times, -np.expm1(-decay * times) / np.where(small, 1, decay))
+        return c0 * np.exp(-decay * times) + h * ramp / self.tau
+
+    def solution(self, times: Any, drive: Any, start: Any = 0.0) -> np.ndarray:
+        """The rates at `times` under a constant drive, `(time, unit)`, Hz."""
+        return np.real(self.coefficients(times, drive, start) @ self.right.T)
+
+    def steady_state(self, drive: Any) -> np.ndarray:
+        """Where the rates settle under a constant drive, `(unit,)`, Hz.
+
+        Raises:
+            ValueError: if a mode integrates or explodes, so that there is no such state.
+        """
+        worst = self.eigenvalues[0]
+        if worst.real > 1 - _MARGINAL:
+            raise ValueError(
+                f"the network does not settle: its leading eigenvalue {worst:.6g} is not below 1 "
+                f"(it {self.verdicts[0]}): scale the weights down, or ask for solution(times, ...)"
+            )
+        return np.real(self.right @ (self._project(np.asarray(drive) + self.bias) * self.amplification))
+
+    @property
+    def amplification(self) -> np.ndarray:
+        r"""$1 / (1 - \lambda_\mu)$ per mode; infinite where a mode integrates or explodes."""
+        runs_away = self.eigenvalues.real > 1 - _MARGINAL
+        return np.where(runs_away, np.inf, 1 / np.where(runs_away, 1, 1 - self.eigenvalues))
+
+    @property
+    def time_constants(self) -> np.ndarray:
+        r"""$\tau / (1 - \mathrm{Re}\,\lambda_\mu)$ in ms; negative where a mode explodes."""
+        gap = 1 - self.eigenvalues.real
+        return np.where(np.abs(gap) < _MARGINAL, np.inf, self.tau / np.where(gap == 0, 1, gap))
+
+    @property
+    def verdicts(self) -> list[str]:
+        """Per mode: "decays", "integrates" (lambda = 1) or "explodes" (lambda > 1)."""
+        gap = self.eigenvalues.real - 1
+        return [
+            "integrates" if abs(g) <= _MARGINAL else ("explodes" if g > 0 else "decays") for g in gap
+        ]
+
+    def _project(self, vector: Any) -> np.ndarray:
+        return self.left @ np.broadcast_to(np.asarray(vector, np.float64), self.eigenvalues.shape)

@@ -1,0 +1,104 @@
+"""What every input is: a function of time, whose numbers can be swept and fitted."""
+
+import abc
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax._parameter import Parametric, parameter
+from rnnjax._types import Array, Numbers, Scalar
+
+
+class AbstractInput(Parametric):
+    """A function of time in ms: `input(t) -> value`.
+
+    Inputs add up (`Step() + Sinusoid()`), and a spatial profile times an input drives each unit
+    by its share: `profile * Recording(...)`, where the profile has the structure of the
+    circuit's input (an array with one number per unit, or a `NamedTuple`).
+    """
+
+    __array_ufunc__ = None  # lets `numpy_array * input` reach __rmul__
+
+    @abc.abstractmethod
+    def __call__(self, t: Scalar) -> Any:
+        """The input at time `t` (ms)."""
+
+    def jumps(self) -> tuple[Any, ...]:
+        """Times (ms) where it jumps or bends; adaptive solvers step onto them."""
+        return ()
+
+    def longest_step(self) -> Any:
+        """The longest step (ms) that misses nothing of it."""
+        return np.inf
+
+    def __add__(self, other: Any) -> "Sum":
+        """Both at once."""
+        return Sum(self, other) if isinstance(other, AbstractInput) else NotImplemented
+
+    def __mul__(self, profile: Any) -> "Profile":
+        """Each unit's share of it."""
+        return Profile(profile, self)
+
+    def __rmul__(self, profile: Any) -> "Profile":
+        """Each unit's share of it."""
+        return Profile(profile, self)
+
+
+class Sum(AbstractInput):
+    """Two inputs at once: $a(t) + b(t)$; what one of them gives to all units is shared."""
+
+    first: AbstractInput
+    second: AbstractInput
+
+    def __call__(self, t: Scalar) -> Any:
+        """Their sum at time `t`."""
+        a, b = self.first(t), self.second(t)
+        if jax.tree.structure(a) == jax.tree.structure(b):
+            return jax.tree.map(jnp.add, a, b)
+        if _is_scalar(a):
+            return jax.tree.map(lambda x: x + a, b)
+        if _is_scalar(b):
+            return jax.tree.map(lambda x: x + b, a)
+        raise ValueError(
+            f"these inputs do not fit together: {jax.tree.structure(a)} and "
+            f"{jax.tree.structure(b)}: give both the structure of the circuit's input"
+        )
+
+    def jumps(self) -> tuple[Any, ...]:
+        """The jumps of both."""
+        return self.first.jumps() + self.second.jumps()
+
+    def longest_step(self) -> Any:
+        """The shorter of both."""
+        return jnp.minimum(self.first.longest_step(), self.second.longest_step())
+
+
+class Profile(AbstractInput):
+    """A spatial profile times a signal: $p_i\\, s(t)$ to unit $i$."""
+
+    profile: Numbers = parameter(unit="1", doc="each unit's share")
+    signal: AbstractInput
+
+    def __call__(self, t: Scalar) -> Any:
+        """Each unit's share of the signal at time `t`."""
+        value = self.signal(t)
+        return jax.tree.map(lambda p: p * value, self.profile)
+
+    def jumps(self) -> tuple[Any, ...]:
+        """The jumps of the signal."""
+        return self.signal.jumps()
+
+    def longest_step(self) -> Any:
+        """That of the signal."""
+        return self.signal.longest_step()
+
+
+def between(t: Scalar, onset: Scalar, value: Any) -> Any:
+    """`value` from `onset` on, zero before."""
+    return jax.tree.map(lambda v: jnp.where(t >= onset, v, jnp.zeros_like(v)), value)
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, Array | np.ndarray | float) and jnp.ndim(value) == 0

@@ -1,0 +1,75 @@
+"""A sampled signal."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax._parameter import parameter
+from rnnjax._types import Array, Float, Scalar, is_traced
+from rnnjax.inputs._base import AbstractInput
+
+
+class Recording(AbstractInput):
+    r"""A recorded signal, interpolated linearly between its samples.
+
+    Sample $k$ is at $t_0 + 1000\, k / r$ ms, with the sample rate $r$ in Hz. Before the first
+    sample the first value holds, after the last one the last. Without arguments: a second of
+    silence.
+
+    Args:
+        samples: `(samples,)`, or `(samples, units)` for one channel per unit, without gaps.
+        sample_rate: in Hz; there is no default, since no guess is safe.
+        start: time of the first sample in ms.
+
+    Raises:
+        TypeError: if samples come without a sample rate.
+        ValueError: if there are fewer than two samples, or gaps (NaN) among them.
+    """
+
+    samples: Float[Any, "samples *units"] = parameter(unit="circuit's", doc="values")
+    sample_rate: Scalar = parameter(unit="Hz", positive=True, doc="samples per second")
+    start: Scalar = parameter(0.0, "ms", doc="time of the first sample")
+
+    def __init__(self, samples: Any = None, sample_rate: Any = None, start: Any = 0.0):
+        if samples is None:
+            samples, sample_rate = np.zeros(2), 1.0
+        if sample_rate is None:
+            raise TypeError(
+                "Recording: expected sample_rate= in Hz beside the samples, got none: "
+                "say how many samples were taken per second, e.g. sample_rate=20_000"
+            )
+        self.samples = samples if is_traced(samples) else _without_gaps(samples, sample_rate)
+        self.sample_rate, self.start = sample_rate, start
+
+    def __call__(self, t: Scalar) -> Array:
+        """The signal at time `t`."""
+        last = self.samples.shape[0] - 1
+        position = jnp.clip((t - self.start) * self.sample_rate / 1000, 0, last)
+        before = jnp.clip(jnp.floor(position).astype(jnp.int32), 0, last - 1)
+        part = position - before
+        samples = jnp.asarray(self.samples)
+        return samples[before] * (1 - part) + samples[before + 1] * part
+
+    def longest_step(self) -> Any:
+        """The time between samples (ms)."""
+        return 1000 / self.sample_rate
+
+
+def _without_gaps(samples: Any, sample_rate: Any) -> np.ndarray:
+    values = np.asarray(samples, np.float64)
+    if values.ndim not in (1, 2) or values.shape[0] < 2:
+        raise ValueError(
+            "Recording.samples: expected (samples,) or (samples, units) with at least two "
+            f"samples, got shape {values.shape}"
+        )
+    bad = ~np.isfinite(values).reshape(values.shape[0], -1).all(1)
+    if bad.any():
+        first = int(np.argmax(bad))
+        at = 1000 * first / float(sample_rate)
+        raise ValueError(
+            f"Recording.samples: expected a signal without gaps, got {int(bad.sum())} of "
+            f"{len(bad)} samples missing (NaN or infinite), the first at sample {first} "
+            f"({at:g} ms): interpolate over them or cut the recording there"
+        )
+    return values

@@ -1,0 +1,99 @@
+"""What every measure is: something about a run, folded in while stepping."""
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from rnnjax._parameter import Parametric
+
+
+def whole_state(state: Any) -> Any:
+    """The state itself: the measure is taken of each of its variables."""
+    return state
+
+
+class AbstractMeasure(Parametric):
+    """Something about a run that is updated at every step, so that no trajectory is stored.
+
+    `of(state)` says what is measured: an array, or several in a structure, each of which is
+    measured by itself. Give it a function with a name, defined once: a new lambda at every call
+    is a new compilation at every call.
+
+    Write one by subclassing, for a single observed array `x` at time `t` (ms).
+    """
+
+    of: eqx.AbstractVar[Callable[[Any], Any]]
+    meaning: eqx.AbstractClassVar[str]
+    unit: eqx.AbstractClassVar[str]  # "state" for that of the observed variable
+
+    @abc.abstractmethod
+    def init(self, t: Any, x: Any) -> Any:
+        """What is carried along, at the start of the window."""
+
+    @abc.abstractmethod
+    def update(self, carry: Any, t: Any, x: Any) -> Any:
+        """The carry after one more step."""
+
+    @abc.abstractmethod
+    def finish(self, carry: Any, t: Any, x: Any) -> Any:
+        """The result, at the end of the window."""
+
+
+class Crossings(eqx.Module):
+    """Upward crossings of a level, located between steps by linear interpolation.
+
+    Attributes:
+        x: the last value.
+        t: its time (ms).
+        low, high: the extremes so far.
+        first, last: times of the first and the last crossing counted.
+        count: how many were counted.
+    """
+
+    x: Any
+    t: Any
+    low: Any
+    high: Any
+    first: Any
+    last: Any
+    count: Any
+
+
+def start_crossings(t: Any, x: Any) -> Crossings:
+    """No crossing seen yet."""
+    t = jnp.broadcast_to(jnp.asarray(t, jnp.result_type(x)), jnp.shape(x))
+    return Crossings(x, t, x, x, t, t, jnp.zeros_like(x))
+
+
+def count_crossings(seen: Crossings, t: Any, x: Any, level: Any | None) -> Crossings:
+    """One more step.
+
+    Without a level it is midway between the extremes so far; the count starts afresh whenever
+    they widen by more than a ten-thousandth, so that a settling run is counted once it has settled.
+    """
+    low, high = jnp.minimum(seen.low, x), jnp.maximum(seen.high, x)
+    count, swing = seen.count, high - low
+    if level is None:
+        level = (low + high) / 2
+        count = jnp.where(swing > 1.0001 * (seen.high - seen.low), 0.0, count).astype(count.dtype)
+    up = (seen.x < level) & (x >= level)
+    rise = jnp.where(up, x - seen.x, 1)
+    at = seen.t + (t - seen.t) * jnp.where(up, level - seen.x, 0) / rise
+    return Crossings(
+        x=x,
+        t=jnp.broadcast_to(jnp.asarray(t, x.dtype), x.shape),
+        low=low,
+        high=high,
+        first=jnp.where(up & (count == 0), at, seen.first),
+        last=jnp.where(up, at, seen.last),
+        count=count + up.astype(count.dtype),
+    )
+
+
+def mean_period(seen: Crossings, smallest: Any) -> tuple[Any, Any]:
+    """The mean time between crossings (ms), and whether there is an oscillation at all."""
+    oscillates = (seen.count >= 2) & (seen.high - seen.low >= smallest)
+    return (seen.last - seen.first) / jnp.where(oscillates, seen.count - 1, 1), oscillates

@@ -1,0 +1,29 @@
+"""The size of an oscillation."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from rnnjax.measures._base import AbstractMeasure, whole_state
+
+
+class Amplitude(AbstractMeasure):
+    r"""The swing over the window, from trough to peak: $\max_k x(t_k) - \min_k x(t_k)$."""
+
+    of: Callable[[Any], Any] = eqx.field(static=True, default=whole_state)
+    meaning: ClassVar[str] = "swing, trough to peak"
+    unit: ClassVar[str] = "state"
+
+    def init(self, t: Any, x: Any) -> Any:
+        """The extremes so far."""
+        return x, x
+
+    def update(self, carry: Any, t: Any, x: Any) -> Any:
+        """The extremes so far."""
+        return jnp.minimum(carry[0], x), jnp.maximum(carry[1], x)
+
+    def finish(self, carry: Any, t: Any, x: Any) -> Any:
+        """The swing."""
+        return carry[1] - carry[0]

@@ -1,0 +1,36 @@
+"""The smallest and the largest value."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from rnnjax.measures._base import AbstractMeasure, whole_state
+
+
+class Range(NamedTuple):
+    """The smallest and the largest value of a window."""
+
+    min: Any
+    max: Any
+
+
+class MinMax(AbstractMeasure):
+    r"""The smallest and the largest value over the window: $\min_k x(t_k)$, $\max_k x(t_k)$."""
+
+    of: Callable[[Any], Any] = eqx.field(static=True, default=whole_state)
+    meaning: ClassVar[str] = "smallest and largest value"
+    unit: ClassVar[str] = "state"
+
+    def init(self, t: Any, x: Any) -> Range:
+        """The extremes so far."""
+        return Range(x, x)
+
+    def update(self, carry: Range, t: Any, x: Any) -> Range:
+        """The extremes so far."""
+        return Range(jnp.minimum(carry.min, x), jnp.maximum(carry.max, x))
+
+    def finish(self, carry: Range, t: Any, x: Any) -> Range:
+        """The extremes."""
+        return carry

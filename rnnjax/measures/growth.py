@@ -1,0 +1,54 @@
+"""Whether a swing grows or decays."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from rnnjax._parameter import parameter
+from rnnjax._types import Scalar
+from rnnjax.measures._base import AbstractMeasure, whole_state
+
+
+class Growth(AbstractMeasure):
+    r"""The log ratio of the swing after a moment to the swing before it.
+
+    $\log \frac{\max_{t \ge t_s} x - \min_{t \ge t_s} x}{\max_{t < t_s} x - \min_{t < t_s} x}$
+
+    Positive where an oscillation grows, negative where it decays. With $t_s$ in the middle of a
+    window of length $T$, a perturbation growing as $e^{\sigma t}$ gives $\sigma T / 2$.
+
+    Args:
+        of: what is measured.
+        split: $t_s$ in ms.
+    """
+
+    of: Callable[[Any], Any] = eqx.field(static=True, default=whole_state)
+    split: Scalar = parameter(500.0, "ms", positive=True, doc="where the window is cut")
+    meaning: ClassVar[str] = "log ratio of the later to the earlier swing"
+    unit: ClassVar[str] = "1"
+
+    def init(self, t: Any, x: Any) -> Any:
+        """The extremes before and after the split."""
+        nothing = jnp.full_like(x, jnp.inf)
+        return x, x, nothing, -nothing
+
+    def update(self, carry: Any, t: Any, x: Any) -> Any:
+        """The extremes before and after the split."""
+        low, high, later_low, later_high = carry
+        late = t >= self.split
+        return (
+            jnp.where(late, low, jnp.minimum(low, x)),
+            jnp.where(late, high, jnp.maximum(high, x)),
+            jnp.where(late, jnp.minimum(later_low, x), later_low),
+            jnp.where(late, jnp.maximum(later_high, x), later_high),
+        )
+
+    def finish(self, carry: Any, t: Any, x: Any) -> Any:
+        """The log ratio; swings below the smallest number count as that."""
+        low, high, later_low, later_high = carry
+        tiny = jnp.finfo(jnp.result_type(x)).tiny
+        return jnp.log(jnp.maximum(later_high - later_low, tiny)) - jnp.log(
+            jnp.maximum(high - low, tiny)
+        )

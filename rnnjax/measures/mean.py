@@ -1,0 +1,31 @@
+"""The average over time."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from rnnjax.measures._base import AbstractMeasure, whole_state
+
+
+class Mean(AbstractMeasure):
+    r"""The average over the steps of the window: $\frac{1}{n} \sum_k x(t_k)$."""
+
+    of: Callable[[Any], Any] = eqx.field(static=True, default=whole_state)
+    meaning: ClassVar[str] = "mean over time"
+    unit: ClassVar[str] = "state"
+
+    def init(self, t: Any, x: Any) -> Any:
+        """The mean so far and the number of steps in it."""
+        return jnp.zeros_like(x), jnp.zeros((), jnp.result_type(x))
+
+    def update(self, carry: Any, t: Any, x: Any) -> Any:
+        """A running mean, which loses no digits over long runs as a sum would."""
+        mean, n = carry
+        n = n + 1
+        return mean + (x - mean) / n, n
+
+    def finish(self, carry: Any, t: Any, x: Any) -> Any:
+        """The mean."""
+        return carry[0]

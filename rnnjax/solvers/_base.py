@@ -1,0 +1,150 @@
+"""A diffrax solver turned into one step, its stages written out."""
+
+from collections.abc import Callable
+from typing import Any
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Field = Callable[[Any, Any], Any]
+"""(t, state) -> derivative, or diffusion."""
+
+
+def step_function(solver: Any) -> Callable[[Field, Any, Any, Any], Any]:
+    """One step of an ordinary differential equation, `step(field, t, state, dt) -> state`.
+
+    The stages of the solver's tableau are unrolled, so that a step compiles to straight-line
+    code. Zero coefficients cost nothing.
+
+    Raises:
+        TypeError: for a solver that has no explicit tableau; the message lists those that do.
+    """
+    if isinstance(solver, diffrax.Euler):
+        return lambda field, t, y, dt: _combine(y, dt, (1.0,), [field(t, y)])
+    tableau = _explicit_tableau(solver)
+    if tableau is None:
+        raise TypeError(
+            f"{type(solver).__name__} can't take fixed steps here, since it is implicit or has no "
+            f"tableau: use one of {', '.join(explicit_solvers())}, or leave out `step=`"
+        )
+
+    def step(field: Field, t: Any, y: Any, dt: Any) -> Any:
+        slopes = [field(t, y)]
+        for row, c in zip(tableau.a_lower, tableau.c, strict=True):
+            z = _combine(y, dt, row, slopes)
+            if tableau.ssal and len(slopes) == tableau.num_stages - 1:
+                return z  # the last stage is the solution
+            slopes.append(field(t + float(c) * dt, z))
+        return _combine(y, dt, tableau.b_sol, slopes)
+
+    return step
+
+
+def noisy_step_function(solver: Any, additive: bool) -> Callable[..., Any]:
+    """One step of an Ito equation with diagonal noise.
+
+    Returns:
+        `step(field, diffusion, t, state, dt, dw) -> state`, with the Wiener increments `dw` in
+        the structure of the state.
+
+    Raises:
+        TypeError: for a solver that is not made for stochastic equations.
+        ValueError: for a Stratonovich solver under multiplicative noise.
+    """
+    check_noisy(solver, additive)
+    if isinstance(solver, diffrax.Euler):
+        return _euler_maruyama
+    if isinstance(solver, diffrax.ItoMilstein):
+        return _milstein
+    tableau = _explicit_tableau(solver)
+    if tableau is None:
+        raise TypeError(
+            f"{type(solver).__name__} can't take fixed noisy steps here: use Euler, Heun, "
+            "Midpoint, Ralston or ItoMilstein"
+        )
+
+    def step(field: Field, diffusion: Field, t: Any, y: Any, dt: Any, dw: Any) -> Any:
+        def increment(t: Any, z: Any) -> Any:
+            return jax.tree.map(
+                lambda f, g, w: f * dt + g * w, field(t, z), diffusion(t, z), dw
+            )
+
+        slopes = [increment(t, y)]
+        for row, c in zip(tableau.a_lower, tableau.c, strict=True):
+            slopes.append(increment(t + float(c) * dt, _combine(y, 1.0, row, slopes)))
+        return _combine(y, 1.0, tableau.b_sol, slopes)
+
+    return step
+
+
+def check_noisy(solver: Any, additive: bool) -> None:
+    """Refuse solvers that would solve another stochastic equation than the one asked for.
+
+    Raises:
+        TypeError: for a solver that is not made for stochastic equations.
+        ValueError: for a Stratonovich solver under multiplicative noise.
+    """
+    ito = isinstance(solver, diffrax.AbstractItoSolver)
+    if not ito and not isinstance(solver, diffrax.AbstractStratonovichSolver):
+        raise TypeError(
+            f"{type(solver).__name__} does not solve stochastic equations: use Euler (Euler-"
+            "Maruyama), Heun or ItoMilstein"
+        )
+    if not ito and not additive:
+        raise ValueError(
+            f"{type(solver).__name__} solves Stratonovich equations, and noise here is Ito; they "
+            "differ under multiplicative noise: use Euler or ItoMilstein"
+        )
+
+
+def has_error_estimate(solver: Any) -> bool:
+    """Whether the solver can choose its own steps."""
+    tableau = getattr(solver, "tableau", None)
+    weights = getattr(tableau, "b_error", None)
+    if tableau is not None:
+        return weights is not None and bool(np.any(np.asarray(weights)))
+    return isinstance(solver, diffrax.AbstractAdaptiveSolver)
+
+
+def explicit_solvers() -> list[str]:
+    """Names of the solvers that take fixed steps."""
+    return ["Euler", "Heun", "Midpoint", "Ralston", "Bosh3", "RK4", "Tsit5", "Dopri5", "Dopri8"]
+
+
+def _explicit_tableau(solver: Any) -> diffrax.ButcherTableau | None:
+    tableau = getattr(solver, "tableau", None)
+    if not isinstance(solver, diffrax.AbstractERK) or not isinstance(tableau, diffrax.ButcherTableau):
+        return None
+    return None if tableau.implicit else tableau
+
+
+def _combine(y: Any, dt: Any, coefficients: Any, slopes: list[Any]) -> Any:
+    """`y + dt * sum(c_k slope_k)`, zeros left out."""
+    terms = [(float(c), k) for c, k in zip(coefficients, slopes, strict=False) if c != 0]
+
+    def leaf(y: Any, *slopes: Any) -> Any:
+        for (c, _), slope in zip(terms, slopes, strict=True):
+            y = y + (dt * c) * slope
+        return y
+
+    return jax.tree.map(leaf, y, *[slope for _, slope in terms])
+
+
+def _euler_maruyama(
+    field: Field, diffusion: Field, t: Any, y: Any, dt: Any, dw: Any
+) -> Any:
+    return jax.tree.map(
+        lambda y, f, g, w: y + f * dt + g * w, y, field(t, y), diffusion(t, y), dw
+    )
+
+
+def _milstein(field: Field, diffusion: Field, t: Any, y: Any, dt: Any, dw: Any) -> Any:
+    """Euler-Maruyama plus g g' (dw^2 - dt) / 2, for noise that acts on each variable alone."""
+    g = diffusion(t, y)
+    _, slope = jax.jvp(lambda z: diffusion(t, z), (y,), (g,))
+    return jax.tree.map(
+        lambda y, f, g, s, w: y + f * dt + g * w + s * (jnp.square(w) - dt) / 2,
+        y, field(t, y), g, slope, dw,
+    )  # fmt: skip
