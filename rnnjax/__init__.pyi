@@ -12,6 +12,7 @@ from rnnjax.circuits import Driven as Driven
 from rnnjax._results import ConvergenceError as ConvergenceError
 from rnnjax._equilibria import Equilibria as Equilibria
 from rnnjax._fit import Fit as Fit
+from rnnjax._results import FitError as FitError
 from rnnjax._equilibria import Linearization as Linearization
 from rnnjax._results import SimulationError as SimulationError
 from rnnjax._equilibria import Stability as Stability
@@ -19,7 +20,7 @@ from rnnjax._results import Status as Status
 from rnnjax._results import SweepInterrupted as SweepInterrupted
 from rnnjax._simulate import Trajectory as Trajectory
 from rnnjax._regions import VectorField as VectorField
-from rnnjax._sweep import axis as axis
+from rnnjax._axes import axis as axis
 from rnnjax._setup import doctor as doctor
 from rnnjax._equilibria import find_equilibria as find_equilibria
 from rnnjax._fit import fit as fit
@@ -27,8 +28,8 @@ from rnnjax._equilibria import linearize as linearize
 from rnnjax._store import load as load
 from rnnjax._measure import measure as measure
 from rnnjax._parameter import parameter as parameter
-from rnnjax._sweep import points as points
-from rnnjax._sweep import random_points as random_points
+from rnnjax._axes import points as points
+from rnnjax._axes import random_points as random_points
 from rnnjax._store import save as save
 from rnnjax._simulate import simulate as simulate
 from rnnjax._sweep import sweep as sweep

@@ -2,13 +2,12 @@
 
 import enum
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optimistix
 from jaxtyping import Complex
 
 from rnnjax._linalg import eigenvalues, flatten, named_leaves, variable_names
@@ -20,6 +19,7 @@ from rnnjax.circuits._checks import as_input, check_run, starting_state
 GUESSES = 64
 _TOLERANCE = 1e-10  # of the residual, relative to the size of the Jacobian and of the state
 _SAME = 1e-6  # relative distance below which two equilibria are one
+_TINY = 1e-300
 _MARGINAL = 1e-9  # relative real part below which an eigenvalue counts as on the axis
 
 
@@ -291,16 +291,74 @@ def _solve(field: Callable[[Array], Array], guess: Array, max_steps: int) -> Arr
     """A zero of `field` near `guess`, differentiable by the implicit function theorem."""
 
     def solve(f: Callable[[Array], Array], x: Array) -> Array:
-        solver = optimistix.Dogleg(rtol=1e-12, atol=1e-12)
-        near = optimistix.root_find(lambda y, _: f(y), solver, x, max_steps=max_steps, throw=False)
-        polished = near.value - jnp.linalg.solve(jax.jacfwd(f)(near.value), f(near.value))
-        better = abs(f(polished)).max() <= abs(f(near.value)).max()
-        return jnp.where(better, polished, near.value)
+        near = _dogleg(f, x, max_steps)
+        polished = near + jnp.linalg.solve(jax.jacfwd(f)(near), -f(near))
+        return jnp.where(abs(f(polished)).max() <= abs(f(near)).max(), polished, near)
 
     def tangent(linear: Callable[[Array], Array], y: Array) -> Array:
         return jnp.linalg.solve(jax.jacfwd(linear)(jnp.zeros_like(y)), y)
 
     return jax.lax.custom_root(field, guess, solve, tangent)
+
+
+class _Search(NamedTuple):
+    x: Array
+    f: Array
+    radius: Array
+    steps: Array
+    going: Array
+
+
+def _dogleg(field: Callable[[Array], Array], guess: Array, max_steps: int) -> Array:
+    """Powell's trust-region step between steepest descent and Newton, until it stands still.
+
+    Written in plain JAX operations: a library's solver is lowered after the float64 scope of its
+    caller has ended, and then fails inside a float32 program.
+    """
+
+    def body(now: _Search) -> _Search:
+        x, f, radius = now.x, now.f, now.radius
+        jacobian = jax.jacfwd(field)(x)
+        slope = f @ jacobian
+        along = jacobian @ slope
+        cauchy = -slope * (slope @ slope) / jnp.maximum(along @ along, _TINY)
+        newton = jnp.linalg.solve(jacobian, -f)
+        newton = jnp.where(jnp.isfinite(newton).all(), newton, cauchy)
+        p = _within(cauchy, newton, radius)
+        trial = field(x + p)
+        expected = f @ f - jnp.sum((f + jacobian @ p) ** 2)
+        ratio = (f @ f - trial @ trial) / jnp.maximum(expected, _TINY)
+        good = (ratio > 1e-4) & jnp.isfinite(trial).all()
+        size = _norm(p)
+        radius = jnp.where(
+            good & (ratio > 0.75), jnp.maximum(radius, 2 * size),
+            jnp.where(good & (ratio > 0.25), radius, size / 4),
+        )  # fmt: skip
+        moving = size > 1e-15 * (1 + _norm(x))
+        return _Search(
+            jnp.where(good, x + p, x), jnp.where(good, trial, f), radius, now.steps + 1,
+            moving & (good | (radius > 1e-12 * (1 + _norm(x)))),
+        )  # fmt: skip
+
+    first = field(guess)
+    start = _Search(
+        guess, first, 10 * (1 + _norm(guess)), jnp.zeros((), jnp.int32), jnp.isfinite(first).all()
+    )
+    return jax.lax.while_loop(lambda s: s.going & (s.steps < max_steps), body, start).x
+
+
+def _within(cauchy: Array, newton: Array, radius: Array) -> Array:
+    """The point of the path 0 - cauchy - newton at most `radius` away."""
+    leg = newton - cauchy
+    a, b, c = leg @ leg, cauchy @ leg, cauchy @ cauchy - radius**2
+    share = (-b + jnp.sqrt(jnp.maximum(b * b - a * c, 0))) / jnp.maximum(a, _TINY)
+    short = cauchy * radius / jnp.maximum(_norm(cauchy), _TINY)
+    between = jnp.where(_norm(cauchy) >= radius, short, cauchy + jnp.clip(share, 0, 1) * leg)
+    return jnp.where(_norm(newton) <= radius, newton, between)
+
+
+def _norm(x: Array) -> Array:
+    return jnp.sqrt(x @ x)
 
 
 def _repeats(x: Array, solved: Array) -> Array:

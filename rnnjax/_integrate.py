@@ -266,14 +266,16 @@ def lanes_together(plan: Plan) -> int:
     return (plan.tile or 1) * plan.devices
 
 
-def _has_product(jaxpr: Any) -> bool:
+def _has_product(jaxpr: Any, stepping: bool = False) -> bool:
+    """Whether a time loop (a scan) of the program holds a matrix product."""
     for equation in jaxpr.eqns:
-        if equation.primitive.name in ("dot_general", "conv_general_dilated"):
+        if stepping and equation.primitive.name in ("dot_general", "conv_general_dilated"):
             return True
+        inside = stepping or equation.primitive.name == "scan"
         for value in equation.params.values():
             for inner in value if isinstance(value, tuple | list) else (value,):
                 inner = getattr(inner, "jaxpr", inner)
-                if hasattr(inner, "eqns") and _has_product(inner):
+                if hasattr(inner, "eqns") and _has_product(inner, inside):
                     return True
     return False
 

@@ -59,6 +59,14 @@ class ConvergenceError(RuntimeError):
     """An iteration did not converge; the message says which and what to change."""
 
 
+class FitError(RuntimeError):
+    """A fit ran into a loss or gradient that is not finite; `fit` holds the last good circuit."""
+
+    def __init__(self, message: str, fit: Any = None):
+        super().__init__(message)
+        self.fit = fit
+
+
 class SweepInterrupted(KeyboardInterrupt):
     """A sweep was stopped by the user; `partial` holds the points that were finished.
 

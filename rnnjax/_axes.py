@@ -1,0 +1,157 @@
+"""What a sweep varies: axes of a grid, lists of points, random designs."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax._parameter import check_values, field_of, path_of
+from rnnjax._types import Key
+
+
+@dataclasses.dataclass(frozen=True)
+class Axis:
+    """One thing that a sweep varies; made by `axis`."""
+
+    where: Callable[[Any], Any]
+    values: np.ndarray
+    name: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Points:
+    """A list of settings, several things varied together; made by `points`."""
+
+    axes: tuple[Axis, ...]
+
+
+def axis(where: Callable[[Any], Any], values: Any, name: str | None = None) -> Axis:
+    """Vary what `where` names over `values`.
+
+    Args:
+        where: `lambda c: c.tau_i`; of a `Driven` pair `lambda d: d.input.amplitude`.
+        values: `(points,)`, or `(points, ...)` for an array.
+        name: of the coordinate; that of the field unless given.
+
+    Raises:
+        ValueError: if there are no values, or some are not finite.
+    """
+    values = np.asarray(values, np.float64)
+    if values.ndim == 0 or len(values) == 0:
+        raise ValueError(
+            f"axis{'' if name is None else ' ' + name}: expected at least one value, got "
+            f"{'none' if values.ndim else values}: give e.g. np.linspace(5, 100, 1000)"
+        )
+    return Axis(where, values, name)
+
+
+def points(*axes: Axis) -> Points:
+    """Vary several things together: point k takes value k of every axis.
+
+    Raises:
+        ValueError: if the axes are not of the same length.
+    """
+    lengths = {len(a.values) for a in axes}
+    if len(lengths) != 1:
+        raise ValueError(f"points: expected axes of one length, got {[len(a.values) for a in axes]}")
+    return Points(tuple(axes))
+
+
+def random_points(*ranges: Axis, count: int, key: Key) -> Points:
+    """A random design: `count` points, uniform and independent within the given ranges.
+
+    Args:
+        ranges: axes whose two values are the bounds, `axis(where, (low, high))`.
+        count: the number of points.
+        key: a JAX random key.
+
+    Raises:
+        ValueError: for a range that is not two increasing numbers.
+    """
+    for k, each in enumerate(ranges):
+        if each.values.shape != (2,) or not each.values[0] < each.values[1]:
+            raise ValueError(
+                f"random_points: expected axis(where, (low, high)) with low < high, got "
+                f"{each.values} in range {k}"
+            )
+    with jax.enable_x64(True):
+        draws = np.asarray(jax.random.uniform(key, (len(ranges), count), jnp.float64))
+    scaled = [r.values[0] + (r.values[1] - r.values[0]) * u for r, u in zip(ranges, draws, strict=True)]
+    return points(*(Axis(r.where, v, r.name) for r, v in zip(ranges, scaled, strict=True)))
+
+
+class Design:
+    """The points of a sweep, checked: which numbers go to which leaf, and what they are called."""
+
+    def __init__(self, target: Any, over: Sequence[Axis] | Points):
+        self.grid = not isinstance(over, Points)
+        self.axes = tuple(over.axes if isinstance(over, Points) else over)
+        if not self.axes or not all(isinstance(a, Axis) for a in self.axes):
+            raise ValueError("over: expected at least one axis(where, values), or points(...)")
+        self.paths = [path_of(target, a.where) for a in self.axes]
+        if len(set(self.paths)) < len(self.paths):
+            raise ValueError(f"over: expected different parameters, got {self.paths}")
+        self.names = _names(self.paths, self.axes)
+        self.fields = [field_of(target, p) for p in self.paths]
+        indices = jax.tree.unflatten(
+            jax.tree.structure(target), range(len(jax.tree.leaves(target)))
+        )
+        self.leaves = tuple(a.where(indices) for a in self.axes)
+        for each, field, name in zip(self.axes, self.fields, self.names, strict=True):
+            wanted = np.shape(each.where(target))
+            if each.values.shape[1:] != wanted:
+                raise ValueError(
+                    f"axis {name}: expected values of shape (points, {', '.join(map(str, wanted))}), "
+                    f"got {each.values.shape}"
+                )
+            if field is not None:
+                check_values(field, each.values, owner="axis")
+            elif not np.isfinite(each.values).all():
+                raise ValueError(f"axis {name}: expected finite values")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Points along each dimension."""
+        lengths = tuple(len(a.values) for a in self.axes)
+        return lengths if self.grid else lengths[:1]
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """A dimension per axis of a grid, or `point`."""
+        return tuple(self.names) if self.grid else ("point",)
+
+    def values(self, first: int, last: int) -> tuple[np.ndarray, ...]:
+        """The numbers of the points from `first` to `last`, one array per axis."""
+        index = np.arange(first, last)
+        if not self.grid:
+            return tuple(a.values[index] for a in self.axes)
+        unravelled = np.unravel_index(index, self.shape)
+        return tuple(a.values[i] for a, i in zip(self.axes, unravelled, strict=True))
+
+    def extremes(self) -> list[list[np.ndarray]]:
+        """The smallest and the largest value of each axis."""
+        return [[a.values.min(0) for a in self.axes], [a.values.max(0) for a in self.axes]]
+
+    def coordinates(self) -> dict[str, Any]:
+        """The swept values with units and meanings."""
+        found = {}
+        for name, each, field in zip(self.names, self.axes, self.fields, strict=True):
+            attributes = {} if field is None else {"units": field.unit, "long_name": field.doc}
+            dims = [name if self.grid else "point"]
+            if each.values.ndim == 1:
+                found[name] = (dims, each.values, attributes)
+            else:
+                extra = [f"{name}_{k}" for k in range(each.values.ndim - 1)]
+                found[f"{name}_values"] = ([*dims, *extra], each.values, attributes)
+        return found
+
+
+def _names(paths: list[str], axes: Sequence[Axis]) -> list[str]:
+    """Coordinates' names: the given one, the field's own, or the whole path where two collide."""
+    short = [a.name or p.rpartition(".")[2] for a, p in zip(axes, paths, strict=True)]
+    return [
+        s if short.count(s) == 1 else p.replace(".", "_") for s, p in zip(short, paths, strict=True)
+    ]

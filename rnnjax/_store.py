@@ -1,0 +1,366 @@
+"""Results on disk and as labelled arrays; circuits saved and loaded without running code.
+
+Everything is written beside its destination and renamed when it is whole: what is there under
+its own name is finished.
+"""
+
+import contextlib
+import dataclasses
+import io
+import json
+import math
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from rnnjax._parameter import Parametric
+from rnnjax._results import Status
+
+_FORMAT = 1
+
+
+def save(path: Any, circuit: Any) -> None:
+    """Write a circuit, with all its numbers to the last bit, to one file.
+
+    The file is a zip of a JSON header and NumPy arrays; each part carries a checksum.
+
+    Args:
+        path: where; an existing file is replaced, at once and whole.
+        circuit: a circuit, or any other part made of parameters.
+
+    Raises:
+        TypeError: for what can't be saved without code, such as a function of your own.
+        OSError: if the file can't be written; nothing is left half-written.
+    """
+    arrays: list[np.ndarray] = []
+    header = {"format": _FORMAT, "content": _encode(circuit, arrays)}
+    with _replacing(Path(path)) as partial, zipfile.ZipFile(partial, "w") as file:
+        file.writestr("header.json", json.dumps(header, indent=1))
+        for k, array in enumerate(arrays):
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, array, allow_pickle=False)
+            file.writestr(f"{k}.npy", buffer.getvalue())
+
+
+def load(path: Any, known: Sequence[Any] = ()) -> Any:
+    """Read a circuit that `save` wrote. No code from the file is run.
+
+    Args:
+        path: the file.
+        known: classes and functions of your own that the circuit is made of; the package's are
+            known already.
+
+    Raises:
+        ValueError: for a damaged file, or a class that is not known.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            header = json.loads(file.read("header.json"))
+            names = [n for n in file.namelist() if n.endswith(".npy")]
+            arrays = {
+                int(n[:-4]): np.lib.format.read_array(io.BytesIO(file.read(n)), allow_pickle=False)
+                for n in names
+            }
+    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, EOFError) as error:
+        raise ValueError(f"{path} is no circuit saved by rnnjax, or it is damaged: {error}") from None
+    if header.get("format") != _FORMAT:
+        raise ValueError(f"{path}: expected format {_FORMAT}, got {header.get('format')}")
+    return _decode(header["content"], arrays, _known(known))
+
+
+def _encode(value: Any, arrays: list[np.ndarray]) -> Any:
+    if isinstance(value, Parametric):
+        names = [f.name for f in dataclasses.fields(value)]
+        fields = {n: _encode(getattr(value, n), arrays) for n in names}
+        return {"class": type(value).__name__, "fields": fields}
+    if isinstance(value, jax.Array | np.ndarray | np.generic):
+        arrays.append(np.asarray(value))
+        return {"array": len(arrays) - 1}
+    if isinstance(value, tuple):
+        name = type(value).__name__ if hasattr(value, "_fields") else None
+        return {"tuple": name, "items": [_encode(v, arrays) for v in value]}
+    if value is None or isinstance(value, bool | int | float | str):
+        return {"value": value}
+    if callable(value) and getattr(value, "__name__", "<lambda>") != "<lambda>":
+        return {"name": value.__name__}
+    raise TypeError(
+        f"can't save {value!r}: expected numbers, parts of rnnjax, or functions with a name; "
+        "give the function a name with def"
+    )
+
+
+def _decode(node: Any, arrays: Mapping[int, np.ndarray], known: Mapping[str, Any]) -> Any:
+    def find(name: str) -> Any:
+        if name not in known:
+            raise ValueError(
+                f"the file holds a {name}, which rnnjax does not know: load(path, known=[{name}])"
+            )
+        return known[name]
+
+    if "class" in node:
+        fields = {k: _decode(v, arrays, known) for k, v in node["fields"].items()}
+        return find(node["class"])(**fields)
+    if "array" in node:
+        return arrays[node["array"]]
+    if "tuple" in node:
+        items = [_decode(v, arrays, known) for v in node["items"]]
+        return tuple(items) if node["tuple"] is None else find(node["tuple"])(*items)
+    return find(node["name"]) if "name" in node else node["value"]
+
+
+def _known(more: Sequence[Any]) -> dict[str, Any]:
+    from rnnjax import circuits, connectivity, inputs, measures, noise
+
+    families = (circuits, connectivity, inputs, measures, noise)
+    found = {n: getattr(f, n) for f in families for n in dir(f) if not n.startswith("_")}
+    return found | {each.__name__: each for each in more}
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place when the block ends well."""
+    check_writable(path)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        yield partial
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a place that can't be written, before anything is computed.
+
+    Raises:
+        OSError: says which folder and why.
+    """
+    folder = path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"can't write to {folder}: {error.strerror or error}; choose a folder that exists "
+            "and is yours"
+        ) from None
+
+
+def trajectory_dataset(times: Any, states: Mapping[str, Any], status: Any, unit: str) -> Any:
+    """A trajectory as an `xarray.Dataset`, dims `(batch..., time, unit...)`."""
+    import xarray
+
+    times, status = np.asarray(times), np.asarray(status)
+    batch = [f"batch_{k}" for k in range(status.ndim)]
+    shared = times.reshape(-1, times.shape[-1])[0]
+    data = {}
+    for name, values in states.items():
+        extra = np.ndim(values) - len(batch) - 1
+        dims = [*batch, "time", *(["unit"] if extra == 1 else [f"unit_{k}" for k in range(extra)])]
+        data[name] = (dims, np.asarray(values), {"units": unit})
+    data["status"] = (batch, status.astype(np.uint8), status_attributes())
+    return xarray.Dataset(data, {"time": ("time", shared, {"units": "ms"})})
+
+
+def equilibria_dataset(
+    states: Mapping[str, Any], kinds: Sequence[str], rates: Sequence[float], residual: Any
+) -> Any:
+    """Equilibria as an `xarray.Dataset` along `equilibrium`."""
+    import xarray
+
+    data: dict[str, Any] = {
+        name: (["equilibrium", *[f"unit_{k}" for k in range(np.ndim(x) - 1)]], np.asarray(x))
+        for name, x in states.items()
+    }
+    data["stability"] = ("equilibrium", np.asarray(kinds, dtype=str))
+    data["growth_rate"] = ("equilibrium", np.asarray(rates, float), {"units": "1/ms"})
+    data["residual"] = ("equilibrium", np.asarray(residual), {"units": "1/ms"})
+    return xarray.Dataset(data)
+
+
+def status_attributes() -> dict[str, Any]:
+    """What the codes of a status variable mean, in the words of the CF conventions."""
+    return {
+        "long_name": "how the computation ended",
+        "flag_values": [int(s) for s in Status],
+        "flag_meanings": " ".join(s.name for s in Status),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels:
+    """What the results of a sweep are called: dimensions, coordinates, units, meanings.
+
+    Attributes:
+        dims: the swept dimensions.
+        shape: the number of points along each.
+        coordinates: name -> (dims, values, attributes).
+        meanings: the attributes of each variable.
+        attributes: those of the dataset.
+    """
+
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    coordinates: dict[str, Any]
+    meanings: dict[str, dict[str, Any]]
+    attributes: dict[str, Any]
+
+    def dims_of(self, name: str, extra: int) -> tuple[str, ...]:
+        """The dimensions of a variable with `extra` of its own."""
+        return (*self.dims, *(f"{name}_{k}" for k in range(extra)))
+
+    def dataset(self, arrays: Mapping[str, np.ndarray]) -> Any:
+        """Arrays `(points, ...)` as a labelled `xarray.Dataset`."""
+        import xarray
+
+        data = {
+            name: (
+                self.dims_of(name, values.ndim - 1),
+                values.reshape(self.shape + values.shape[1:]),
+                self.meanings.get(name, {}),
+            )
+            for name, values in arrays.items()
+        }
+        return xarray.Dataset(data, self.coordinates, self.attributes)
+
+
+class MemorySink:
+    """Keeps the results of a sweep in memory."""
+
+    kept = "the finished points are in its `partial` attribute"
+
+    def __init__(self, labels: Labels):
+        self.labels = labels
+        self._arrays: dict[str, np.ndarray] = {}
+
+    def write(self, first: int, results: Mapping[str, np.ndarray]) -> None:
+        """Results of the points from `first` on."""
+        for name, values in results.items():
+            if name not in self._arrays:
+                shape = (math.prod(self.labels.shape), *values.shape[1:])
+                self._arrays[name] = np.full(shape, _fill(name, values.dtype), values.dtype)
+            self._arrays[name][first : first + len(values)] = values
+
+    def unfinished(self) -> Any:
+        """What there is so far."""
+        return self.labels.dataset(self._arrays)
+
+    def finish(self) -> Any:
+        """The labelled results."""
+        return self.labels.dataset(self._arrays)
+
+
+class NetcdfSink(MemorySink):
+    """Keeps the results in memory and writes one NetCDF-4 file when all are there."""
+
+    def __init__(self, path: Path, labels: Labels):
+        super().__init__(labels)
+        check_writable(path)
+        self._path = path
+
+    def finish(self) -> Any:
+        """Write the file and return what it holds."""
+        found = super().finish()
+        with _replacing(self._path) as partial:
+            found.to_netcdf(partial, engine="h5netcdf")
+        return found
+
+
+class ZarrSink:
+    """Writes results to a Zarr store while they come, whole rows of the first axis at a time."""
+
+    def __init__(self, path: Path, labels: Labels, points: int):
+        check_writable(path)
+        if path.exists():
+            raise FileExistsError(
+                f"{path} exists already: choose another name, or delete it if it is not needed"
+            )
+        self.labels, self._path = labels, path
+        self._partial = path.with_name(path.name + ".partial")
+        self._row = math.prod(labels.shape[1:])
+        self._rows = min(labels.shape[0], max(1, points // self._row))
+        self._done, self._waiting = 0, {}
+        self._group: Any = None
+        self.kept = f"the finished rows are in {self._partial}, their `status` is 0"
+
+    def write(self, first: int, results: Mapping[str, np.ndarray]) -> None:
+        """Results of the next points, in order."""
+        if self._group is None:
+            self._group = self._create(results)
+        for name, values in results.items():
+            before = self._waiting.get(name)
+            self._waiting[name] = values if before is None else np.concatenate([before, values])
+        waiting = len(next(iter(self._waiting.values()))) // self._row
+        last = self._done + waiting == self.labels.shape[0]
+        rows = waiting if last else waiting // self._rows * self._rows
+        for name, values in self._waiting.items():
+            ready, self._waiting[name] = values[: rows * self._row], values[rows * self._row :]
+            shape = (rows, *self.labels.shape[1:], *values.shape[1:])
+            if rows:
+                self._group[name][self._done : self._done + rows] = ready.reshape(shape)
+        self._done += rows
+
+    def unfinished(self) -> None:
+        """Nothing is kept in memory."""
+
+    def finish(self) -> Any:
+        """Give the store its name, and open it without loading it."""
+        import xarray
+
+        os.replace(self._partial, self._path)
+        return xarray.open_zarr(self._path, chunks=None, consolidated=False)
+
+    def _create(self, results: Mapping[str, np.ndarray]) -> Any:
+        import zarr
+        from zarr.codecs import ZstdCodec
+
+        shutil.rmtree(self._partial, ignore_errors=True)
+        self.labels.dataset({}).to_zarr(
+            self._partial, mode="w", zarr_format=3, consolidated=False
+        )
+        group = zarr.open_group(self._partial, mode="r+", zarr_format=3)
+        for name, values in results.items():
+            extra = values.shape[1:]
+            group.create_array(
+                name,
+                shape=(*self.labels.shape, *extra),
+                chunks=(self._rows, *self.labels.shape[1:], *extra),
+                dtype=values.dtype,
+                fill_value=_fill(name, values.dtype),
+                compressors=[ZstdCodec(level=3, checksum=True)],  # a flipped bit is an error
+                dimension_names=self.labels.dims_of(name, len(extra)),
+                attributes=self.labels.meanings.get(name, {}),
+            )
+        return group
+
+
+def open_sink(store: Any, labels: Labels, points: int) -> Any:
+    """Where a sweep's results go, by the ending of `store`; memory for None.
+
+    Raises:
+        ValueError: for another ending than `.zarr` or `.nc`.
+        OSError: if the place can't be written.
+    """
+    if store is None:
+        return MemorySink(labels)
+    path = Path(store)
+    if path.suffix == ".zarr":
+        return ZarrSink(path, labels, points)
+    if path.suffix == ".nc":
+        return NetcdfSink(path, labels)
+    raise ValueError(f"store: expected a name ending in .zarr or .nc, got {str(store)!r}")
+
+
+def _fill(name: str, dtype: np.dtype) -> Any:
+    if name == "status":
+        return int(Status.NOT_RUN)
+    return np.nan if np.issubdtype(dtype, np.inexact) else np.zeros((), dtype)[()]
