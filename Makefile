@@ -1,0 +1,39 @@
+# make demo   makes .venv, installs, runs the main job
+# make test   makes .venv with the test extra, runs the tests
+
+PYTHON ?= python3
+VENV   ?= .venv
+SIZE   ?= 1000
+OUT    ?= out/demo
+BIN    := $(VENV)/bin
+
+.PHONY: demo test test-slow lint bench clean
+
+demo: $(VENV)/.demo
+	$(BIN)/python examples/demo.py --size $(SIZE) --out $(OUT)
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-slow: $(VENV)/.test
+	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+bench: $(VENV)/.demo
+	$(BIN)/python -m benchmarks.sweep
+
+clean:
+	rm -rf $(VENV) out
+
+$(BIN)/python:
+	$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'rnnjax needs Python 3.11 or newer; call make PYTHON=python3.11')"
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp per extra: nothing is installed again until pyproject.toml changes.
+$(VENV)/.%: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	touch $@

@@ -1,0 +1,12 @@
+"""Drawings of what the verbs return; the only place that imports matplotlib.
+
+Every function takes an `ax`, makes a figure if there is none, and returns the `Axes`.
+"""
+
+from rnnjax.plot.fit import fit as fit
+from rnnjax.plot.phase_plane import phase_plane as phase_plane
+from rnnjax.plot.ring_activity import ring_activity as ring_activity
+from rnnjax.plot.spectrum import spectrum as spectrum
+from rnnjax.plot.sweep_curve import sweep_curve as sweep_curve
+from rnnjax.plot.sweep_map import sweep_map as sweep_map
+from rnnjax.plot.trajectory import trajectory as trajectory

@@ -1,0 +1,82 @@
+"""The loss of a fit over its steps."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from rnnjax._results import Status
+from rnnjax.plot._style import COLORS, FAINT, open_frame, prepared, side_legend
+
+
+def fit(fit: Any, ax: Axes | None = None) -> Axes:
+    """The loss over the steps, on a logarithmic scale where all of it is positive.
+
+    Of several seeds the one that ends lowest is set off. A seed that failed ends with a cross.
+
+    Args:
+        fit: a `Fit`: `losses`, `(steps,)` or `(seeds, steps)`, and `status`, one per seed.
+        ax: where to draw; a new figure's unless given.
+
+    Returns:
+        The axes.
+
+    Raises:
+        TypeError: if it has no losses or no status.
+        ValueError: for losses of another shape.
+    """
+    if not hasattr(fit, "losses") or not hasattr(fit, "status"):
+        raise TypeError(
+            f"fit: expected a Fit, with `losses` and `status`, got {type(fit).__name__}: "
+            "draw what rnnjax.fit(...) returns"
+        )
+    losses = np.asarray(fit.losses, float)
+    if losses.ndim not in (1, 2) or not losses.size:
+        raise ValueError(
+            f"fit: expected losses of shape (steps,) or (seeds, steps), got {losses.shape}: "
+            "select along the other axes first"
+        )
+    losses = np.atleast_2d(losses)
+    status = np.ravel(np.asarray(fit.status))
+    if len(status) not in (1, len(losses)):
+        raise ValueError(
+            f"fit: expected one status per seed, {len(losses)} of them, got {len(status)}"
+        )
+    failed = np.broadcast_to(status != Status.OK, len(losses))
+    ax = prepared(ax)
+    _curves(ax, losses, failed)
+    finite = losses[np.isfinite(losses)]
+    if finite.size and finite.min() > 0:
+        ax.set_yscale("log")
+    ax.set_xlabel("step")
+    ax.set_ylabel("loss")
+    open_frame(ax)
+    if len(losses) > 1 or failed.any():
+        side_legend(ax)
+    return ax
+
+
+def _curves(ax: Axes, losses: np.ndarray, failed: np.ndarray) -> None:
+    steps = np.arange(losses.shape[1])
+    ends = [_last(row) for row in losses]
+    good = [k for k in range(len(losses)) if not failed[k] and ends[k] is not None]
+    best = min(good, key=lambda k: losses[k, ends[k]], default=None)
+    named = set()
+    for k, row in enumerate(losses):
+        name = "failed" if failed[k] else "best seed" if k == best else "other seeds"
+        color = {"failed": COLORS[0], "best seed": COLORS[1]}.get(name, FAINT)
+        front = {"failed": 3, "best seed": 4}.get(name, 2)
+        shown = "_" if name in named else name
+        named.add(name)
+        ax.plot(steps, row, color=color, linewidth=1.6, label=shown, zorder=front)
+        if failed[k] and ends[k] is not None:
+            ax.plot(
+                ends[k], row[ends[k]], "X", color=color, markersize=8, markeredgecolor="white",
+                zorder=5,
+            )  # fmt: skip
+
+
+def _last(row: np.ndarray) -> int | None:
+    """The last step whose loss is finite."""
+    finite = np.flatnonzero(np.isfinite(row))
+    return int(finite[-1]) if finite.size else None

@@ -1,0 +1,35 @@
+"""Every test runs on the CPU, split into four devices, with checked shapes and strict dtypes."""
+
+import os
+
+# These must be set before JAX is imported.
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["MPLBACKEND"] = "Agg"
+_FLAGS = os.environ.get("XLA_FLAGS", "")
+if "xla_force_host_platform_device_count" not in _FLAGS:
+    os.environ["XLA_FLAGS"] = f"{_FLAGS} --xla_force_host_platform_device_count=4".strip()
+
+import beartype
+import jax
+import jaxtyping
+import pytest
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+# Annotations of the package are checked at run time; an int passes for a float, as in PEP 484.
+checked = beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))
+_HOOK = jaxtyping.install_import_hook("rnnjax", "conftest.checked")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _fresh_caches():
+    """Compiled programs of one module don't pile up behind the next."""
+    yield
+    jax.clear_caches()
+
+
+@pytest.fixture(params=[False, True], ids=["x32", "x64"])
+def both_modes(request):
+    """The test runs with JAX's x64 mode off and on; gives whether it is on."""
+    with jax.enable_x64(request.param):
+        yield request.param
