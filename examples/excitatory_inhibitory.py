@@ -52,9 +52,9 @@ def cycle(tau_i, start=AWAY):
     )  # fmt: skip
 
 
-def run(tau_i, start, duration, spacing=0.5):
+def run(tau_i, start, duration):
     """A trajectory from `start`."""
-    times = np.arange(0, duration + spacing / 2, spacing)
+    times = np.linspace(0, duration, 2001)
     return rnnjax.simulate(
         ExcitatoryInhibitory(tau_i=tau_i), times, start=start, rtol=1e-8, atol=1e-8, dtype="float64"
     )
@@ -75,7 +75,7 @@ def draw_courses(below, above):
         axes.plot(trajectory.times, trajectory.states.e, color=BLUE, label="$v_E$")
         axes.plot(trajectory.times, trajectory.states.i, color=ORANGE, label="$v_I$")
         axes.set(
-            xlabel="time (ms)", ylabel="rate (Hz)", xlim=(0, 1000), ylim=(0, 62),
+            xlabel="time (ms)", ylabel="rate (Hz)", xlim=(0, 1000), ylim=(0, 70),
             title=rf"$\tau_I$ = {tau_i:g} ms: {word}",
         )  # fmt: skip
         axes.legend(ncols=2, loc="upper right", fontsize=8)
@@ -110,12 +110,16 @@ def draw_plane(axes):
 def draw_eigenvalues(axes):
     """Growth rate and frequency at the fixed point."""
     taus = np.linspace(20, 80, 61)
-    near = [near_fixed_point(tau_i)[1] for tau_i in taus]
+    point = near_fixed_point(50.0)[0]  # the same for every tau_i
+    near = [rnnjax.linearize(ExcitatoryInhibitory(tau_i=tau_i), point) for tau_i in taus]
     axes.axhline(0, color=GRAY, lw=0.8)
     axes.axvline(40, color=GRAY, lw=0.8, ls="--")
     axes.plot(taus, [1000 * each.growth_rate for each in near], color=BLUE, label="growth (1/s)")
     axes.plot(taus, [each.frequency for each in near], color=ORANGE, label="frequency (Hz)")
-    axes.set(xlabel=r"$\tau_I$ (ms)", xlim=(20, 80), title="Linearized at the fixed point")
+    axes.set(
+        xlabel=r"$\tau_I$ (ms)", ylabel="1/s or Hz", xlim=(20, 80),
+        title="Linearized at the fixed point",
+    )  # fmt: skip
     axes.legend(fontsize=8, loc="lower right")
 
 
@@ -130,7 +134,7 @@ def draw_neutral(axes):
     axes.plot(e, 1.25 * e + 10, color=GRAY, ls="--", lw=1)
     axes.text(1, 33.5, "E silent", color="0.4")
     axes.axvline(10, color=GRAY, ls=":", lw=1)
-    axes.text(9.4, 1, "I silent", color="0.4", ha="right")
+    axes.text(0.8, 1, "I silent", color="0.4")
     axes.set(
         xlabel="$v_E$ (Hz)", ylabel="$v_I$ (Hz)", xlim=(0, 62), ylim=(0, 36),
         title=r"$\tau_I$ = 40 ms: every orbit is neutral",

@@ -38,6 +38,7 @@ TABLE = {
     (-0.5, 1.0): (86.3769, 7.9123),
     (1.0, 0.0): (92.36977, 24.18466),
 }
+WINNERS = {5.1: 55.9, 5.5: 60.3, 6.0: 65.7}  # rate at +90 degrees against 5 at -90; computed
 
 
 def ring_cosine(units=100):
@@ -46,7 +47,7 @@ def ring_cosine(units=100):
 
 
 def settle(drive, start=None, duration=10_000.0):
-    """The steady state of the rectified ring with lambda_1 = 1.9 (its slowest mode takes 200 ms)."""
+    """The steady state of the rectified ring with lambda_1 = 1.9 (slowest mode: 200 ms)."""
     ring = RateNetwork(Cosine(lambda_1=1.9, size=len(drive)))
     times = np.array([0.0, duration])
     return rnnjax.simulate(ring, times, drive, start=start, step=5.0, dtype="float64").final
@@ -99,14 +100,16 @@ def draw_gain(axes):
         axes.plot(ANGLES, closed, color=color, label=f"$h_0$ = {h0:g}")
         rates = settle(h0 + ring_cosine())
         axes.plot(ANGLES[1::4], rates[1::4], "o", ms=3, color=color, mfc="white")
-    over_angles(axes, "Background modulates gain (line: closed form)")
-    axes.legend(fontsize=8)
+    over_angles(axes, "Background modulates gain")
+    axes.plot([], [], color=GRAY, label="closed form")
+    axes.plot([], [], "o", ms=3, color=GRAY, mfc="white", label="simulated")
+    axes.legend(fontsize=7, loc="upper left", borderaxespad=0)
 
 
 def draw_competition(axes):
     """Two opposite inputs: the stronger one takes all; gives the winner's rates."""
     found = []
-    for amplitude, color in ((5.1, GREEN), (5.5, BLUE), (6.0, ORANGE)):
+    for amplitude, color in zip(WINNERS, (GREEN, BLUE, ORANGE), strict=True):
         rates = settle(5 * gaussian(-90) + amplitude * gaussian(90), duration=60_000.0)
         axes.plot(ANGLES, rates, color=color, label=f"5 against {amplitude:g}")
         found.append(rates[np.argmin(np.abs(ANGLES - 90))])
@@ -123,13 +126,13 @@ def draw_memory(profiles, course):
     cued = settle(cue)
     run = rnnjax.simulate(ring, times, 1.0, start=cued, step=0.5, dtype="float64")
     for rates, color, label in (
-        (cued, ORANGE, "with the cue"),
-        (run.states[100], BLUE, "500 ms after it"),
-        (settle(np.ones(100), cued), GREEN, "at last"),
+        (cued, ORANGE, "cue on"),
+        (run.states[100], BLUE, "500 ms later"),
+        (settle(np.ones(100), cued), GREEN, "settled"),
     ):
         profiles.plot(ANGLES, rates, color=color, label=label)
     over_angles(profiles, "Sustained activity")
-    profiles.legend(fontsize=8, loc="upper left")
+    profiles.legend(fontsize=8, loc="upper left", borderaxespad=0)
     held = settle(ring_cosine())
     fading = rnnjax.simulate(ring, times, 0.0, start=held, step=0.5, dtype="float64")
     course.semilogy(times, run.states.max(axis=1), color=BLUE, label="$h_0$ = 1: stays")
@@ -184,10 +187,10 @@ def main(out="out"):
         ("linear: largest of the others", 1, others),
         *steady_states(),
     ]
-    for amplitude, expected, found in zip(
-        (5.1, 5.5, 6.0), (55.9, 60.3, 65.7), winners, strict=True
-    ):
-        rows.append((f"5 against {amplitude}: winner (Hz)", expected, found))
+    rows += [
+        (f"5 against {amplitude}: winner (Hz)", expected, found)
+        for (amplitude, expected), found in zip(WINNERS.items(), winners, strict=True)
+    ]
     rows += [("cue: peak (Hz)", 80.8, cued), ("left after 20 tau, h0 = 0", np.exp(-1), ratio)]
     print_table(rows)
     print(f"wrote {path}")

@@ -133,7 +133,7 @@ class Design:
 
     def extremes(self) -> list[list[np.ndarray]]:
         """The smallest and the largest value of each axis."""
-        return [[a.values.min(0) for a in self.axes], [a.values.max(0) for a in self.axes]]
+        return [[np.asarray(f(a.values, 0)) for a in self.axes] for f in (np.min, np.max)]
 
     def coordinates(self) -> dict[str, Any]:
         """The swept values with units and meanings."""

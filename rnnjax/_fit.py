@@ -135,7 +135,7 @@ def fit(
         best = _rebuild(circuit, chosen, state.good)
         status = jnp.where(state.alive, int(Status.OK), int(Status.NON_FINITE)).astype(jnp.int32)
         result = Fit(best, losses, norms, status, state.taken)
-    if traced:
+    if is_traced(result):
         return result
     result = to_host(result)
     if throw and result.status != Status.OK:
@@ -203,7 +203,8 @@ def _advance(
     )(state.free)
     norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in gradient))
     alive = state.alive & jnp.isfinite(loss) & jnp.isfinite(norm)
-    updates, memory = optimizer.update(gradient, state.optimizer, state.free)
+    with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
+        updates, memory = optimizer.update(gradient, state.optimizer, state.free)
     go = alive & moving
 
     def keep(new: Any, old: Any, when: Any = go) -> Any:

@@ -38,7 +38,7 @@ def named_leaves(tree: PyTree, name: str = "state") -> dict[str, Any]:
     }
 
 
-def eigenvalues(matrix: Float[Array, "*batch n n"]) -> Complex[Any, "*batch n"]:
+def eigenvalues(matrix: Float[Any, "*batch n n"]) -> Complex[Any, "*batch n"]:
     """Eigenvalues, the one with the largest real part first.
 
     Concrete matrices go through LAPACK on the host in float64; traced ones through JAX, which

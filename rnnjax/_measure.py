@@ -75,7 +75,7 @@ def measure(
         results, status, at, variable = _measured(
             cast(circuit, found), cast(plan.values(circuit), found), key, plan.settings()
         )
-    if traced:
+    if is_traced(results):
         return results
     results, status, at, variable = to_host((results, status, at, variable))
     if throw and status != Status.OK:
@@ -177,7 +177,7 @@ def run_measured(
 @eqx.filter_jit
 def _measured(circuit: Any, values: RunValues, key: Any, settings: RunSettings) -> Any:
     results, run = run_measured(circuit, values, key, settings)
-    return results, run.status, run.steps_well * values.step, largest_variable(run.final)
+    return results, run.status, run.steps_well.astype(values.step.dtype) * values.step, largest_variable(run.final)
 
 
 def _is_measure(x: Any) -> bool:

@@ -128,14 +128,14 @@ def check_values(field: ParameterField, value: PyTree, owner: str) -> None:
                 )
             continue
         numbers_ = np.asarray(leaf)
-        bad = ~np.isfinite(numbers_)
+        bad = np.asarray(~np.isfinite(numbers_))
         if bad.any():
             raise ValueError(
                 f"{owner}.{field.path}: expected finite numbers, got {numbers_[bad].flat[0]} "
                 f"{_place(bad)}: check where the value comes from"
             )
         if field.positive and (numbers_ <= 0).any():
-            bad = numbers_ <= 0
+            bad = np.asarray(numbers_ <= 0)
             raise ValueError(
                 f"{owner}.{field.path}: expected a value above zero{_suffix(field.unit)}, got "
                 f"{numbers_[bad].flat[0]:g} {_place(bad)}: give a positive one"

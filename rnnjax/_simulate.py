@@ -150,6 +150,7 @@ def simulate(
     """
     check_run(circuit, input, noise, key)
     traced = is_traced(circuit, times, input, start, noise, key)
+    times = jnp.asarray(times) if is_traced(times) else np.asarray(times, np.float64)
     solver = checked_solver(solver, noise, step, dense)
     with precision(None if traced else dtype) as found:
         check_step(circuit, step)
@@ -171,7 +172,7 @@ def simulate(
                 dense,
             )  # fmt: skip
     trajectory = Trajectory(times=times, **result, unit=getattr(circuit, "state_unit", ""))
-    if traced:
+    if is_traced(trajectory):
         return trajectory
     trajectory = to_host(trajectory)
     return trajectory.raise_failures() if throw else trajectory
@@ -195,7 +196,7 @@ def _fixed(
     return {
         "states": states,
         "status": run.status,
-        "failed_at": t0 + run.steps_well * step,
+        "failed_at": t0 + run.steps_well.astype(step.dtype) * step,
         "failed_variable": largest_variable(run.final),
         "stats": {"steps": jnp.asarray(steps)},
     }

@@ -72,7 +72,10 @@ def load(path: Any, known: Sequence[Any] = ()) -> Any:
         raise ValueError(f"{path} is no circuit saved by rnnjax, or it is damaged: {error}") from None
     if header.get("format") != _FORMAT:
         raise ValueError(f"{path}: expected format {_FORMAT}, got {header.get('format')}")
-    return _decode(header["content"], arrays, _known(known))
+    try:
+        return _decode(header["content"], arrays, _known(known))
+    except KeyError as error:
+        raise ValueError(f"{path} is damaged: {error} is missing") from None
 
 
 def _encode(value: Any, arrays: list[np.ndarray]) -> Any:
@@ -172,7 +175,7 @@ def trajectory_dataset(times: Any, states: Mapping[str, Any], status: Any, unit:
 
 
 def equilibria_dataset(
-    states: Mapping[str, Any], kinds: Sequence[str], rates: Sequence[float], residual: Any
+    states: Mapping[str, Any], kinds: Sequence[str], rates: Sequence[Any], residual: Any
 ) -> Any:
     """Equilibria as an `xarray.Dataset` along `equilibrium`."""
     import xarray

@@ -113,7 +113,8 @@ def in_float64(function: Callable[..., PyTree], *args: PyTree) -> PyTree:
             return function(*eqx.combine(cast(arrays, np.float64), rest))
 
     if not is_traced(args):
-        return to_host(compute(arrays))
+        result = compute(arrays)  # traced all the same where a transformation is under way
+        return cast(result, outside) if is_traced(result) else to_host(result)
     if outside == np.float64:
         return compute(arrays)
 

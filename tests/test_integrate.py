@@ -15,6 +15,7 @@ from oracles import central_difference, relative
 import rnnjax
 from rnnjax import measures, noise, parameter
 from rnnjax._integrate import BLOCK, Plan, integrate, lanes_together, map_lanes
+from rnnjax._types import cast
 from rnnjax.inputs import Sinusoid
 from rnnjax.solvers import RK4
 
@@ -64,8 +65,8 @@ def _float64():
         yield
 
 
-def run(solver, steps, step, circuit=CIRCUIT, start=START, **settings):
-    return integrate(circuit, DRIVE, start, solver=solver, t0=2.0, step=step, steps=steps, **settings)
+def run(solver, steps, step, circuit=CIRCUIT, drive=DRIVE, start=START, **settings):
+    return integrate(circuit, drive, start, solver=solver, t0=2.0, step=step, steps=steps, **settings)
 
 
 @solvers
@@ -286,18 +287,22 @@ def test_draws_depend_on_key_and_step_alone():
 
 
 def lane(values, shared):
-    step, steps = shared, 250
+    step, drive, shaking = shared
     circuit, start, key = values
     out = run(
-        diffrax.Euler(), steps, step, circuit=circuit, start=start, measures=(measures.Amplitude(),),
-        noise=noise.Additive(0.05), key=key,
+        diffrax.Euler(), 250, step, circuit=circuit, drive=drive, start=start,
+        measures=(measures.Amplitude(),), noise=shaking, key=key,
     )  # fmt: skip
     return out.final, out.measured[0], out.status, out.steps_well
 
 
+def shared_of(dtype):
+    return cast((np.float64(0.05), DRIVE, noise.Additive(0.05)), np.dtype(dtype))
+
+
 def lanes_of(dtype, lanes=32):
     w = np.linspace(0.5, 4.0, lanes).astype(dtype)
-    circuit = Driven(0.0, 0.0 + 1)
+    circuit = Driven()
     circuit = eqx.tree_at(lambda c: (c.w, c.tau), circuit, (w, np.full(lanes, 4.0, dtype)))
     start = Pair(np.ones(lanes, dtype), np.full(lanes, -0.5, dtype))
     return circuit, start, jax.random.split(jax.random.key(1), lanes)
@@ -309,7 +314,7 @@ PLANS = [Plan(None, 1), Plan(8, 1), Plan(8, 2), Plan(8, 4)]
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])
 def test_plans_agree(dtype, tolerance):
     with jax.enable_x64(dtype == "float64"):
-        lanes, shared = lanes_of(dtype), np.asarray(0.05, dtype)
+        lanes, shared = lanes_of(dtype), shared_of(dtype)
         results = []
         for plan in PLANS:
             assert 32 % lanes_together(plan) == 0
@@ -338,7 +343,7 @@ def test_draws_are_bitwise_equal_over_plans():
 @pytest.mark.parametrize("plan", [Plan(None, 1), Plan(8, 4)], ids=["whole", "tiles"])
 def test_sick_lanes_leave_the_others_alone(plan):
     circuit, start, keys = lanes_of("float64")
-    mapped, shared = map_lanes(lane, plan), np.asarray(0.05)
+    mapped, shared = map_lanes(lane, plan), shared_of("float64")
     healthy = jax.tree.map(np.asarray, mapped((circuit, start, keys), shared))
     sick = np.zeros(32, bool)
     sick[[0, 9, 31]] = True

@@ -47,7 +47,7 @@ class Recording(AbstractInput):
         last = self.samples.shape[0] - 1
         position = jnp.clip((t - self.start) * self.sample_rate / 1000, 0, last)
         before = jnp.clip(jnp.floor(position).astype(jnp.int32), 0, last - 1)
-        part = position - before
+        part = position - before.astype(position.dtype)
         samples = jnp.asarray(self.samples)
         return samples[before] * (1 - part) + samples[before + 1] * part
 

@@ -33,7 +33,7 @@ def of_trajectory(trajectory: Any, argument: str) -> dict[str, np.ndarray]:
             f"{argument}: expected a Trajectory, got {type(trajectory).__name__}: "
             "draw what rnnjax.simulate(...) returns"
         )
-    return columns(trajectory.states, np.ndim(trajectory.times))
+    return columns(trajectory.states, np.ndim(trajectory.status) + 1)
 
 
 def field_of(name: str) -> str:

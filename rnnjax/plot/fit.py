@@ -59,7 +59,7 @@ def fit(fit: Any, ax: Axes | None = None) -> Axes:
 def _curves(ax: Axes, losses: np.ndarray, failed: np.ndarray) -> None:
     steps = np.arange(losses.shape[1])
     ends = [_last(row) for row in losses]
-    good = [k for k in range(len(losses)) if not failed[k] and ends[k] is not None]
+    good = [k for k in range(len(losses)) if not failed[k] and ends[k] >= 0]
     best = min(good, key=lambda k: losses[k, ends[k]], default=None)
     named = set()
     for k, row in enumerate(losses):
@@ -69,14 +69,14 @@ def _curves(ax: Axes, losses: np.ndarray, failed: np.ndarray) -> None:
         shown = "_" if name in named else name
         named.add(name)
         ax.plot(steps, row, color=color, linewidth=1.6, label=shown, zorder=front)
-        if failed[k] and ends[k] is not None:
+        if failed[k] and ends[k] >= 0:
             ax.plot(
                 ends[k], row[ends[k]], "X", color=color, markersize=8, markeredgecolor="white",
                 zorder=5,
             )  # fmt: skip
 
 
-def _last(row: np.ndarray) -> int | None:
-    """The last step whose loss is finite."""
+def _last(row: np.ndarray) -> int:
+    """The last step whose loss is finite, -1 if there is none."""
     finite = np.flatnonzero(np.isfinite(row))
-    return int(finite[-1]) if finite.size else None
+    return int(finite[-1]) if finite.size else -1

@@ -1,6 +1,6 @@
 """A phase plane: nullclines, flow, trajectories and equilibria."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,6 @@ from matplotlib.lines import Line2D
 
 from rnnjax._equilibria import Equilibria, Stability
 from rnnjax._regions import VectorField
-from rnnjax._simulate import Trajectory
 from rnnjax.plot._columns import columns, of_trajectory
 from rnnjax.plot._style import (
     COLORS,
@@ -62,7 +61,12 @@ def phase_plane(
             f"equilibria: expected Equilibria, got {type(equilibria).__name__}: "
             "give what rnnjax.find_equilibria(...) returns"
         )
-    if isinstance(trajectories, Trajectory):
+    if equilibria is not None and np.ndim(equilibria.found) != 1:
+        raise ValueError(
+            f"equilibria: expected those of one circuit, got a batch of shape "
+            f"{np.shape(equilibria.found)[:-1]}: select one lane first"
+        )
+    if not isinstance(trajectories, Iterable):
         trajectories = (trajectories,)
     paths = [_pair(of_trajectory(t, "trajectories"), field, "trajectories") for t in trajectories]
     points = [] if equilibria is None else _pair(columns(equilibria.states, 1), field, "equilibria")

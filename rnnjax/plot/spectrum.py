@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from rnnjax._equilibria import Linearization
 from rnnjax.plot._style import COLORS, INK, label, open_frame, prepared, side_legend
@@ -60,6 +61,7 @@ def spectrum(
     ax.set_xlim(None, right)
     ax.set_xlabel(label(r"Re $\lambda$", unit))
     ax.set_ylabel(label(r"Im $\lambda$", unit))
+    ax.xaxis.set_major_locator(MaxNLocator(5))
     open_frame(ax)
     side_legend(ax)
     return ax

@@ -34,11 +34,12 @@ def sweep_curve(array: Any, ax: Axes | None = None) -> Axes:
         marker = "o" if len(values) <= 40 else ""
         ax.plot(x.values, values, color=COLORS[1], linewidth=1.6, marker=marker, markersize=4)
     else:
-        rows = {value: row for row, value in enumerate(kinds)}
+        present = [value for value in kinds if (values == value).any()]
+        rows = {value: row for row, value in enumerate(present)}
         heights = [rows.get(v, np.nan) for v in values]
         ax.plot(x.values, heights, linestyle="none", marker="o", markersize=5, color=COLORS[1])
-        ax.set_yticks(range(len(kinds)), list(kinds.values()))
-        ax.set_ylim(-0.5, len(kinds) - 0.5)
+        ax.set_yticks(range(len(present)), [kinds[value] for value in present])
+        ax.set_ylim(-0.5, max(len(present), 1) - 0.5)
     if x.logarithmic:
         ax.set_xscale("log")
     ax.set_xlabel(x.label)

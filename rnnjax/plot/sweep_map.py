@@ -1,6 +1,6 @@
 """A swept measure over two axes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib.patheffects
@@ -31,10 +31,10 @@ def sweep_map(
     array: Any,
     ax: Axes | None = None,
     *,
-    contours: Mapping[str, tuple[Any, float]] | None = None,
+    contours: Mapping[str, Any] | None = None,
     cmap: Any = None,
     diverging: bool = False,
-    levels: int | Sequence[float] | None = None,
+    levels: Any = None,
     limits: tuple[float, float] | None = None,
 ) -> Axes:
     """A swept measure as colors over the two axes that it was swept along.
@@ -70,13 +70,14 @@ def sweep_map(
     kinds = categories(array)
     if kinds is not None and (diverging or levels is not None or limits is not None):
         raise ValueError(
-            "diverging, levels and limits are for numbers, and this array is categorical"
+            "diverging, levels and limits are for numbers, and this array is categorical: leave "
+            "them out, or drop its flag_values with .drop_attrs()"
         )
-    ax = prepared(ax, (5.6, 4.2))
     if kinds is None:
         shown, colors, norm = values, *_scale(values, cmap, diverging, levels, limits)
     else:
         shown, colors, norm = _indexed(values, kinds, cmap)
+    ax = prepared(ax, (5.6, 4.2))
     mesh = ax.pcolormesh(
         edges(x.values, x.logarithmic), edges(y.values, y.logarithmic),
         np.ma.masked_invalid(shown), cmap=colors, norm=norm, rasterized=True,
@@ -140,7 +141,11 @@ def _scale(
         borders = np.asarray(levels, float)
     if len(borders) < 2 or (np.diff(borders) <= 0).any():
         raise ValueError(f"levels: expected a number, or increasing borders, got {levels}")
-    return colors, BoundaryNorm(borders, colors.N, extend="both")
+    outside = (low < borders[0], high > borders[-1])
+    extend: Any = {(True, True): "both", (True, False): "min", (False, True): "max"}.get(
+        outside, "neither"
+    )
+    return colors, BoundaryNorm(borders, colors.N, extend=extend)
 
 
 def _indexed(

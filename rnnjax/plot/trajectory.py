@@ -45,7 +45,7 @@ def trajectory(
             more than one field.
     """
     series = _chosen(of_trajectory(trajectory, "trajectory"), variables)
-    lanes = np.shape(trajectory.times)[:-1]
+    lanes = np.shape(trajectory.status)
     if lanes:
         raise ValueError(
             f"trajectory: expected a single one, got a batch of shape {lanes}: select one lane, "

@@ -112,8 +112,8 @@ def test_perturbations_change_by_a_factor_per_cycle(tau_i, ratio):
 def test_limit_cycle(tau_i):
     result = cycle(tau_i, ExcitatoryInhibitoryState(e=55.0, i=17.0))
     range_e, range_i, period = CYCLES[tau_i]
-    np.testing.assert_allclose(result["range"].e, range_e, rtol=0, atol=2e-4)
-    np.testing.assert_allclose(result["range"].i, range_i, rtol=0, atol=2e-4)
+    np.testing.assert_allclose(result["range"].e, range_e, rtol=0, atol=5e-4)
+    np.testing.assert_allclose(result["range"].i, range_i, rtol=0, atol=5e-4)
     assert result["period"] == pytest.approx(period, abs=1e-3)
 
 

@@ -1,0 +1,518 @@
+"""Drawings: the geometry of what is drawn, labels with units, and refusals that say what to do."""
+
+import inspect
+import subprocess
+import sys
+import types
+
+import jax
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray
+from matplotlib.colors import BoundaryNorm, to_rgba
+
+import rnnjax
+from rnnjax import Stability, Status, circuits, plot
+
+FIXED_POINT = (80 / 3, 50 / 3)
+TIMES = np.linspace(0.0, 200.0, 101)
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    before = dict(matplotlib.rcParams)
+    yield
+    for number in plt.get_fignums():
+        plt.figure(number).canvas.draw()  # a drawing that can't be rendered fails here
+    plt.close("all")
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return circuits.ExcitatoryInhibitory()
+
+
+@pytest.fixture(scope="module")
+def run(pair):
+    return rnnjax.simulate(pair, TIMES, dtype="float64")
+
+
+@pytest.fixture(scope="module")
+def batch(pair):
+    def one(e):
+        start = circuits.ExcitatoryInhibitoryState(e, 0.5 * e)
+        return rnnjax.simulate(pair, TIMES, start=start)
+
+    return jax.vmap(one)(np.array([10.0, 20.0, 30.0], np.float32))
+
+
+@pytest.fixture(scope="module")
+def field(pair):
+    return rnnjax.vector_field(pair, (0.0, 60.0), (0.0, 40.0), points=61)
+
+
+@pytest.fixture(scope="module")
+def ring_run():
+    network = circuits.RateNetwork()
+    angles = network.connectivity.angles()
+    drive = np.cos(np.deg2rad(angles))
+    return rnnjax.simulate(network, np.linspace(0.0, 50.0, 26), drive, dtype="float64")
+
+
+def bistable():
+    """The set of figure 4 of Wilson and Cowan (1972): two stable states and a saddle."""
+    return circuits.WilsonCowan(
+        w_ee=12.0, w_ei=4.0, w_ie=13.0, w_ii=11.0, p=0.0, slope_e=1.2, threshold_e=2.8,
+        slope_i=1.0, threshold_i=4.0,
+    )  # fmt: skip
+
+
+def grid(values=None, x=(10.0, 20.0, 30.0, 40.0), y=(0.5, 1.0, 1.5), **attrs):
+    x, y = np.asarray(x), np.asarray(y)
+    values = x[:, None] * y[None, :] if values is None else values
+    return xarray.DataArray(
+        values,
+        dims=("tau_i", "m_ee"),
+        coords={
+            "tau_i": ("tau_i", x, {"units": "ms", "long_name": "time constant of I"}),
+            "m_ee": ("m_ee", y, {"units": "1", "long_name": "weight onto E from E"}),
+        },
+        attrs={"units": "Hz", "long_name": "amplitude"} | attrs,
+        name="amplitude",
+    )
+
+
+def distance(line, point):
+    """How far the nearest segment of a line is from a point."""
+    points = np.asarray(line.get_xydata())
+    start, step = points[:-1], np.diff(points, axis=0)
+    known = np.isfinite(step).all(axis=1)
+    start, step = start[known], step[known]
+    along = ((point - start) * step).sum(1) / np.maximum((step**2).sum(1), 1e-300)
+    nearest = start + np.clip(along, 0, 1)[:, None] * step
+    return np.hypot(*(nearest - point).T).min()
+
+
+def by_label(ax, label):
+    return next(line for line in ax.get_lines() if line.get_label() == label)
+
+
+def legend_texts(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def mesh_of(ax):
+    return next(c for c in ax.collections if isinstance(c, matplotlib.collections.QuadMesh))
+
+
+def bar_of(ax):
+    return mesh_of(ax).colorbar
+
+
+# --- every drawing -----------------------------------------------------------------------------
+
+
+def drawings(run, field):
+    fit = types.SimpleNamespace(losses=np.array([3.0, 2.0, 1.0]), status=Status.OK)
+    return {
+        "trajectory": (run,),
+        "phase_plane": (field,),
+        "spectrum": (np.array([0.5, -0.2]),),
+        "sweep_map": (grid(),),
+        "sweep_curve": (grid()[:, 0],),
+        "ring_activity": (np.arange(-170.0, 181.0, 10.0), np.arange(36.0)),
+        "fit": (fit,),
+    }
+
+
+def test_every_drawing_is_tried(run, field):
+    exported = {name for name, each in vars(plot).items() if inspect.isfunction(each)}
+    assert exported == set(drawings(run, field))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["trajectory", "phase_plane", "spectrum", "sweep_map", "sweep_curve", "ring_activity", "fit"],
+)
+def test_draws_on_the_given_axes_and_makes_its_own(name, run, field):
+    arguments = drawings(run, field)[name]
+    figure, axes = plt.subplots(1, 2)
+    assert getattr(plot, name)(*arguments, axes[1]) is axes[1]
+    assert plt.get_fignums() == [figure.number]
+    assert axes[1].get_xlabel()
+    assert axes[1].get_ylabel()
+    assert not axes[0].has_data()
+    own = getattr(plot, name)(*arguments)
+    assert own.figure is not figure
+    assert own.has_data()
+
+
+def test_importing_the_package_loads_no_matplotlib():
+    code = "import rnnjax, sys; rnnjax.simulate; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "False", done.stderr
+
+
+# --- trajectory --------------------------------------------------------------------------------
+
+
+def test_trajectory_draws_the_states_over_time(run):
+    ax = plot.trajectory(run)
+    assert ax.get_xlabel() == "time (ms)"
+    assert ax.get_ylabel() == "e, i (Hz)"
+    for name in ("e", "i"):
+        np.testing.assert_array_equal(by_label(ax, name).get_xdata(), TIMES)
+        np.testing.assert_array_equal(by_label(ax, name).get_ydata(), getattr(run.states, name))
+    assert by_label(ax, "e").get_color() != by_label(ax, "i").get_color()
+
+
+def test_trajectory_of_chosen_variables(run, ring_run):
+    ax = plot.trajectory(run, variables="i")
+    assert len(ax.get_lines()) == 1
+    assert ax.get_ylabel() == "i (Hz)"
+    ax = plot.trajectory(ring_run, variables=["state[7]", "state[2]"])
+    np.testing.assert_array_equal(by_label(ax, "state[7]").get_ydata(), ring_run.states[:, 7])
+    assert legend_texts(ax) == ["state[7]", "state[2]"]
+
+
+def test_trajectory_of_many_units_is_an_image(ring_run):
+    ax = plot.trajectory(ring_run)
+    assert not ax.get_lines()
+    np.testing.assert_array_equal(mesh_of(ax).get_array(), ring_run.states.T)
+    assert ax.get_ylabel() == "unit"
+    assert bar_of(ax).ax.get_ylabel() == "state (Hz)"
+
+
+def test_trajectory_of_a_batch_is_refused_with_advice_that_works(batch):
+    with pytest.raises(ValueError, match=r"batch of shape \(3,\).*select one lane.*x\[0\]"):
+        plot.trajectory(batch)
+    assert plot.trajectory(jax.tree.map(lambda x: x[0], batch)).get_ylabel() == "e, i (Hz)"
+
+
+def test_trajectory_refusals(run):
+    with pytest.raises(TypeError, match=r"expected a Trajectory, got ndarray.*simulate"):
+        plot.trajectory(np.zeros(3))
+    with pytest.raises(ValueError, match=r"fields \['e', 'i'\].*got \['v'\]"):
+        plot.trajectory(run, variables="v")
+
+
+# --- phase plane -------------------------------------------------------------------------------
+
+
+def test_nullclines_meet_at_the_fixed_point(field):
+    ax = plot.phase_plane(field)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("e (Hz)", "i (Hz)")
+    assert ax.get_xlim() == (0.0, 60.0)
+    excitatory, inhibitory = by_label(ax, "de/dt = 0"), by_label(ax, "di/dt = 0")
+    # where both units are active: i = e / 4 + 10 and i = e - 10
+    assert distance(excitatory, FIXED_POINT) < 1e-9
+    assert distance(inhibitory, FIXED_POINT) < 1e-9
+    assert distance(excitatory, (40.0, 20.0)) < 1e-9
+    assert distance(inhibitory, (40.0, 30.0)) < 1e-9
+    assert distance(excitatory, (40.0, 30.0)) > 5
+    assert excitatory.get_color() != inhibitory.get_color()
+
+
+def test_a_nullcline_out_of_view_is_said_to_be(pair):
+    ax = plot.phase_plane(rnnjax.vector_field(pair, (30.0, 60.0), (0.0, 10.0), points=61))
+    assert "de/dt = 0 (not in view)" in legend_texts(ax)
+
+
+@pytest.mark.parametrize("tau_i", [30.0, 50.0])
+def test_an_equilibrium_is_filled_only_where_stable(tau_i, field):
+    circuit = circuits.ExcitatoryInhibitory(tau_i=tau_i)
+    equilibria = rnnjax.find_equilibria(circuit)
+    ax = plot.phase_plane(field, equilibria=equilibria)
+    stable = tau_i < 40
+    marker = by_label(ax, "stable focus" if stable else "unstable focus")
+    np.testing.assert_allclose(marker.get_xydata(), [FIXED_POINT], rtol=1e-9)
+    assert (to_rgba(marker.get_markerfacecolor()) == to_rgba("white")) is not stable
+
+
+def test_equilibria_of_every_kind_are_told_apart():
+    circuit = bistable()
+    equilibria = rnnjax.find_equilibria(circuit)
+    assert len(equilibria) == 3
+    plane = rnnjax.vector_field(circuit, (-0.05, 0.55), (-0.05, 0.55), points=61)
+    ax = plot.phase_plane(plane, equilibria=equilibria)
+    assert len(by_label(ax, "stable node").get_xdata()) == 2
+    saddle = by_label(ax, "saddle")
+    where = equilibria[equilibria.stability.index(Stability.SADDLE)]
+    np.testing.assert_array_equal(saddle.get_xydata(), [[where.e, where.i]])
+    assert to_rgba(saddle.get_markerfacecolor()) == to_rgba("white")
+    assert saddle.get_marker() != by_label(ax, "stable node").get_marker()
+
+
+def test_trajectories_of_a_phase_plane(field, run, batch):
+    ax = plot.phase_plane(field, trajectories=run)
+    line = by_label(ax, "trajectory")
+    np.testing.assert_array_equal(line.get_xdata(), run.states.e)
+    np.testing.assert_array_equal(line.get_ydata(), run.states.i)
+    ax = plot.phase_plane(field, trajectories=[run, batch])
+    lines = [each for each in ax.get_lines() if len(each.get_xdata()) == len(TIMES)]
+    np.testing.assert_array_equal([x.get_xdata()[0] for x in lines], [0.0, 10.0, 20.0, 30.0])
+
+
+def test_the_axes_of_a_phase_plane_follow_its_variables(pair, run):
+    swapped = rnnjax.vector_field(pair, (0.0, 40.0), (0.0, 60.0), variables=("i", "e"), points=61)
+    ax = plot.phase_plane(swapped, trajectories=run)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("i (Hz)", "e (Hz)")
+    assert distance(by_label(ax, "de/dt = 0"), (20.0, 40.0)) < 1e-9
+    np.testing.assert_array_equal(by_label(ax, "trajectory").get_xdata(), run.states.i)
+
+
+def test_phase_plane_refusals(field, run, ring_run):
+    with pytest.raises(TypeError, match=r"expected a VectorField, got Trajectory.*vector_field"):
+        plot.phase_plane(run)
+    with pytest.raises(TypeError, match=r"trajectories: expected a Trajectory, got float"):
+        plot.phase_plane(field, trajectories=1.0)
+    with pytest.raises(TypeError, match=r"equilibria: expected Equilibria, got tuple"):
+        plot.phase_plane(field, equilibria=FIXED_POINT)
+    with pytest.raises(ValueError, match=r"variables \['e', 'i'\].*state\[0\]"):
+        plot.phase_plane(field, trajectories=ring_run)
+
+
+# --- spectrum ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("tau_i", "name"), [(30.0, "decays"), (50.0, "grows")])
+def test_spectrum_of_a_linearization(tau_i, name):
+    circuit = circuits.ExcitatoryInhibitory(tau_i=tau_i)
+    linear = rnnjax.linearize(circuit, circuits.ExcitatoryInhibitoryState(*FIXED_POINT))
+    ax = plot.spectrum(linear)
+    assert ax.get_xlabel() == r"Re $\lambda$ (1/ms)"
+    assert ax.get_ylabel() == r"Im $\lambda$ (1/ms)"
+    drawn = by_label(ax, name)
+    found = np.sort_complex(drawn.get_xdata() + 1j * drawn.get_ydata())
+    np.testing.assert_allclose(found, np.sort_complex(linear.eigenvalues))
+    assert legend_texts(ax) == [r"Re $\lambda$ = 0", name]
+    assert ax.get_xlim()[0] < 0 < ax.get_xlim()[1]
+
+
+def test_spectrum_of_a_connectivity_is_parted_at_its_boundary():
+    ax = plot.spectrum(np.array([0.5, 1.0, 1.5 + 0.2j, 1.5 - 0.2j, -2.0]), boundary=1.0)
+    assert ax.get_xlabel() == r"Re $\lambda$"
+    assert set(by_label(ax, "decays").get_xdata()) == {0.5, -2.0}
+    assert set(by_label(ax, "neither").get_xdata()) == {1.0}
+    assert set(by_label(ax, "grows").get_xdata()) == {1.5}
+    assert list(by_label(ax, r"Re $\lambda$ = 1").get_xdata()) == [1.0, 1.0]
+    markers = {by_label(ax, name).get_marker() for name in ("decays", "neither", "grows")}
+    assert len(markers) == 3
+
+
+def test_spectrum_refusals():
+    with pytest.raises(ValueError, match=r"expected one set of them, \(n,\), got shape \(2, 2\)"):
+        plot.spectrum(np.eye(2))
+    with pytest.raises(ValueError, match=r"1 of 2 that are not"):
+        plot.spectrum(np.array([1.0, np.nan]))
+    with pytest.raises(TypeError, match=r"expected a Linearization or an array.*got str"):
+        plot.spectrum("eigenvalues")
+
+
+# --- sweep map and curve -----------------------------------------------------------------------
+
+
+def test_sweep_map_puts_every_point_in_its_cell():
+    array = grid()
+    ax = plot.sweep_map(array)
+    assert ax.get_xlabel() == "time constant of I, tau_i (ms)"
+    assert ax.get_ylabel() == "weight onto E from E, m_ee"
+    assert bar_of(ax).ax.get_ylabel() == "amplitude (Hz)"
+    np.testing.assert_array_equal(mesh_of(ax).get_array(), array.values.T)
+    borders = mesh_of(ax).get_coordinates()
+    np.testing.assert_allclose(borders[0, :, 0], [5, 15, 25, 35, 45])
+    np.testing.assert_allclose(borders[:, 0, 1], [0.25, 0.75, 1.25, 1.75])
+
+
+def test_sweep_map_sorts_its_axes():
+    array = grid()
+    shuffled = array.isel(tau_i=[2, 0, 3, 1], m_ee=[2, 0, 1])
+    np.testing.assert_array_equal(mesh_of(plot.sweep_map(shuffled)).get_array(), array.values.T)
+
+
+def test_sweep_map_with_equal_ratios_is_logarithmic():
+    ax = plot.sweep_map(grid(x=(1.0, 10.0, 100.0, 1000.0)))
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "linear")
+    borders = mesh_of(ax).get_coordinates()[0, :, 0]
+    np.testing.assert_allclose(borders, 10.0 ** np.array([-0.5, 0.5, 1.5, 2.5, 3.5]))
+
+
+def test_sweep_map_shows_missing_values_in_gray():
+    array = grid()
+    array[1, 2] = np.nan
+    array[0, 0] = np.inf
+    ax = plot.sweep_map(array)
+    ax.figure.canvas.draw()
+    mesh = mesh_of(ax)
+    gray = to_rgba("0.7")
+    colors = mesh.get_facecolors().reshape(3, 4, 4)
+    is_gray = np.isclose(colors, gray).all(axis=-1)
+    expected = np.zeros((3, 4), bool)
+    expected[2, 1] = expected[0, 0] = True
+    np.testing.assert_array_equal(is_gray, expected)
+    assert mesh.get_clim() == (10.0, 60.0)
+    assert legend_texts(ax) == ["no value"]
+
+
+def test_sweep_map_diverges_from_zero():
+    ax = plot.sweep_map(grid() - 15.0, diverging=True)
+    assert mesh_of(ax).get_clim() == (-45.0, 45.0)
+    assert plot.sweep_map(grid(), limits=(0.0, 10.0)).collections[0].get_clim() == (0.0, 10.0)
+
+
+def test_sweep_map_in_steps():
+    norm = mesh_of(plot.sweep_map(grid(), levels=[0.0, 20.0, 70.0])).norm
+    assert isinstance(norm, BoundaryNorm)
+    assert list(norm.boundaries) == [0.0, 20.0, 70.0]
+    assert norm.extend == "neither"
+    assert mesh_of(plot.sweep_map(grid(), levels=[20.0, 70.0])).norm.extend == "min"
+
+
+def test_contours_lie_where_the_values_take_the_level():
+    array = grid()
+    plane = array.copy(data=array.tau_i.values[:, None] + 0 * array.values)
+    other = {"from data": (plane.T, 25.0), "from array": (plane.values, 35.0), "no": (plane, 99.0)}
+    ax = plot.sweep_map(array, contours=other)
+    np.testing.assert_allclose(np.unique(_finite(by_label(ax, "from data").get_xdata())), 25.0)
+    np.testing.assert_allclose(np.unique(_finite(by_label(ax, "from array").get_xdata())), 35.0)
+    heights = _finite(by_label(ax, "from data").get_ydata())
+    assert (heights.min(), heights.max()) == (0.5, 1.5)
+    assert legend_texts(ax) == ["from data", "from array", "no (not in view)"]
+
+
+def _finite(values):
+    return np.asarray(values)[np.isfinite(values)]
+
+
+def test_sweep_map_of_categories():
+    flags = {"flag_values": [0, 2, 255], "flag_meanings": "OK MAX_STEPS NOT_RUN"}
+    values = np.zeros((4, 3), np.uint8)
+    values[1, 2] = 255
+    array = grid(values, **flags, long_name="how it ended", units="")
+    ax = plot.sweep_map(array)
+    bar = bar_of(ax)
+    assert bar.ax.get_ylabel() == "how it ended"
+    assert [text.get_text() for text in bar.ax.get_yticklabels()] == ["ok", "not run"]
+    ax.figure.canvas.draw()
+    colors = mesh_of(ax).get_facecolors().reshape(3, 4, 4)
+    assert len(np.unique(colors.reshape(-1, 4), axis=0)) == 2
+    assert not np.allclose(colors[2, 1], colors[0, 0])
+    everywhere = plot.sweep_map(array.copy(data=np.full((4, 3), 255, np.uint8)))
+    everywhere.figure.canvas.draw()
+    np.testing.assert_allclose(mesh_of(everywhere).get_facecolors()[0], colors[2, 1])
+
+
+def test_sweep_map_of_booleans():
+    bar = bar_of(plot.sweep_map(grid() > 20))
+    assert [text.get_text() for text in bar.ax.get_yticklabels()] == ["no", "yes"]
+
+
+@pytest.mark.parametrize("value", [np.nan, 3.0])
+@pytest.mark.parametrize("diverging", [False, True])
+def test_sweep_map_of_nothing_and_of_one_value(value, diverging):
+    plot.sweep_map(grid(np.full((4, 3), value)), diverging=diverging)
+    plot.sweep_map(grid()[:1])
+
+
+def test_sweep_map_refusals():
+    array = grid()
+    with pytest.raises(TypeError, match=r"got a Dataset: choose a variable of \['amplitude'\]"):
+        plot.sweep_map(array.to_dataset())
+    with pytest.raises(TypeError, match=r"expected an xarray.DataArray, got ndarray"):
+        plot.sweep_map(array.values)
+    with pytest.raises(ValueError, match=r"expected 2 dimensions, got .*'tau_i': 4.*sweep_curve"):
+        plot.sweep_map(array[:, 0])
+    with pytest.raises(TypeError, match="expected real numbers, got complex128"):
+        plot.sweep_map(array.astype(complex))
+    with pytest.raises(TypeError, match=r"expected numbers along 'tau_i', got <U1"):
+        plot.sweep_map(array.assign_coords(tau_i=list("abcd")))
+    with pytest.raises(ValueError, match=r"expected 'line' on the map's grid .*got shape \(2, 2\)"):
+        plot.sweep_map(array, contours={"line": (np.eye(2), 0.0)})
+    with pytest.raises(ValueError, match=r"expected \(values, level\) for 'line', got DataArray"):
+        plot.sweep_map(array, contours={"line": array})
+    with pytest.raises(ValueError, match="name of a matplotlib color map, got 'nope'"):
+        plot.sweep_map(array, cmap="nope")
+    with pytest.raises(ValueError, match="this array is categorical"):
+        plot.sweep_map(array > 20, diverging=True)
+    with pytest.raises(ValueError, match="flag_meaning for each of 2 flag_values, got 1"):
+        plot.sweep_map(grid(flag_values=[0, 1], flag_meanings="one"))
+    with pytest.raises(ValueError, match=r"limits: expected \(low, high\)"):
+        plot.sweep_map(array, limits=(1.0, 0.0))
+    with pytest.raises(ValueError, match="levels: expected a number, or increasing borders"):
+        plot.sweep_map(array, levels=[1.0, 0.0])
+    assert not plt.get_fignums()  # refused before a figure was made
+
+
+def test_sweep_curve():
+    array = grid(x=(40.0, 10.0, 30.0, 20.0))[:, 0]
+    ax = plot.sweep_curve(array)
+    assert ax.get_xlabel() == "time constant of I, tau_i (ms)"
+    assert ax.get_ylabel() == "amplitude (Hz)"
+    np.testing.assert_array_equal(
+        ax.get_lines()[0].get_xydata(), [[10, 5], [20, 10], [30, 15], [40, 20]]
+    )
+    ax = plot.sweep_curve(array > 12)
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["no", "yes"]
+    with pytest.raises(ValueError, match=r"expected 1 dimensions.*sweep_map"):
+        plot.sweep_curve(grid())
+
+
+# --- ring activity and fit ---------------------------------------------------------------------
+
+
+def test_ring_activity_over_preferred_angles():
+    angles = circuits.RateNetwork().connectivity.angles()
+    profiles = np.stack([np.cos(np.deg2rad(angles)), np.ones_like(angles)])
+    shuffle = np.random.default_rng(0).permutation(len(angles))
+    ax = plot.ring_activity(angles[shuffle], profiles[:, shuffle], labels=["cosine", "flat"])
+    np.testing.assert_array_equal(by_label(ax, "cosine").get_xdata(), angles)
+    np.testing.assert_array_equal(by_label(ax, "cosine").get_ydata(), profiles[0])
+    np.testing.assert_array_equal(by_label(ax, "flat").get_ydata(), 1.0)
+    assert ax.get_xlabel() == "preferred angle (degrees)"
+    assert ax.get_ylabel() == "activity (Hz)"
+    assert ax.get_xlim() == (-180.0, 180.0)
+    assert plot.ring_activity(angles / 2, profiles[0]).get_xlim() == (-90.0, 90.0)
+    assert len(plot.ring_activity(angles, np.ones((12, 100))).get_lines()) == 12
+
+
+def test_ring_activity_refusals():
+    with pytest.raises(ValueError, match=r"with 4 units as the angles have, got shape \(4, 2\)"):
+        plot.ring_activity(np.arange(4.0), np.zeros((4, 2)))
+    with pytest.raises(ValueError, match=r"angles: expected \(units,\) in degrees"):
+        plot.ring_activity(np.zeros((2, 2)), np.zeros(2))
+    with pytest.raises(ValueError, match="labels: expected a sequence of 1, one per profile"):
+        plot.ring_activity(np.arange(4.0), np.zeros(4), labels="cue")
+
+
+def fitted(losses, status=Status.OK):
+    return types.SimpleNamespace(losses=np.asarray(losses), status=np.asarray(status))
+
+
+def test_fit_draws_the_loss_over_the_steps():
+    ax = plot.fit(fitted([4.0, 2.0, 1.0]))
+    np.testing.assert_array_equal(ax.get_lines()[0].get_xydata(), [[0, 4], [1, 2], [2, 1]])
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_yscale()) == ("step", "loss", "log")
+    assert plot.fit(fitted([4.0, 0.0])).get_yscale() == "linear"
+    assert plot.fit(fitted([4.0, -1.0])).get_yscale() == "linear"
+
+
+def test_fit_sets_off_the_best_seed_and_those_that_failed():
+    losses = [[4.0, 3.0, 2.0], [4.0, 1.0, 0.5], [1.0, 0.1, np.nan]]
+    ax = plot.fit(fitted(losses, [Status.OK, Status.OK, Status.NON_FINITE]))
+    np.testing.assert_array_equal(by_label(ax, "best seed").get_ydata(), losses[1])
+    np.testing.assert_array_equal(by_label(ax, "other seeds").get_ydata(), losses[0])
+    np.testing.assert_array_equal(by_label(ax, "failed").get_ydata(), losses[2])
+    crosses = [line for line in ax.get_lines() if line.get_marker() == "X"]
+    assert [line.get_xydata().tolist() for line in crosses] == [[[1.0, 0.1]]]
+
+
+def test_fit_refusals():
+    with pytest.raises(TypeError, match=r"expected a Fit, with `losses` and `status`, got list"):
+        plot.fit([1.0, 2.0])
+    with pytest.raises(ValueError, match=r"\(steps,\) or \(seeds, steps\), got \(1, 1, 2\)"):
+        plot.fit(fitted(np.ones((1, 1, 2))))
+    with pytest.raises(ValueError, match="one status per seed, 3 of them, got 2"):
+        plot.fit(fitted(np.ones((3, 4)), [0, 0]))

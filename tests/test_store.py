@@ -1,0 +1,107 @@
+"""Circuits and results on disk: nothing lost, nothing torn, damage noticed, no code run."""
+
+import numpy as np
+import pytest
+
+import rnnjax
+from rnnjax import circuits, connectivity, inputs, noise
+from rnnjax.circuits import RateNetwork, tanh
+from rnnjax.connectivity import Dale, Dense
+
+
+def _parts():
+    for family in (circuits, connectivity, inputs, noise):
+        base = next(v for k, v in vars(family).items() if k.startswith("Abstract"))
+        for cls in vars(family).values():
+            if isinstance(cls, type) and issubclass(cls, base) and not cls.__abstractmethods__:
+                if not cls.__module__.rpartition(".")[2].startswith("_"):
+                    yield cls
+
+
+@pytest.mark.parametrize("cls", list(_parts()), ids=lambda c: c.__name__)
+def test_every_part_comes_back(cls, tmp_path):
+    part = cls()
+    rnnjax.save(tmp_path / "part", part)
+    same = rnnjax.load(tmp_path / "part")
+    assert type(same) is cls
+    assert repr(same) == repr(part)
+
+
+def test_numbers_come_back_to_the_last_bit(tmp_path):
+    weights = np.random.default_rng(0).normal(size=(7, 7)) * np.pi
+    network = RateNetwork(
+        Dale(weights, excitatory=[True] * 5 + [False] * 2), tanh, tau=np.arange(1.0, 8)
+    )
+    rnnjax.save(tmp_path / "n", network)
+    same = rnnjax.load(tmp_path / "n")
+    assert np.array_equal(same.connectivity.weights, weights)
+    assert same.connectivity.weights.dtype == np.float64
+    assert same.connectivity.excitatory == (True,) * 5 + (False,) * 2
+    assert np.array_equal(same.tau, network.tau)
+    assert same.nonlinearity is tanh
+
+
+class Own(rnnjax.AbstractCircuit):
+    """A circuit of one's own."""
+
+    rate: float = rnnjax.parameter(2.0, "1")
+
+    def __call__(self, state, input):
+        return -self.rate * state + input
+
+    def rest(self):
+        return np.zeros(3)
+
+
+def square(x):
+    return x**2
+
+
+def test_own_classes_and_functions_need_to_be_named(tmp_path):
+    rnnjax.save(tmp_path / "own", Own(rate=3.0))
+    with pytest.raises(ValueError, match=r"known=\[Own\]"):
+        rnnjax.load(tmp_path / "own")
+    assert float(rnnjax.load(tmp_path / "own", known=[Own]).rate) == 3.0
+    rnnjax.save(tmp_path / "f", RateNetwork(nonlinearity=square))
+    assert rnnjax.load(tmp_path / "f", known=[square]).nonlinearity is square
+    with pytest.raises(TypeError, match="give the function a name"):
+        rnnjax.save(tmp_path / "g", RateNetwork(nonlinearity=lambda x: x))
+    assert not (tmp_path / "g").exists()
+    assert list(tmp_path.glob("*.partial")) == []
+
+
+def test_every_flipped_bit_of_the_content_is_noticed(tmp_path):
+    path = tmp_path / "c"
+    rnnjax.save(path, RateNetwork(Dense(np.eye(6))))
+    whole = path.read_bytes()
+    original = repr(rnnjax.load(path))
+    rng, silent = np.random.default_rng(0), 0
+    for _ in range(200):
+        damaged = bytearray(whole)
+        damaged[rng.integers(len(whole))] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        try:
+            silent += repr(rnnjax.load(path)) != original
+        except (ValueError, NotImplementedError, RuntimeError, OSError):
+            pass
+    assert silent == 0
+
+
+def test_damage_is_reported_in_words(tmp_path):
+    (tmp_path / "x").write_bytes(b"not a circuit")
+    with pytest.raises(ValueError, match="no circuit saved by rnnjax"):
+        rnnjax.load(tmp_path / "x")
+
+
+def test_datasets_have_names_units_and_a_status():
+    run = rnnjax.simulate(circuits.ExcitatoryInhibitory(), np.linspace(0, 100, 11))
+    data = run.to_xarray()
+    assert set(data.data_vars) == {"e", "i", "status"}
+    assert data.e.dims == ("time",)
+    assert data.e.attrs["units"] == "Hz"
+    assert data.time.attrs["units"] == "ms"
+    ring = rnnjax.simulate(RateNetwork(), np.linspace(0, 100, 11), 1.0).to_xarray()
+    assert ring.state.dims == ("time", "unit")
+    found = rnnjax.find_equilibria(circuits.ExcitatoryInhibitory()).to_xarray()
+    assert str(found.stability.values[0]) == "unstable focus"
+    assert abs(float(found.growth_rate[0]) - 0.0025) < 1e-12
