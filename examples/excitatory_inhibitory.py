@@ -83,12 +83,12 @@ def draw_courses(below, above):
 
 def draw_plane(axes):
     """Nullclines, the flow, and a trajectory onto the limit cycle at 50 ms."""
-    field = rnnjax.vector_field(ExcitatoryInhibitory(), x=(0, 62), y=(0, 36))
+    field = rnnjax.vector_field(ExcitatoryInhibitory(), x=(0, 62), y=(0, 42))
     few = slice(None, None, 14)
-    speed = np.hypot(field.dx / 62, field.dy / 36)
+    speed = np.hypot(field.dx / 62, field.dy / 42)
     axes.quiver(
         field.x[few], field.y[few], (field.dx / 62 / speed)[few, few],
-        (field.dy / 36 / speed)[few, few], color="0.8", scale=28, width=0.004,
+        (field.dy / 42 / speed)[few, few], color="0.8", scale=28, width=0.004,
     )  # fmt: skip
     for slope, color, name in ((field.dx, BLUE, "$v_E$"), (field.dy, ORANGE, "$v_I$")):
         axes.contour(field.x, field.y, slope, levels=[0], colors=color, linewidths=1.2)
@@ -101,10 +101,10 @@ def draw_plane(axes):
     )
     axes.plot(80 / 3, 50 / 3, "o", color="k", mfc="white", ms=5)
     axes.set(
-        xlabel="$v_E$ (Hz)", ylabel="$v_I$ (Hz)", xlim=(0, 62), ylim=(0, 36),
+        xlabel="$v_E$ (Hz)", ylabel="$v_I$ (Hz)", xlim=(0, 62), ylim=(0, 42),
         title=r"Phase plane at $\tau_I$ = 50 ms",
     )  # fmt: skip
-    axes.legend(fontsize=7, loc="upper left")
+    axes.legend(fontsize=7, loc="upper left", ncols=2)
 
 
 def draw_eigenvalues(axes):
@@ -132,9 +132,9 @@ def draw_neutral(axes):
         axes.plot(orbit.states.e, orbit.states.i, color=color)
     e = np.array([0.0, 62.0])
     axes.plot(e, 1.25 * e + 10, color=GRAY, ls="--", lw=1)
-    axes.text(1, 33.5, "E silent", color="0.4")
+    axes.text(0.8, 33.5, "E silent", color="0.4", fontsize=7)
     axes.axvline(10, color=GRAY, ls=":", lw=1)
-    axes.text(0.8, 1, "I silent", color="0.4")
+    axes.text(0.8, 1, "I silent", color="0.4", fontsize=7)
     axes.set(
         xlabel="$v_E$ (Hz)", ylabel="$v_I$ (Hz)", xlim=(0, 62), ylim=(0, 36),
         title=r"$\tau_I$ = 40 ms: every orbit is neutral",
@@ -154,11 +154,9 @@ def draw_jump(axes):
     expected = [(tau_i, rate) for tau_i, ((a, b), _, _) in CYCLES.items() for rate in (a, b)]
     axes.plot(*np.transpose(expected), "o", ms=4, color=ORANGE, mfc="white", label="reference")
     axes.set(
-        xlabel=r"$\tau_I$ (ms)",
-        ylabel="$v_E$ (Hz)",
-        xlim=(20, 80),
+        xlabel=r"$\tau_I$ (ms)", ylabel="$v_E$ (Hz)", xlim=(20, 80), ylim=(-3, 100),
         title="The swing jumps at 40 ms",
-    )
+    )  # fmt: skip
     axes.legend(fontsize=7, loc="upper left")
 
 

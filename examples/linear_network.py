@@ -73,7 +73,7 @@ def draw_integrator(axes):
     profile = np.cos(np.deg2rad(ring.connectivity.angles()))
     times = np.arange(0, 1301, 10.0)
     pulse = Pulse(2 * profile, onset=100.0, duration=100.0)
-    run = rnnjax.simulate(ring, times, pulse, rtol=1e-9, atol=1e-9, dtype="float64")
+    run = rnnjax.simulate(ring, times, pulse, rtol=1e-11, atol=1e-11, dtype="float64")
     peak = run.states.max(axis=1)
     held = peak[times >= 300]
     axes.axvspan(100, 200, color="0.9", lw=0)

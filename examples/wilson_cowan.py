@@ -60,21 +60,22 @@ def count_changes(low, high):
 
 
 def cycle(p):
-    """Extremes and period in the second half of a run."""
-    start = WilsonCowanState(e=0.3, i=0.1)
+    """Extremes and period in the second half of a run that starts next to the unstable focus."""
+    focus = highest(p).state
+    start = WilsonCowanState(e=float(focus.e) + 0.01, i=float(focus.i))
     return rnnjax.measure(
-        WilsonCowan(p=p), MEASURES, 600.0, step=0.02, transient=300.0, start=start, dtype="float64"
+        WilsonCowan(p=p), MEASURES, 600.0, step=0.04, transient=300.0, start=start, dtype="float64"
     )
 
 
 def draw_plane(axes):
     """Nullclines, the flow and the limit cycle of the defaults."""
-    field = rnnjax.vector_field(WilsonCowan(), x=(0, 0.4), y=(0, 0.3))
+    field = rnnjax.vector_field(WilsonCowan(), x=(0, 0.4), y=(0, 0.4))
     few = slice(None, None, 14)
-    speed = np.hypot(field.dx / 0.4, field.dy / 0.3)
+    speed = np.hypot(field.dx / 0.4, field.dy / 0.4)
     axes.quiver(
         field.x[few], field.y[few], (field.dx / 0.4 / speed)[few, few],
-        (field.dy / 0.3 / speed)[few, few], color="0.8", scale=28, width=0.004,
+        (field.dy / 0.4 / speed)[few, few], color="0.8", scale=28, width=0.004,
     )  # fmt: skip
     for slope, color, name in ((field.dx, BLUE, "E"), (field.dy, ORANGE, "I")):
         axes.contour(field.x, field.y, slope, levels=[0], colors=color, linewidths=1.2)
@@ -86,10 +87,10 @@ def draw_plane(axes):
     rest = equilibria(1.25)[-1][1].state
     axes.plot(rest.e, rest.i, "o", color="k", mfc="white", ms=5)
     axes.set(
-        xlabel="E, fraction active", ylabel="I, fraction active", xlim=(0, 0.4), ylim=(0, 0.3),
+        xlabel="E, fraction active", ylabel="I, fraction active", xlim=(0, 0.4), ylim=(0, 0.4),
         title="Phase plane at p = 1.25",
     )  # fmt: skip
-    axes.legend(fontsize=8, loc="upper right")
+    axes.legend(fontsize=8, loc="upper left")
     return run
 
 
@@ -112,7 +113,8 @@ def draw_diagram(axes):
             (stable if near.stable else unstable).append((p, e))
     axes.plot(*np.transpose(stable), ".", ms=2.5, color="k", label="stable")
     axes.plot(*np.transpose(unstable), ".", ms=1.5, color=GRAY, label="unstable")
-    drives = np.concatenate([np.linspace(1.07, 1.8, 16), np.linspace(1.82, 1.878, 8)])
+    near_birth, near_hopf = np.geomspace(1e-3, 0.04, 5), (1.82, 1.85, 1.87, 1.878)
+    drives = np.concatenate([1.0682 + near_birth, np.linspace(1.13, 1.8, 14), near_hopf])
     ranges = [cycle(p)["range"] for p in drives]
     for name in ("min", "max"):
         label = "cycle" if name == "max" else None
@@ -124,7 +126,7 @@ def draw_diagram(axes):
         xlabel="drive p", ylabel="E, fraction active", xlim=(0.5, 2.5), ylim=(0, 0.45),
         title="Equilibria and cycles",
     )  # fmt: skip
-    axes.legend(fontsize=8, loc="upper left")
+    axes.legend(fontsize=8, loc="lower right")
 
 
 def rows():
@@ -154,7 +156,7 @@ def print_table(table):
 def main(out="out"):
     """Simulate, compare and draw; gives the path of the picture."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(10, 3.1), layout="constrained")
+        figure = Figure(figsize=(10, 3.3), layout="constrained")
         plane, course, diagram = figure.subplots(1, 3)
         draw_course(course, draw_plane(plane))
         draw_diagram(diagram)

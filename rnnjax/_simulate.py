@@ -120,7 +120,7 @@ def simulate(
 
     Without `step` the solver chooses its steps (diffrax: PI control, relative tolerance `rtol`,
     absolute `atol` in the state's unit). With `step` the package's fixed-step engine takes
-    them; `times` must then lie on its grid. Batches come by `jax.vmap` or `eqx.filter_vmap`.
+    them; `times` must then lie on its grid, and so should the jumps of the input. Batches come by `jax.vmap` or `eqx.filter_vmap`.
 
     Args:
         circuit: the circuit.

@@ -190,6 +190,16 @@ def equilibria_dataset(
     return xarray.Dataset(data)
 
 
+def fit_dataset(losses: Any, norms: Any) -> Any:
+    """The course of a fit as an `xarray.Dataset`, dims `(batch..., step)`."""
+    import xarray
+
+    dims = [*(f"batch_{k}" for k in range(np.ndim(losses) - 1)), "step"]
+    return xarray.Dataset(
+        {"loss": (dims, np.asarray(losses)), "gradient_norm": (dims, np.asarray(norms))}
+    )
+
+
 def status_attributes() -> dict[str, Any]:
     """What the codes of a status variable mean, in the words of the CF conventions."""
     return {

@@ -155,8 +155,8 @@ def sweep(
         click.echo(f"{failed} of {data['status'].size} points failed; see the variable `status`")
     for each in data.data_vars:
         if each != "status" and data[each].ndim in (1, 2):
-            ax = _curve(data[each]) if data[each].ndim == 1 else rnnjax.plot.sweep_map(data[each])
-            _picture(ax, out / f"{each}.png")
+            draw = rnnjax.plot.sweep_curve if data[each].ndim == 1 else rnnjax.plot.sweep_map
+            _picture(draw(data[each]), out / f"{each}.png")
             click.echo(f"wrote {out / f'{each}.png'}")
 
 
@@ -289,14 +289,7 @@ def _folder(out: Path) -> None:
 
 def _picture(ax: Any, path: Path) -> None:
     ax.figure.savefig(path, dpi=150, bbox_inches="tight")
-
-
-def _curve(array: Any) -> Any:
-    import matplotlib.pyplot as plt
-
-    figure, ax = plt.subplots()
-    array.plot(ax=ax)
-    return ax
+    ax.figure.clear()
 
 
 def _flat(state: Any) -> Any:
@@ -310,3 +303,7 @@ def _value(value: Any) -> str:
     import numpy as np
 
     return f"{float(value):g}" if np.ndim(value) == 0 else "x".join(map(str, np.shape(value)))
+
+
+if __name__ == "__main__":
+    main()

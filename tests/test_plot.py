@@ -63,7 +63,7 @@ def ring_run():
 
 
 def bistable():
-    """The set of figure 4 of Wilson and Cowan (1972): two stable states and a saddle."""
+    """Two stable states and a saddle; computed, not read."""
     return circuits.WilsonCowan(
         w_ee=12.0, w_ei=4.0, w_ie=13.0, w_ii=11.0, p=0.0, slope_e=1.2, threshold_e=2.8,
         slope_i=1.0, threshold_i=4.0,

@@ -36,7 +36,7 @@ def step_function(solver: Any) -> Callable[[Field, Any, Any, Any], Any]:
             z = _combine(y, dt, row, slopes)
             if tableau.ssal and len(slopes) == tableau.num_stages - 1:
                 return z  # the last stage is the solution
-            slopes.append(field(t + float(c) * dt, z))
+            slopes.append(field(_stage_time(t, float(c), dt), z))
         return _combine(y, dt, tableau.b_sol, slopes)
 
     return step
@@ -73,7 +73,7 @@ def noisy_step_function(solver: Any, additive: bool) -> Callable[..., Any]:
 
         slopes = [increment(t, y)]
         for row, c in zip(tableau.a_lower, tableau.c, strict=True):
-            slopes.append(increment(t + float(c) * dt, _combine(y, 1.0, row, slopes)))
+            slopes.append(increment(_stage_time(t, float(c), dt), _combine(y, 1.0, row, slopes)))
         return _combine(y, 1.0, tableau.b_sol, slopes)
 
     return step
@@ -118,6 +118,15 @@ def _explicit_tableau(solver: Any) -> diffrax.ButcherTableau | None:
     if not isinstance(solver, diffrax.AbstractERK) or not isinstance(tableau, diffrax.ButcherTableau):
         return None
     return None if tableau.implicit else tableau
+
+
+def _stage_time(t: Any, c: float, dt: Any) -> Any:
+    """When a stage is; the last one just before the step's end.
+
+    An input that jumps at the end of a step then counts from the next step on, and a method keeps
+    its order if the jumps lie on its grid.
+    """
+    return jnp.nextafter(t + dt, t) if c == 1 else t + c * dt
 
 
 def _combine(y: Any, dt: Any, coefficients: Any, slopes: list[Any]) -> Any:
