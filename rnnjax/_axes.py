@@ -56,7 +56,9 @@ def points(*axes: Axis) -> Points:
     """
     lengths = {len(a.values) for a in axes}
     if len(lengths) != 1:
-        raise ValueError(f"points: expected axes of one length, got {[len(a.values) for a in axes]}")
+        raise ValueError(
+            f"points: expected axes of one length, got {[len(a.values) for a in axes]}"
+        )
     return Points(tuple(axes))
 
 
@@ -79,7 +81,9 @@ def random_points(*ranges: Axis, count: int, key: Key) -> Points:
             )
     with jax.enable_x64(True):
         draws = np.asarray(jax.random.uniform(key, (len(ranges), count), jnp.float64))
-    scaled = [r.values[0] + (r.values[1] - r.values[0]) * u for r, u in zip(ranges, draws, strict=True)]
+    scaled = [
+        r.values[0] + (r.values[1] - r.values[0]) * u for r, u in zip(ranges, draws, strict=True)
+    ]
     return points(*(Axis(r.where, v, r.name) for r, v in zip(ranges, scaled, strict=True)))
 
 

@@ -64,7 +64,8 @@ class Linearization(eqx.Module):
     def eigenvectors(self) -> Complex[Any, "n n"]:
         """Right eigenvectors in columns, in the order of the eigenvalues."""
         values, vectors = np.linalg.eig(np.asarray(self.jacobian))
-        return vectors[:, np.argsort(-values.real, kind="stable")]
+        values = np.asarray(values, complex)
+        return vectors[:, np.argsort(-np.real(values), kind="stable")]
 
     @property
     def left_eigenvectors(self) -> Complex[Any, "n n"]:
@@ -102,9 +103,7 @@ class Linearization(eqx.Module):
         if is_traced(self.jacobian) or np.ndim(self.jacobian) > 2:
             return f"Linearization(jacobian of shape {np.shape(self.jacobian)})"
         tail = f", {self.frequency:.4g} Hz" if self.frequency else ""
-        return (
-            f"Linearization({self.stability}, leading eigenvalue {self.eigenvalues[0]:.5g} /ms{tail})"
-        )
+        return f"Linearization({self.stability}, leading eigenvalue {self.eigenvalues[0]:.5g} /ms{tail})"
 
 
 class Equilibria(eqx.Module):
@@ -371,7 +370,7 @@ def _repeats(x: Array, solved: Array) -> Array:
 
 def _starts(rest: Any, guesses: Any, key: Any) -> Array:
     """Flattened guesses `(guess, n)`."""
-    vector, unravel = flatten(jax.tree.map(jnp.asarray, rest))
+    vector, _ = flatten(jax.tree.map(jnp.asarray, rest))
     if guesses is None:
         key = jax.random.key(0) if key is None else key
         scales = jnp.geomspace(0.1, 100.0, GUESSES - 1)
@@ -391,4 +390,8 @@ def _starts(rest: Any, guesses: Any, key: Any) -> Array:
 
 
 def _brief(x: Any) -> str:
-    return f"{float(x):.6g}" if np.ndim(x) == 0 else f"<{len(x)} in [{np.min(x):.4g}, {np.max(x):.4g}]>"
+    return (
+        f"{float(x):.6g}"
+        if np.ndim(x) == 0
+        else f"<{len(x)} in [{np.min(x):.4g}, {np.max(x):.4g}]>"
+    )

@@ -155,7 +155,9 @@ def _choose(circuit: Any, where: Callable[[Any], Any]) -> tuple[list[Array], _Ch
     try:
         named = where(numbered)
     except (AttributeError, TypeError) as error:
-        raise ValueError(f"where: it must name arrays of {type(circuit).__name__}: {error}") from None
+        raise ValueError(
+            f"where: it must name arrays of {type(circuit).__name__}: {error}"
+        ) from None
     picked = sorted({k for k in jax.tree.leaves(named) if isinstance(k, int)})
     picked = [k for k in picked if eqx.is_inexact_array(leaves[k])]
     if not picked:

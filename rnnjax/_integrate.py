@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import diffrax
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -177,7 +176,9 @@ def integrate(
     return Run(carry.state, measured, saved, status, carry.well)
 
 
-def _stepper(circuit: Any, input: Any, solver: Solver, step: Any, noise: AbstractNoise | None) -> Any:
+def _stepper(
+    circuit: Any, input: Any, solver: Solver, step: Any, noise: AbstractNoise | None
+) -> Any:
     """`advance(t, state, dw) -> state`."""
 
     def field(t: Any, state: Any) -> Any:
@@ -197,11 +198,15 @@ def _each(function: Callable[..., Any], observed: Any, t: Any, carry: Any = None
     if carry is None:
         return tuple(function(t, x) for x in leaves)
     results = tuple(function(c, t, x) for c, x in zip(carry, leaves, strict=True))
-    return structure.unflatten(results) if getattr(function, "__name__", "") == "finish" else results
+    return (
+        structure.unflatten(results) if getattr(function, "__name__", "") == "finish" else results
+    )
 
 
 def _finite(state: Any) -> Any:
-    return functools.reduce(jnp.logical_and, [jnp.isfinite(x).all() for x in jax.tree.leaves(state)])
+    return functools.reduce(
+        jnp.logical_and, [jnp.isfinite(x).all() for x in jax.tree.leaves(state)]
+    )
 
 
 class Plan(NamedTuple):
@@ -248,9 +253,7 @@ def map_lanes(lane: Callable[[Any, Any], Any], plan: Plan) -> Callable[[Any, Any
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), out)
 
     if plan.devices > 1:
-        mesh = jax.make_mesh(
-            (plan.devices,), ("lanes",), axis_types=(jax.sharding.AxisType.Auto,)
-        )
+        mesh = jax.make_mesh((plan.devices,), ("lanes",), axis_types=(jax.sharding.AxisType.Auto,))
         spread, same = jax.sharding.PartitionSpec("lanes"), jax.sharding.PartitionSpec()
         tiles = jax.shard_map(
             tiles, mesh=mesh, in_specs=(spread, same), out_specs=spread, check_vma=False

@@ -52,5 +52,5 @@ def eigenvalues(matrix: Float[Any, "*batch n n"]) -> Complex[Any, "*batch n"]:
     values = np.full(matrix.shape[:-1], np.nan + 0j)
     finite = np.isfinite(matrix).all((-1, -2))
     values[finite] = np.linalg.eigvals(matrix[finite])
-    order = np.argsort(-values.real, axis=-1, kind="stable")
+    order = np.argsort(-np.real(values), axis=-1, kind="stable")
     return np.take_along_axis(values, order, axis=-1)

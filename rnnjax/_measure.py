@@ -140,8 +140,7 @@ class MeasuredRun:
 
     def first(self, circuit: Any) -> Any:
         """The start that was given, for this circuit."""
-        is_function = callable(self.start) and not isinstance(self.start, eqx.Module)
-        return self.start(circuit) if is_function else self.start
+        return _first(self.start, circuit)
 
     def settings(self) -> RunSettings:
         """What is fixed when the run compiles."""
@@ -159,8 +158,7 @@ def run_measured(
     circuit: Any, values: RunValues, key: Key | None, settings: RunSettings
 ) -> tuple[Any, Run]:
     """The measures' results of one lane, and the run itself; pure and traceable."""
-    is_function = callable(values.start) and not isinstance(values.start, eqx.Module)
-    start = values.start(circuit) if is_function else values.start
+    start = _first(values.start, circuit)
     dtype = jnp.result_type(values.step)
     start = cast(jax.tree.map(jnp.asarray, circuit.rest() if start is None else start), dtype)
     measures, structure = jax.tree.flatten(values.measures, is_leaf=_is_measure)
@@ -177,7 +175,17 @@ def run_measured(
 @eqx.filter_jit
 def _measured(circuit: Any, values: RunValues, key: Any, settings: RunSettings) -> Any:
     results, run = run_measured(circuit, values, key, settings)
-    return results, run.status, run.steps_well.astype(values.step.dtype) * values.step, largest_variable(run.final)
+    return (
+        results,
+        run.status,
+        run.steps_well.astype(values.step.dtype) * values.step,
+        largest_variable(run.final),
+    )
+
+
+def _first(start: Any, circuit: Any) -> Any:
+    """The start, for this circuit where it is a function."""
+    return start(circuit) if callable(start) else start
 
 
 def _is_measure(x: Any) -> bool:

@@ -69,8 +69,10 @@ class Parametric(eqx.Module):
     def __repr__(self) -> str:
         """The values with their units, as one would write them."""
         lines = [f"  {name}={_short(value)}{_suffix(unit)}," for name, value, unit in _rows(self)]
-        return "\n".join([f"{type(self).__name__}(", *lines, ")"]) if lines else (
-            f"{type(self).__name__}()"
+        return (
+            "\n".join([f"{type(self).__name__}(", *lines, ")"])
+            if lines
+            else (f"{type(self).__name__}()")
         )
 
     def _repr_html_(self) -> str:
@@ -100,7 +102,9 @@ class ParameterField:
     optional: bool
 
 
-def parameter_fields(tree: Any, *, nested: bool = True, prefix: str = "") -> Iterator[ParameterField]:
+def parameter_fields(
+    tree: Any, *, nested: bool = True, prefix: str = ""
+) -> Iterator[ParameterField]:
     """The parameters of `tree` in the order of their declaration, those of its parts included."""
     for field in dataclasses.fields(tree):
         value = getattr(tree, field.name)
@@ -181,7 +185,9 @@ def field_of(tree: Any, path: str) -> ParameterField | None:
 
 
 def _unknown(tree: Any, reason: str) -> str:
-    known = ", ".join(f.path for f in parameter_fields(tree)) if isinstance(tree, Parametric) else ""
+    known = (
+        ", ".join(f.path for f in parameter_fields(tree)) if isinstance(tree, Parametric) else ""
+    )
     return (
         f"`where` must name one array of {type(tree).__name__}, like `lambda c: c.tau`; {reason}. "
         f"Its parameters: {known or 'see its fields'}"
@@ -217,14 +223,19 @@ def _short(value: Any) -> str:
         return repr(value).replace("\n", "\n  ")
     if isinstance(value, jax.Array | np.ndarray) and not is_traced(value):
         if value.ndim == 0:
-            return repr(float(value)) if np.issubdtype(value.dtype, np.floating) else repr(value.item())
+            return (
+                repr(float(value))
+                if np.issubdtype(value.dtype, np.floating)
+                else repr(value.item())
+            )
         numbers_ = np.asarray(value)
         if numbers_.size <= 6:
             return np.array2string(numbers_, separator=", ").replace("\n", "")
         low, high = (f"{x:.4g}" for x in (numbers_.min(), numbers_.max()))
         return f"<{' x '.join(map(str, numbers_.shape))} in [{low}, {high}]>"
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        inner = ", ".join(f"{k}={_short(v)}" for k, v in zip(value._fields, value, strict=True))
+    names = getattr(value, "_fields", None)
+    if isinstance(value, tuple) and names is not None:
+        inner = ", ".join(f"{k}={_short(v)}" for k, v in zip(names, value, strict=True))
         return f"{type(value).__name__}({inner})"
     if callable(value) and hasattr(value, "__name__"):
         return value.__name__

@@ -77,9 +77,7 @@ def vector_field(
 
 
 @eqx.filter_jit
-def _slopes(
-    circuit: Any, input: Any, state: Any, where: Any, xs: Any, ys: Any, time: Any
-) -> Any:
+def _slopes(circuit: Any, input: Any, state: Any, where: Any, xs: Any, ys: Any, time: Any) -> Any:
     vector, unravel = flatten(jax.tree.map(jnp.asarray, state))
     held = input(time)
 

@@ -92,12 +92,16 @@ def describe_failure(
         names: the flattened state's variables.
         what: what an index of the batch stands for.
     """
-    codes, at, variable = (np.atleast_1d(np.asarray(x)) for x in (status, failed_at, failed_variable))
+    codes, at, variable = (
+        np.atleast_1d(np.asarray(x)) for x in (status, failed_at, failed_variable)
+    )
     bad = np.argwhere(codes != Status.OK)
     lines = []
     for index in bad[:3]:
         position = tuple(int(k) for k in index)
-        lane = f"{what} {position[0] if len(position) == 1 else position}: " if codes.size > 1 else ""
+        lane = (
+            f"{what} {position[0] if len(position) == 1 else position}: " if codes.size > 1 else ""
+        )
         code = Status(int(codes[position]))
         lines.append(
             f"{lane}{code.name} after t = {float(at[position]):g} ms in "

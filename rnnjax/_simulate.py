@@ -120,7 +120,8 @@ def simulate(
 
     Without `step` the solver chooses its steps (diffrax: PI control, relative tolerance `rtol`,
     absolute `atol` in the state's unit). With `step` the package's fixed-step engine takes
-    them; `times` must then lie on its grid, and so should the jumps of the input. Batches come by `jax.vmap` or `eqx.filter_vmap`.
+    them; `times` must then lie on its grid, and so should the jumps of the input. Batches come by
+    `jax.vmap` or `eqx.filter_vmap`.
 
     Args:
         circuit: the circuit.
@@ -157,7 +158,13 @@ def simulate(
         _check_tolerances(rtol, atol, found, step)
         grid = _grid(times, step)
         circuit, driven, state, times, noise = cast(
-            (circuit, as_input(circuit, input), starting_state(circuit, input, start), times, noise),
+            (
+                circuit,
+                as_input(circuit, input),
+                starting_state(circuit, input, start),
+                times,
+                noise,
+            ),
             found,
         )
         if grid is not None:

@@ -69,7 +69,9 @@ def load(path: Any, known: Sequence[Any] = ()) -> Any:
                 for n in names
             }
     except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, EOFError) as error:
-        raise ValueError(f"{path} is no circuit saved by rnnjax, or it is damaged: {error}") from None
+        raise ValueError(
+            f"{path} is no circuit saved by rnnjax, or it is damaged: {error}"
+        ) from None
     if header.get("format") != _FORMAT:
         raise ValueError(f"{path}: expected format {_FORMAT}, got {header.get('format')}")
     try:
@@ -337,9 +339,7 @@ class ZarrSink:
         from zarr.codecs import ZstdCodec
 
         shutil.rmtree(self._partial, ignore_errors=True)
-        self.labels.dataset({}).to_zarr(
-            self._partial, mode="w", zarr_format=3, consolidated=False
-        )
+        self.labels.dataset({}).to_zarr(self._partial, mode="w", zarr_format=3, consolidated=False)
         group = zarr.open_group(self._partial, mode="r+", zarr_format=3)
         for name, values in results.items():
             extra = values.shape[1:]

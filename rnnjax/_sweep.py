@@ -81,7 +81,9 @@ def sweep(
         SweepInterrupted: on Ctrl-C; says what was kept.
     """
     target = circuit
-    circuit, input = (target.circuit, target.input) if isinstance(target, Driven) else (target, input)
+    circuit, input = (
+        (target.circuit, target.input) if isinstance(target, Driven) else (target, input)
+    )
     check_run(circuit, input, noise, key)
     simulated, functions = _sort(measures)
     run = None

@@ -2,40 +2,38 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
-from jaxtyping import ArrayLike as ArrayLike
+from jax.core import Tracer
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree, Shaped
 
-Scalar = Float[ArrayLike, ""]
-"""One real number: a parameter, a state variable, a time."""
-
-Vector = Float[ArrayLike, " n"]
-"""One number per unit."""
-
-PerUnit = Float[ArrayLike, "..."]
-"""One number for all units, or one per unit."""
-
-Matrix = Float[ArrayLike, "post pre"]
-"""Weights, the receiving unit first."""
+if TYPE_CHECKING:
+    # to a type checker, parameters are numbers that do arithmetic with each other
+    Scalar = Any
+    Vector = Any
+    PerUnit = Any
+    Matrix = Any
+    Numbers = Any
+else:
+    Scalar = Float[ArrayLike, ""]  # one real number: a parameter, a state variable, a time
+    Vector = Float[ArrayLike, " n"]  # one number per unit
+    PerUnit = Float[ArrayLike, "..."]  # one number for all units, or one per unit
+    Matrix = Float[ArrayLike, "post pre"]  # weights, the receiving unit first
+    Numbers = Shaped[ArrayLike, "..."]
 
 Key = PRNGKeyArray
-Mask = Bool[ArrayLike, "..."]
-Codes = Int[ArrayLike, "..."]
-Numbers = Shaped[ArrayLike, "..."]
-State = PyTree
 DTypeLike = Any
 
-__all__ = ["Array", "ArrayLike", "Bool", "Float", "Int", "PyTree", "Shaped"]
+__all__ = ["Array", "ArrayLike", "Float", "PyTree", "Shaped"]
 
 
 def is_traced(*trees: Any) -> bool:
     """Whether any leaf is a value inside a JAX transformation, which the host can't look at."""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees))
 
 
 def default_dtype() -> np.dtype:
@@ -51,15 +49,11 @@ def float_dtype(dtype: DTypeLike | None) -> np.dtype:
     """
     if dtype is None:
         return default_dtype()
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found not in (np.dtype("float32"), np.dtype("float64")):
-        raise ValueError(
-            f"expected dtype float32 or float64, got {dtype!r}: give e.g. dtype='float64'"
-        )
-    return found
+    for known in (np.dtype("float32"), np.dtype("float64")):
+        with contextlib.suppress(TypeError):
+            if np.dtype(dtype) == known:
+                return known
+    raise ValueError(f"expected dtype float32 or float64, got {dtype!r}: give e.g. dtype='float64'")
 
 
 @contextlib.contextmanager
@@ -92,9 +86,11 @@ def cast(tree: PyTree, dtype: DTypeLike) -> PyTree:
 def to_host(tree: PyTree) -> PyTree:
     """`tree` with its JAX arrays as NumPy arrays, which keep float64 whatever the global mode."""
     return jax.tree.map(
-        lambda x: np.asarray(x)
-        if isinstance(x, jax.Array) and not jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
-        else x,
+        lambda x: (
+            np.asarray(x)
+            if isinstance(x, jax.Array) and not jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+            else x
+        ),
         tree,
     )
 

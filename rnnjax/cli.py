@@ -107,7 +107,9 @@ def stability(name: str, settings: tuple[str, ...]) -> None:
     click.echo(f"{len(found)} found from {len(found.found)} guesses")
     for k, near in enumerate(found.linearizations):
         click.secho(f"{k + 1}: {near.stability}", bold=True)
-        for variable, x in list(zip(variable_names(near.state), _flat(near.state), strict=True))[:8]:
+        for variable, x in list(zip(variable_names(near.state), _flat(near.state), strict=True))[
+            :8
+        ]:
             click.echo(f"   {variable} = {x:.8g}")
         for value in near.eigenvalues[:4]:
             turns = f", {1000 * abs(value.imag) / 6.283185307179586:.5g} Hz" if value.imag else ""
@@ -217,7 +219,8 @@ def _from_file(name: str) -> Callable[..., Any]:
     if not Path(path).is_file():
         raise ValueError(f"no file {path}: expected path/to/file.py:{attribute or 'Class'}")
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    assert spec is not None and spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path}: expected a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -241,7 +244,8 @@ def _measure(name: str) -> Any:
             f"no measure called {name}: expected one of {', '.join(sorted(known))}, or "
             "path/to/file.py:function"
         )
-    return known[name]()
+    cls: Any = known[name]
+    return cls()
 
 
 def _axis(text: str, circuit: Any) -> Any:
@@ -255,7 +259,9 @@ def _axis(text: str, circuit: Any) -> Any:
     field, *numbers = match.groups()
     low, high, count = (_number(x, f"--vary {text}") for x in numbers)
     if count < 1 or count != int(count):
-        raise ValueError(f"--vary {text}: expected a positive whole number of points, got {count:g}")
+        raise ValueError(
+            f"--vary {text}: expected a positive whole number of points, got {count:g}"
+        )
     return rnnjax.axis(_where(circuit, field, "--vary"), np.linspace(low, high, int(count)))
 
 

@@ -37,7 +37,9 @@ class Oscillator(rnnjax.AbstractCircuit):
 
     def __call__(self, state, input):
         x, y = state
-        return jnp.stack([-self.sigma * x - self.omega * y, self.omega * x - self.sigma * y]) + input
+        return (
+            jnp.stack([-self.sigma * x - self.omega * y, self.omega * x - self.sigma * y]) + input
+        )
 
     def rest(self):
         return jnp.asarray([1.0, 0.0], jnp.result_type(self.sigma))

@@ -25,7 +25,13 @@ def run(*arguments):
 
 def test_circuits_are_listed_with_units_defaults_and_references():
     out = run("circuits").output
-    for name in ("LinearNetwork", "RateNetwork", "CurrentNetwork", "ExcitatoryInhibitory", "WilsonCowan"):
+    for name in (
+        "LinearNetwork",
+        "RateNetwork",
+        "CurrentNetwork",
+        "ExcitatoryInhibitory",
+        "WilsonCowan",
+    ):
         assert name in out
     line = next(x for x in out.splitlines() if "tau_i" in x)
     assert line.split()[:3] == ["tau_i", "50", "ms"]

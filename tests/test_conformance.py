@@ -154,11 +154,15 @@ def test_networks_take_any_function():
             for function in (
                 circuits.rectified, circuits.tanh, circuits.logistic, circuits.softplus, jnp.sin
             ):  # fmt: skip
-                circuit = cls(connectivity.Dense([[0.5, -0.2], [0.1, 0.3]]), function, tau=[5.0, 9.0])
+                circuit = cls(
+                    connectivity.Dense([[0.5, -0.2], [0.1, 0.3]]), function, tau=[5.0, 9.0]
+                )
                 slope = circuit(jnp.ones(2), jnp.zeros(2))
                 drive = circuit.connectivity.matrix() @ np.ones(2)
                 if isinstance(circuit, circuits.CurrentNetwork):
-                    expected = -1 + circuit.connectivity.matrix() @ np.asarray(function(jnp.ones(2)))
+                    expected = -1 + circuit.connectivity.matrix() @ np.asarray(
+                        function(jnp.ones(2))
+                    )
                 else:
                     expected = -1 + np.asarray(function(drive))
                 np.testing.assert_allclose(slope, expected / [5.0, 9.0], rtol=1e-5)
@@ -175,7 +179,9 @@ def test_connectivity(cls, dtype):
         drive = part(rates)
         assert drive.dtype == dtype
         tolerance = 1e-5 if dtype == "float32" else 1e-13
-        np.testing.assert_allclose(drive, np.asarray(matrix) @ rates, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(
+            drive, np.asarray(matrix) @ rates, rtol=tolerance, atol=tolerance
+        )
 
 
 @each(CONNECTIVITIES)

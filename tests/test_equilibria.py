@@ -11,7 +11,12 @@ from oracles import ORACLES, Pitchfork, SaddleNode, StuartLandau, central_differ
 
 import rnnjax
 from rnnjax import Stability, Status
-from rnnjax.circuits import ExcitatoryInhibitory, ExcitatoryInhibitoryState, LinearNetwork, WilsonCowan
+from rnnjax.circuits import (
+    ExcitatoryInhibitory,
+    ExcitatoryInhibitoryState,
+    LinearNetwork,
+    WilsonCowan,
+)
 from rnnjax.connectivity import Dense
 
 oracles = pytest.mark.parametrize("oracle", ORACLES.values(), ids=ORACLES)
@@ -59,7 +64,9 @@ def test_implicit_gradients(oracle):
             assert found.dtype == dtype
             np.testing.assert_allclose(found, expected, atol=1e-8, rtol=1e-9 if mode else 1e-6)
     with jax.enable_x64(True):
-        np.testing.assert_allclose(jax.jit(jax.jacfwd(first))(oracle.value), expected, atol=1e-8, rtol=1e-9)
+        np.testing.assert_allclose(
+            jax.jit(jax.jacfwd(first))(oracle.value), expected, atol=1e-8, rtol=1e-9
+        )
 
 
 CIRCUITS = {
@@ -113,7 +120,7 @@ def zeros_on_a_grid(circuit):
         drive = w["w_ie"] * e - w["w_ii"] * i + w["q"]
         return -i + (k_i - i) * response(drive, w["slope_i"], w["threshold_i"])
 
-    grid = np.linspace(-0.004, 0.4985, 200_001)
+    grid = np.linspace(k_e - 1, k_e**2 / (1 + k_e), 200_003)[1:-1]  # where x is finite
     values = gap(grid)
     at = np.flatnonzero(values[:-1] * values[1:] < 0)
     roots = grid[at] - values[at] * (grid[at + 1] - grid[at]) / (values[at + 1] - values[at])
@@ -182,7 +189,9 @@ def test_batches_equal_a_loop():
         for k, mu in enumerate(rates):
             alone = rnnjax.find_equilibria(Pitchfork(mu), guesses=guesses)
             np.testing.assert_allclose(together.states[k], alone.states, atol=1e-12)
-            np.testing.assert_allclose(sorted(alone.states), [-np.sqrt(mu), 0, np.sqrt(mu)], atol=1e-9)
+            np.testing.assert_allclose(
+                sorted(alone.states), [-np.sqrt(mu), 0, np.sqrt(mu)], atol=1e-9
+            )
 
 
 NETWORKS = {
@@ -264,7 +273,9 @@ def test_guesses_at_the_scale_of_the_circuit():
     """The default guesses reach 100; kinks beyond that need guesses of one's own."""
     for scale in (1e-3, 1e3):
         circuit = ExcitatoryInhibitory(gamma_e=-10.0 * scale, gamma_i=10.0 * scale)
-        guesses = ExcitatoryInhibitoryState(*(scale * np.random.default_rng(0).uniform(0, 100, (2, 16))))
+        guesses = ExcitatoryInhibitoryState(
+            *(scale * np.random.default_rng(0).uniform(0, 100, (2, 16)))
+        )
         found = rnnjax.find_equilibria(circuit, guesses=guesses)
         np.testing.assert_allclose(found[0], scale * np.array([80, 50]) / 3, rtol=1e-9)
 

@@ -145,9 +145,7 @@ def test_many_seeds_by_vmap_equal_one_at_a_time():
         return jnp.sum(circuit.connectivity.matrix() ** 2)
 
     def one(key):
-        return rnnjax.fit(
-            start(key), lambda c: c.connectivity, objective, steps=20, progress=False
-        )
+        return rnnjax.fit(start(key), lambda c: c.connectivity, objective, steps=20, progress=False)
 
     keys = jax.random.split(jax.random.key(0), 3)
     many = eqx.filter_vmap(one)(keys)

@@ -66,7 +66,9 @@ def _float64():
 
 
 def run(solver, steps, step, circuit=CIRCUIT, drive=DRIVE, start=START, **settings):
-    return integrate(circuit, drive, start, solver=solver, t0=2.0, step=step, steps=steps, **settings)
+    return integrate(
+        circuit, drive, start, solver=solver, t0=2.0, step=step, steps=steps, **settings
+    )
 
 
 @solvers
@@ -182,7 +184,9 @@ class Growth(rnnjax.AbstractCircuit):
 
 
 @pytest.mark.parametrize(
-    ("solver", "order"), [(diffrax.Euler(), 0.5), (diffrax.ItoMilstein(), 1.0)], ids=["Euler", "Milstein"]
+    ("solver", "order"),
+    [(diffrax.Euler(), 0.5), (diffrax.ItoMilstein(), 1.0)],
+    ids=["Euler", "Milstein"],
 )
 def test_strong_order(solver, order):
     paths, finest, scale = 1000, 512, 0.8
@@ -201,7 +205,8 @@ def test_strong_order(solver, order):
         return jax.vmap(one)(increments)
 
     errors = [
-        np.sqrt(np.mean((ends(wiener.reshape(paths, n, -1).sum(-1), n) - exact) ** 2)) for n in counts
+        np.sqrt(np.mean((ends(wiener.reshape(paths, n, -1).sum(-1), n) - exact) ** 2))
+        for n in counts
     ]
     slope = np.polyfit(np.log(1 / np.array(counts)), np.log(errors), 1)[0]
     assert abs(slope - order) < 0.2
@@ -402,9 +407,9 @@ def test_gradients_under_noise():
 
 def test_new_values_do_not_compile_again():
     traced = eqx.debug.assert_max_traces(
-        lambda circuit, step, key: run(
-            diffrax.Euler(), 5, step, circuit=circuit, noise=noise.Additive(0.1), key=key
-        ).final,
+        lambda circuit, step, key: (
+            run(diffrax.Euler(), 5, step, circuit=circuit, noise=noise.Additive(0.1), key=key).final
+        ),
         max_traces=1,
     )
     call = eqx.filter_jit(traced)

@@ -90,7 +90,7 @@ def test_imports_only_go_down():
                 fits = FLOORS[here] == 5
             else:
                 base = len(parts) > 1 and parts[1].startswith("_")
-                same_floor = there in FAMILIES and base or FLOORS[here] in (0, 3, 4, 5)
+                same_floor = (there in FAMILIES and base) or FLOORS[here] in (0, 3, 4, 5)
                 fits = FLOORS[there] < FLOORS[here] or (
                     FLOORS[there] == FLOORS[here] and same_floor
                 )
@@ -124,7 +124,9 @@ def test_verbs_import_no_member():
 
 @pytest.mark.parametrize("library", HOMES)
 def test_each_library_has_its_place(library):
-    users = {unit(path) for path in FILES for name, _ in imports(path) if name.split(".")[0] == library}
+    users = {
+        unit(path) for path in FILES for name, _ in imports(path) if name.split(".")[0] == library
+    }
     assert users <= HOMES[library]
 
 
@@ -210,7 +212,9 @@ print(dict(os.environ) == before, len(logging.getLogger("rnnjax").handlers))
 
 
 def test_importing_has_no_effect():
-    done = subprocess.run([sys.executable, "-c", EFFECTS], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", EFFECTS], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["[]", "no backend", "[]", "True 0"]
 

@@ -84,7 +84,12 @@ def test_tighter_tolerances_give_smaller_errors():
     errors, steps = [], []
     for tolerance in (1e-3, 1e-5, 1e-7, 1e-9):
         found = rnnjax.simulate(
-            oracle.circuit, TIMES, start=oracle.start, rtol=tolerance, atol=tolerance, dtype="float64"
+            oracle.circuit,
+            TIMES,
+            start=oracle.start,
+            rtol=tolerance,
+            atol=tolerance,
+            dtype="float64",
         )
         scale = tolerance * (1 + np.abs(expected))
         assert np.sqrt(np.mean(((found.states - expected) / scale) ** 2)) < 5
@@ -170,7 +175,9 @@ def test_batches_of_starts_and_keys():
     starts, keys = jnp.linspace(0.0, 1.0, 3), jax.random.split(jax.random.key(0), 3)
     together = jax.vmap(one)(starts, keys)
     for k in range(3):
-        alone = rnnjax.simulate(Decay(), TIMES, start=starts[k], step=0.5, noise=shaken, key=keys[k])
+        alone = rnnjax.simulate(
+            Decay(), TIMES, start=starts[k], step=0.5, noise=shaken, key=keys[k]
+        )
         np.testing.assert_allclose(together[k], alone.states, rtol=1e-5, atol=1e-6)
     assert len(np.unique(np.asarray(together[:, -1]))) == 3
 
@@ -262,7 +269,9 @@ def test_inputs_that_become_infinite():
 
 def test_failures_keep_no_gradient():
     with jax.enable_x64(True):
-        gradient = jax.grad(lambda a: rnnjax.simulate(Exploding(a), [0.0, 1.5], step=0.001).final["x"])
+        gradient = jax.grad(
+            lambda a: rnnjax.simulate(Exploding(a), [0.0, 1.5], step=0.001).final["x"]
+        )
         assert not np.isfinite(gradient(1.0))
         assert np.isfinite(gradient(0.1))
 

@@ -98,7 +98,7 @@ def test_new_values_and_durations_do_not_compile_again():
             [rnnjax.axis(tau_i, np.linspace(low, 80, 6))], duration=100 * step, step=step,
             progress=False,
         )  # fmt: skip
-        first = len(lanes) if weight == 1.0 else first  # noqa: F821
+        first = len(lanes) if weight == 1.0 else first
     # one abstract evaluation per call for the labels, no second compilation
     assert len(lanes) <= first + 2
 
@@ -119,7 +119,8 @@ def test_points_and_random_designs():
 
 def test_the_input_can_be_varied_too():
     pair = Driven(
-        ExcitatoryInhibitory(), Constant(ExcitatoryInhibitoryState(e=np.asarray(0.0), i=np.asarray(0.0)))
+        ExcitatoryInhibitory(),
+        Constant(ExcitatoryInhibitoryState(e=np.asarray(0.0), i=np.asarray(0.0))),
     )
     data = rnnjax.sweep(
         pair, {"end": Final()},
@@ -190,7 +191,10 @@ def no_equilibrium(circuit):
 def test_stores(grid, tmp_path, name):
     kw = dict(RUN) | {"dtype": "float64", "chunk": 4, "store": tmp_path / name}
     data = rnnjax.sweep(ExcitatoryInhibitory(), MEASURES, GRID, **kw)
-    engine = {"map.zarr": {"engine": "zarr", "consolidated": False}, "map.nc": {"engine": "h5netcdf"}}
+    engine = {
+        "map.zarr": {"engine": "zarr", "consolidated": False},
+        "map.nc": {"engine": "h5netcdf"},
+    }
     with xarray.open_dataset(tmp_path / name, **engine[name]) as read:
         assert set(read.data_vars) == set(grid.data_vars)
         for variable in grid.data_vars:
@@ -204,7 +208,9 @@ def test_stores(grid, tmp_path, name):
 
 def test_a_flipped_bit_in_a_store_is_an_error(tmp_path):
     rnnjax.sweep(ExcitatoryInhibitory(), {"end": Final()}, GRID, store=tmp_path / "m.zarr", **RUN)
-    chunk = next(p for p in (tmp_path / "m.zarr" / "end_e").rglob("*") if p.is_file() and "c" in p.parts)
+    chunk = next(
+        p for p in (tmp_path / "m.zarr" / "end_e").rglob("*") if p.is_file() and "c" in p.parts
+    )
     whole = chunk.read_bytes()
     rng, noticed = np.random.default_rng(0), 0
     expected = xarray.open_zarr(tmp_path / "m.zarr", consolidated=False).end_e.values
@@ -223,7 +229,9 @@ def test_a_flipped_bit_in_a_store_is_an_error(tmp_path):
 def test_an_existing_store_is_not_overwritten(tmp_path):
     (tmp_path / "m.zarr").mkdir()
     with pytest.raises(FileExistsError, match="choose another name"):
-        rnnjax.sweep(ExcitatoryInhibitory(), {"end": Final()}, GRID, store=tmp_path / "m.zarr", **RUN)
+        rnnjax.sweep(
+            ExcitatoryInhibitory(), {"end": Final()}, GRID, store=tmp_path / "m.zarr", **RUN
+        )
 
 
 @pytest.mark.parametrize("store", [None, "m.zarr"])
@@ -235,7 +243,9 @@ def test_ctrl_c_keeps_what_is_finished_and_says_so(tmp_path, store):
                  **(kw | {"store": None}))  # fmt: skip
     timer = threading.Timer(1.0, _thread.interrupt_main)
     timer.start()
-    with pytest.raises(rnnjax.SweepInterrupted, match=r"stopped after \d+ of 4000 points") as caught:
+    with pytest.raises(
+        rnnjax.SweepInterrupted, match=r"stopped after \d+ of 4000 points"
+    ) as caught:
         rnnjax.sweep(ExcitatoryInhibitory(), {"end": Final()}, over, **kw)
     timer.cancel()
     if store is None:
@@ -253,11 +263,19 @@ def test_ctrl_c_keeps_what_is_finished_and_says_so(tmp_path, store):
     ("change", "error", "words"),
     [
         ({"over": []}, ValueError, "at least one axis"),
-        ({"over": [rnnjax.axis(lambda c: c.tau_x, [1.0])]}, ValueError, "no attribute 'tau_x'.*m_ee"),
+        (
+            {"over": [rnnjax.axis(lambda c: c.tau_x, [1.0])]},
+            ValueError,
+            "no attribute 'tau_x'.*m_ee",
+        ),
         ({"over": [rnnjax.axis(tau_i, [10.0, -1.0])]}, ValueError, "above zero.*got -1"),
         ({"over": [rnnjax.axis(tau_i, [10.0, np.nan])]}, ValueError, "finite.*nan"),
         ({"over": [rnnjax.axis(tau_i, [[10.0, 2.0]])]}, ValueError, r"got \(1, 2\)"),
-        ({"over": [rnnjax.axis(tau_i, [10.0]), rnnjax.axis(tau_i, [1.0])]}, ValueError, "different"),
+        (
+            {"over": [rnnjax.axis(tau_i, [10.0]), rnnjax.axis(tau_i, [1.0])]},
+            ValueError,
+            "different",
+        ),
         ({"over": [rnnjax.axis(tau_i, [0.2, 10.0])]}, ValueError, "fastest time constant, tau_i"),
         ({"duration": None}, ValueError, "duration="),
         ({"transient": 60.0}, ValueError, "nothing would be left"),
@@ -283,7 +301,9 @@ def test_an_empty_axis_is_refused():
 
 def test_a_sweep_of_circuits_with_other_structure_is_another_program():
     big = RateNetwork(Dense(np.zeros((6, 6))))
-    data = rnnjax.sweep(big, {"end": Final()}, [rnnjax.axis(lambda c: c.tau, [10.0, 20.0])], input=1.0, **RUN)
+    data = rnnjax.sweep(
+        big, {"end": Final()}, [rnnjax.axis(lambda c: c.tau, [10.0, 20.0])], input=1.0, **RUN
+    )
     assert data.end.shape == (2, 6)
     bad = eqx.tree_at(lambda c: c.tau, big, np.asarray(-1.0))
     with pytest.raises(ValueError, match=r"RateNetwork\.tau"):

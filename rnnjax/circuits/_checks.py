@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from rnnjax._parameter import Parametric, check, parameter_fields
-from rnnjax._types import cast, default_dtype, is_traced
+from rnnjax._types import default_dtype, is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.inputs.constant import Constant
 
@@ -109,10 +109,9 @@ def _shapes(tree: Any) -> list[tuple[int, ...]]:
 
 
 def _describe(tree: Any) -> str:
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        inner = ", ".join(
-            f"{name}: {_describe(x)}" for name, x in zip(tree._fields, tree, strict=True)
-        )
+    names = getattr(tree, "_fields", None)
+    if isinstance(tree, tuple) and names is not None:
+        inner = ", ".join(f"{name}: {_describe(x)}" for name, x in zip(names, tree, strict=True))
         return f"{type(tree).__name__}({inner})"
     leaves = jax.tree.leaves(tree)
     if jax.tree.structure(tree) == jax.tree.structure(0):

@@ -4,7 +4,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Complex
 
@@ -66,8 +65,8 @@ class LinearNetwork(AbstractNetwork):
             values, right = values[::-1], right[:, ::-1]
             left = right.T
         else:
-            values, right = np.linalg.eig(matrix)
-            order = np.argsort(-values.real, kind="stable")
+            values, right = (np.asarray(x) for x in np.linalg.eig(matrix))
+            order = np.argsort(-np.real(values), kind="stable")
             values, right = values[order], right[:, order]
             left = np.linalg.inv(right)
         bias = np.broadcast_to(np.asarray(self.bias), values.shape)
@@ -122,31 +121,34 @@ class Modes(eqx.Module):
             ValueError: if a mode integrates or explodes, so that there is no such state.
         """
         worst = self.eigenvalues[0]
-        if worst.real > 1 - _MARGINAL:
+        if np.real(worst) > 1 - _MARGINAL:
             raise ValueError(
                 f"the network does not settle: its leading eigenvalue {worst:.6g} is not below 1 "
                 f"(it {self.verdicts[0]}): scale the weights down, or ask for solution(times, ...)"
             )
-        return np.real(self.right @ (self._project(np.asarray(drive) + self.bias) * self.amplification))
+        return np.real(
+            self.right @ (self._project(np.asarray(drive) + self.bias) * self.amplification)
+        )
 
     @property
     def amplification(self) -> np.ndarray:
         r"""$1 / (1 - \lambda_\mu)$ per mode; infinite where a mode integrates or explodes."""
-        runs_away = self.eigenvalues.real > 1 - _MARGINAL
+        runs_away = np.real(self.eigenvalues) > 1 - _MARGINAL
         return np.where(runs_away, np.inf, 1 / np.where(runs_away, 1, 1 - self.eigenvalues))
 
     @property
     def time_constants(self) -> np.ndarray:
         r"""$\tau / (1 - \mathrm{Re}\,\lambda_\mu)$ in ms; negative where a mode explodes."""
-        gap = 1 - self.eigenvalues.real
+        gap = 1 - np.real(self.eigenvalues)
         return np.where(np.abs(gap) < _MARGINAL, np.inf, self.tau / np.where(gap == 0, 1, gap))
 
     @property
     def verdicts(self) -> list[str]:
         """Per mode: "decays", "integrates" (lambda = 1) or "explodes" (lambda > 1)."""
-        gap = self.eigenvalues.real - 1
+        gap = np.real(self.eigenvalues) - 1
         return [
-            "integrates" if abs(g) <= _MARGINAL else ("explodes" if g > 0 else "decays") for g in gap
+            "integrates" if abs(g) <= _MARGINAL else ("explodes" if g > 0 else "decays")
+            for g in gap
         ]
 
     def _project(self, vector: Any) -> np.ndarray:

@@ -51,7 +51,9 @@ class Cosine(AbstractConnectivity):
         """The weights, the receiving unit first."""
         phase = 2 * np.pi * self.angles() / self.period
         difference = phase[:, None] - phase[None, :]
-        return (self.lambda_0 + 2 * self.lambda_1 * _like(np.cos(difference), self.lambda_1)) / self.size
+        return (
+            self.lambda_0 + 2 * self.lambda_1 * _like(np.cos(difference), self.lambda_1)
+        ) / self.size
 
     def __call__(self, rates: Float[Any, " units"]) -> Float[Array, " units"]:
         """The drive of `rates`, by the three modes."""

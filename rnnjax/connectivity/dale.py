@@ -1,7 +1,5 @@
 """Weights that obey Dale's law."""
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -32,9 +30,11 @@ class Dale(AbstractConnectivity):
     """
 
     weights: Matrix = parameter([[1.25, 1.0], [1.0, 0.0]], "1", doc="strengths [post, pre]")
-    excitatory: tuple[bool, ...] | None = eqx.field(static=True, default=None, converter=lambda x: (
-        None if x is None else tuple(bool(k) for k in x)
-    ))
+    excitatory: tuple[bool, ...] | None = eqx.field(
+        static=True,
+        default=None,
+        converter=lambda x: None if x is None else tuple(bool(k) for k in x),
+    )
 
     def __check_init__(self) -> None:
         """Refuse a matrix that is not square, or signs that do not fit it."""

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-import numpy as np
 import jax.numpy as jnp
+import numpy as np
 
 from rnnjax._parameter import parameter
 from rnnjax._types import Array, Float

@@ -3,6 +3,7 @@
 import abc
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -76,10 +77,10 @@ class Sum(AbstractInput):
 
 
 class Profile(AbstractInput):
-    """A spatial profile times a signal: $p_i\\, s(t)$ to unit $i$."""
+    r"""A spatial profile times a signal: $p_i\, s(t)$ to unit $i$."""
 
     profile: Numbers = parameter(unit="1", doc="each unit's share")
-    signal: AbstractInput
+    signal: AbstractInput = eqx.field()  # pyright: ignore[reportGeneralTypeIssues]
 
     def __call__(self, t: Scalar) -> Any:
         """Each unit's share of the signal at time `t`."""

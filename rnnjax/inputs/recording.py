@@ -63,7 +63,7 @@ def _without_gaps(samples: Any, sample_rate: Any) -> np.ndarray:
             "Recording.samples: expected (samples,) or (samples, units) with at least two "
             f"samples, got shape {values.shape}"
         )
-    bad = ~np.isfinite(values).reshape(values.shape[0], -1).all(1)
+    bad = np.asarray(~np.isfinite(values).reshape(values.shape[0], -1).all(1))
     if bad.any():
         first = int(np.argmax(bad))
         at = 1000 * first / float(sample_rate)

@@ -67,9 +67,7 @@ def noisy_step_function(solver: Any, additive: bool) -> Callable[..., Any]:
 
     def step(field: Field, diffusion: Field, t: Any, y: Any, dt: Any, dw: Any) -> Any:
         def increment(t: Any, z: Any) -> Any:
-            return jax.tree.map(
-                lambda f, g, w: f * dt + g * w, field(t, z), diffusion(t, z), dw
-            )
+            return jax.tree.map(lambda f, g, w: f * dt + g * w, field(t, z), diffusion(t, z), dw)
 
         slopes = [increment(t, y)]
         for row, c in zip(tableau.a_lower, tableau.c, strict=True):
@@ -115,7 +113,9 @@ def explicit_solvers() -> list[str]:
 
 def _explicit_tableau(solver: Any) -> diffrax.ButcherTableau | None:
     tableau = getattr(solver, "tableau", None)
-    if not isinstance(solver, diffrax.AbstractERK) or not isinstance(tableau, diffrax.ButcherTableau):
+    if not isinstance(solver, diffrax.AbstractERK) or not isinstance(
+        tableau, diffrax.ButcherTableau
+    ):
         return None
     return None if tableau.implicit else tableau
 
@@ -141,12 +141,8 @@ def _combine(y: Any, dt: Any, coefficients: Any, slopes: list[Any]) -> Any:
     return jax.tree.map(leaf, y, *[slope for _, slope in terms])
 
 
-def _euler_maruyama(
-    field: Field, diffusion: Field, t: Any, y: Any, dt: Any, dw: Any
-) -> Any:
-    return jax.tree.map(
-        lambda y, f, g, w: y + f * dt + g * w, y, field(t, y), diffusion(t, y), dw
-    )
+def _euler_maruyama(field: Field, diffusion: Field, t: Any, y: Any, dt: Any, dw: Any) -> Any:
+    return jax.tree.map(lambda y, f, g, w: y + f * dt + g * w, y, field(t, y), diffusion(t, y), dw)
 
 
 def _milstein(field: Field, diffusion: Field, t: Any, y: Any, dt: Any, dw: Any) -> Any:

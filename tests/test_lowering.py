@@ -1,0 +1,134 @@
+"""Hot paths lower for NVIDIA GPUs, on a machine without one, and call back to no host."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from oracles import ORACLES, Oscillator, StuartLandau
+
+import rnnjax
+from rnnjax import measures, noise
+from rnnjax._integrate import BLOCK, Plan, integrate, map_lanes
+from rnnjax._types import cast
+from rnnjax.circuits import RateNetwork
+from rnnjax.solvers import RK4
+
+LANES = 8
+
+
+def lowered(function, *arguments):
+    """The program's text for CUDA; refused if it needs the host or 64-bit floats unasked."""
+    function = function if hasattr(function, "trace") else jax.jit(function)
+    text = function.trace(*arguments).lower(lowering_platforms=("cuda",)).as_text()
+    assert "callback" not in text
+    assert "xla_ffi_python" not in text
+    assert "stablehlo" in text
+    return text
+
+
+def lane(values, shared):
+    circuit, key = values
+    step, shaking = shared
+    out = integrate(
+        circuit, jnp.zeros_like, jnp.asarray([1.0, 0.5], step.dtype),
+        solver=RK4() if shaking is None else diffrax.Euler(), t0=0.0, step=step, steps=BLOCK + 10,
+        measures=(measures.Amplitude(), measures.Period()), save_every=None, noise=shaking, key=key,
+    )  # fmt: skip
+    return out.measured, out.status
+
+
+def arguments(dtype, shaking):
+    circuit = cast(Oscillator(np.linspace(0.01, 0.1, LANES), np.full(LANES, 0.3)), dtype)
+    keys = jax.random.split(jax.random.key(0), LANES)
+    return (circuit, keys), (np.asarray(0.1, dtype), cast(shaking, dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shaking", [None, noise.Additive(0.1)], ids=["plain", "noise"])
+def test_fixed_steps(dtype, shaking):
+    with jax.enable_x64(dtype == "float64"):
+        lanes, shared = arguments(dtype, shaking)
+        text = lowered(map_lanes(lane, Plan(None, 1)), lanes, shared)
+        assert ("f64" in text) == (dtype == "float64")
+
+        def loss(circuit):
+            results, _ = jax.vmap(lane, in_axes=(0, None))((circuit, lanes[1]), shared)
+            return results[0].sum()
+
+        gradient = lowered(jax.grad(loss), lanes[0])
+        assert ("f64" in gradient) == (dtype == "float64")
+
+
+def test_fixed_steps_over_several_devices():
+    lanes, shared = arguments("float32", noise.Additive(0.1))
+    text = lowered(map_lanes(lane, Plan(None, 4)), lanes, shared)
+    assert "all_gather" not in text
+    assert "all_reduce" not in text
+
+
+ADAPTIVE = """
+import jax, numpy as np
+import rnnjax
+from test_lowering import LANES, lowered
+from oracles import StuartLandau
+
+def end(mu, start):
+    return rnnjax.simulate(StuartLandau(mu), np.linspace(0.0, 5.0, 4), start=start).states
+
+rates, starts = np.full(LANES, 0.2, np.float32), np.ones((LANES, 2), np.float32)
+assert "f64" not in lowered(jax.vmap(end), rates, starts)
+lowered(jax.grad(lambda r: end(r, starts[0]).sum()), rates[0])
+print("lowered")
+"""
+
+
+def test_adaptive_steps():
+    # diffrax checks the times that it saves at through a callback, unless told to give NaN.
+    done = subprocess.run(
+        [sys.executable, "-c", ADAPTIVE], cwd=pathlib.Path(__file__).parent, text=True,
+        env=os.environ | {"EQX_ON_ERROR": "nan"}, capture_output=True, timeout=200,
+    )  # fmt: skip
+    assert done.stdout.strip() == "lowered", done.stderr[-2000:]
+
+
+def test_fixed_steps_of_a_network():
+    def end(start):
+        return rnnjax.simulate(RateNetwork(), [0.0, 5.0], 1.0, start=start, step=0.5).final
+
+    text = lowered(jax.vmap(end), np.ones((LANES, 100), np.float32))
+    assert "f64" not in text
+
+
+def test_measured_runs():
+    def swing(mu):
+        return rnnjax.measure(StuartLandau(mu), measures.Amplitude(), 20.0, step=0.1)
+
+    assert "f64" not in lowered(jax.vmap(swing), np.full(LANES, 0.2, np.float32))
+
+
+@pytest.mark.parametrize("mode", [False, True], ids=["x32", "x64"])
+def test_equilibria(mode):
+    oracle = ORACLES["Stuart-Landau"]
+    guesses = np.ones((3, 2))
+
+    def found(mu):
+        return rnnjax.find_equilibria(oracle.at(mu), guesses=guesses).states
+
+    with jax.enable_x64(mode):
+        rate = np.asarray(0.25, np.float64 if mode else np.float32)
+        assert "f64" in lowered(found, rate)
+        lowered(jax.grad(lambda mu: found(mu).sum()), rate)
+        lowered(jax.vmap(found), np.stack([rate, rate]))
+
+
+def test_jacobians():
+    def jacobian(mu):
+        return rnnjax.linearize(StuartLandau(mu), np.ones(2)).jacobian
+
+    lowered(jax.vmap(jacobian), np.full(LANES, 0.2, np.float32))
