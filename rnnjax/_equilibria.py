@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,16 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Complex
 
-from rnnjax._linalg import eigenvalues, flatten, named_leaves, variable_names
+from rnnjax._linalg import eigenvalues, find_root, flatten, named_leaves, variable_names
 from rnnjax._results import ConvergenceError, Status
-from rnnjax._types import Array, Float, Key, cast, in_float64, is_traced
+from rnnjax._types import Array, Float, Key, default_dtype, in_float64, is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
 
 GUESSES = 64
 _TOLERANCE = 1e-10  # of the residual, relative to the size of the Jacobian and of the state
 _SAME = 1e-6  # relative distance below which two equilibria are one
-_TINY = 1e-300
 _MARGINAL = 1e-9  # relative real part below which an eigenvalue counts as on the axis
 
 
@@ -216,8 +215,9 @@ def find_equilibria(
     """
     check_run(circuit, input, None, None)
     rest = starting_state(circuit, input, None)
+    starts = _starts(rest, guesses, key)
     result = in_float64(
-        _find, circuit, as_input(circuit, input), rest, guesses, key, np.float64(time), max_steps
+        _find, circuit, as_input(circuit, input), rest, starts, np.float64(time), max_steps
     )
     if is_traced(result):
         return result
@@ -261,12 +261,11 @@ def _linearized(circuit: Any, input: Any, state: Any, time: Any) -> Linearizatio
 
 @eqx.filter_jit
 def _find(
-    circuit: Any, input: Any, rest: Any, guesses: Any, key: Any, time: Any, max_steps: int
+    circuit: Any, input: Any, rest: Any, starts: Any, time: Any, max_steps: int
 ) -> Equilibria:
-    starts = _starts(rest, guesses, key)
     _, unravel = flatten(jax.tree.map(jnp.asarray, rest))
     field = _field(circuit, input, time, unravel)
-    x = jax.vmap(lambda guess: _solve(field, guess, max_steps))(starts)
+    x = jax.vmap(lambda guess: find_root(field, guess, max_steps))(jnp.asarray(starts))
     residual = abs(jax.vmap(field)(x)).max(-1)
     jacobian = jax.vmap(jax.jacfwd(field))(x)
     scale = abs(jacobian).sum(-1).max(-1) * (1 + abs(x).max(-1))
@@ -286,80 +285,6 @@ def _find(
     )
 
 
-def _solve(field: Callable[[Array], Array], guess: Array, max_steps: int) -> Array:
-    """A zero of `field` near `guess`, differentiable by the implicit function theorem."""
-
-    def solve(f: Callable[[Array], Array], x: Array) -> Array:
-        near = _dogleg(f, x, max_steps)
-        polished = near + jnp.linalg.solve(jax.jacfwd(f)(near), -f(near))
-        return jnp.where(abs(f(polished)).max() <= abs(f(near)).max(), polished, near)
-
-    def tangent(linear: Callable[[Array], Array], y: Array) -> Array:
-        return jnp.linalg.solve(jax.jacfwd(linear)(jnp.zeros_like(y)), y)
-
-    return jax.lax.custom_root(field, guess, solve, tangent)
-
-
-class _Search(NamedTuple):
-    x: Array
-    f: Array
-    radius: Array
-    steps: Array
-    going: Array
-
-
-def _dogleg(field: Callable[[Array], Array], guess: Array, max_steps: int) -> Array:
-    """Powell's trust-region step between steepest descent and Newton, until it stands still.
-
-    Written in plain JAX operations: a library's solver is lowered after the float64 scope of its
-    caller has ended, and then fails inside a float32 program.
-    """
-
-    def body(now: _Search) -> _Search:
-        x, f, radius = now.x, now.f, now.radius
-        jacobian = jax.jacfwd(field)(x)
-        slope = f @ jacobian
-        along = jacobian @ slope
-        cauchy = -slope * (slope @ slope) / jnp.maximum(along @ along, _TINY)
-        newton = jnp.linalg.solve(jacobian, -f)
-        newton = jnp.where(jnp.isfinite(newton).all(), newton, cauchy)
-        p = _within(cauchy, newton, radius)
-        trial = field(x + p)
-        expected = f @ f - jnp.sum((f + jacobian @ p) ** 2)
-        ratio = (f @ f - trial @ trial) / jnp.maximum(expected, _TINY)
-        good = (ratio > 1e-4) & jnp.isfinite(trial).all()
-        size = _norm(p)
-        radius = jnp.where(
-            good & (ratio > 0.75), jnp.maximum(radius, 2 * size),
-            jnp.where(good & (ratio > 0.25), radius, size / 4),
-        )  # fmt: skip
-        moving = size > 1e-15 * (1 + _norm(x))
-        return _Search(
-            jnp.where(good, x + p, x), jnp.where(good, trial, f), radius, now.steps + 1,
-            moving & (good | (radius > 1e-12 * (1 + _norm(x)))),
-        )  # fmt: skip
-
-    first = field(guess)
-    start = _Search(
-        guess, first, 10 * (1 + _norm(guess)), jnp.zeros((), jnp.int32), jnp.isfinite(first).all()
-    )
-    return jax.lax.while_loop(lambda s: s.going & (s.steps < max_steps), body, start).x
-
-
-def _within(cauchy: Array, newton: Array, radius: Array) -> Array:
-    """The point of the path 0 - cauchy - newton at most `radius` away."""
-    leg = newton - cauchy
-    a, b, c = leg @ leg, cauchy @ leg, cauchy @ cauchy - radius**2
-    share = (-b + jnp.sqrt(jnp.maximum(b * b - a * c, 0))) / jnp.maximum(a, _TINY)
-    short = cauchy * radius / jnp.maximum(_norm(cauchy), _TINY)
-    between = jnp.where(_norm(cauchy) >= radius, short, cauchy + jnp.clip(share, 0, 1) * leg)
-    return jnp.where(_norm(newton) <= radius, newton, between)
-
-
-def _norm(x: Array) -> Array:
-    return jnp.sqrt(x @ x)
-
-
 def _repeats(x: Array, solved: Array) -> Array:
     """Whether an earlier guess led to the same equilibrium."""
     distance = abs(x[:, None] - x[None, :]).max(-1)
@@ -368,25 +293,43 @@ def _repeats(x: Array, solved: Array) -> Array:
     return (same & earlier & solved[None, :]).any(-1)
 
 
-def _starts(rest: Any, guesses: Any, key: Any) -> Array:
-    """Flattened guesses `(guess, n)`."""
-    vector, _ = flatten(jax.tree.map(jnp.asarray, rest))
-    if guesses is None:
-        key = jax.random.key(0) if key is None else key
-        scales = jnp.geomspace(0.1, 100.0, GUESSES - 1)
-        draws = jax.random.normal(key, (GUESSES - 1, vector.size), jnp.float64)  # pyright: ignore
-        return jnp.concatenate([vector[None], vector + scales[:, None] * draws])
+def _starts(rest: Any, guesses: Any, key: Any) -> Any:
+    """Flattened guesses `(guess, n)`, made in the caller's scope.
+
+    Random bits that a float64 scope asks for can't be lowered inside a float32 program.
+    """
     shapes = [np.shape(x) for x in jax.tree.leaves(rest)]
+    vector = _rows(jax.tree.map(lambda x: x[None], rest))
+    if guesses is None:
+        shape = (GUESSES - 1, vector.shape[1])
+        scales = np.geomspace(0.1, 100.0, GUESSES - 1)[:, None]
+        if key is None:
+            return _rows([vector, vector + scales * np.random.default_rng(0).normal(size=shape)], 0)
+        draws = jax.random.normal(key, shape, default_dtype())  # pyright: ignore
+        draws = draws if is_traced(draws) else np.asarray(draws, np.float64)
+        return _rows([vector, vector + scales.astype(draws.dtype) * draws], 0)
     got = [np.shape(x) for x in jax.tree.leaves(guesses)]
     if got == shapes:
-        guesses = jax.tree.map(lambda x: jnp.asarray(x)[None], guesses)
+        guesses = jax.tree.map(
+            lambda x: jnp.asarray(x)[None] if is_traced(x) else np.asarray(x)[None], guesses
+        )
     elif [s[1:] for s in got] != shapes or len({s[:1] for s in got}) != 1:
         raise ValueError(
-            f"guesses: expected states with a guess axis in front, shapes (guess, ...) of {shapes}, "
-            f"got {got}"
+            "guesses: expected states with a guess axis in front, shapes (guess, ...) of "
+            f"{shapes}, got {got}"
         )
-    guesses = cast(jax.tree.map(jnp.asarray, guesses), np.float64)
-    return jax.vmap(lambda g: flatten(g)[0])(guesses)
+    return _rows(guesses)
+
+
+def _rows(tree: Any, axis: int = 1) -> Any:
+    """The leaves side by side, one row per guess; NumPy where they are concrete."""
+    xp = jnp if is_traced(tree) else np
+    leaves = [xp.asarray(x) for x in jax.tree.leaves(tree)]
+    dtype = default_dtype() if is_traced(tree) else np.float64
+    rows = [
+        x.astype(dtype) if axis == 0 else x.reshape(x.shape[0], -1).astype(dtype) for x in leaves
+    ]
+    return xp.concatenate(rows, axis)
 
 
 def _brief(x: Any) -> str:

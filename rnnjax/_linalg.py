@@ -1,7 +1,7 @@
 """Flat views of a state, and the linear algebra that the analysis verbs share."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Complex, PyTree
 
 from rnnjax._types import Array, Float, is_traced
+
+_TINY = 1e-300
 
 
 def flatten(state: PyTree) -> tuple[Array, Callable[[Array], PyTree]]:
@@ -54,3 +56,77 @@ def eigenvalues(matrix: Float[Any, "*batch n n"]) -> Complex[Any, "*batch n"]:
     values[finite] = np.linalg.eigvals(matrix[finite])
     order = np.argsort(-np.real(values), axis=-1, kind="stable")
     return np.take_along_axis(values, order, axis=-1)
+
+
+def find_root(field: Callable[[Array], Array], guess: Array, max_steps: int) -> Array:
+    """A zero of `field` near `guess`, differentiable by the implicit function theorem."""
+
+    def solve(f: Callable[[Array], Array], x: Array) -> Array:
+        near = _dogleg(f, x, max_steps)
+        polished = near + jnp.linalg.solve(jax.jacfwd(f)(near), -f(near))
+        return jnp.where(abs(f(polished)).max() <= abs(f(near)).max(), polished, near)
+
+    def tangent(linear: Callable[[Array], Array], y: Array) -> Array:
+        return jnp.linalg.solve(jax.jacfwd(linear)(jnp.zeros_like(y)), y)
+
+    return jax.lax.custom_root(field, guess, solve, tangent)
+
+
+class _Search(NamedTuple):
+    x: Array
+    f: Array
+    radius: Array
+    steps: Array
+    going: Array
+
+
+def _dogleg(field: Callable[[Array], Array], guess: Array, max_steps: int) -> Array:
+    """Powell's trust-region step between steepest descent and Newton, until it stands still.
+
+    Written in plain JAX operations: a library's solver is lowered after the float64 scope of its
+    caller has ended, and then fails inside a float32 program.
+    """
+
+    def body(now: _Search) -> _Search:
+        x, f, radius = now.x, now.f, now.radius
+        jacobian = jax.jacfwd(field)(x)
+        slope = f @ jacobian
+        along = jacobian @ slope
+        cauchy = -slope * (slope @ slope) / jnp.maximum(along @ along, _TINY)
+        newton = jnp.linalg.solve(jacobian, -f)
+        newton = jnp.where(jnp.isfinite(newton).all(), newton, cauchy)
+        p = _within(cauchy, newton, radius)
+        trial = field(x + p)
+        expected = f @ f - jnp.sum((f + jacobian @ p) ** 2)
+        ratio = (f @ f - trial @ trial) / jnp.maximum(expected, _TINY)
+        good = (ratio > 1e-4) & jnp.isfinite(trial).all()
+        size = _norm(p)
+        radius = jnp.where(
+            good & (ratio > 0.75), jnp.maximum(radius, 2 * size),
+            jnp.where(good & (ratio > 0.25), radius, size / 4),
+        )  # fmt: skip
+        moving = size > 1e-15 * (1 + _norm(x))
+        return _Search(
+            jnp.where(good, x + p, x), jnp.where(good, trial, f), radius, now.steps + 1,
+            moving & (good | (radius > 1e-12 * (1 + _norm(x)))),
+        )  # fmt: skip
+
+    first = field(guess)
+    start = _Search(
+        guess, first, 10 * (1 + _norm(guess)), jnp.zeros((), jnp.int32), jnp.isfinite(first).all()
+    )
+    return jax.lax.while_loop(lambda s: s.going & (s.steps < max_steps), body, start).x
+
+
+def _within(cauchy: Array, newton: Array, radius: Array) -> Array:
+    """The point of the path 0 - cauchy - newton at most `radius` away."""
+    leg = newton - cauchy
+    a, b, c = leg @ leg, cauchy @ leg, cauchy @ cauchy - radius**2
+    share = (-b + jnp.sqrt(jnp.maximum(b * b - a * c, 0))) / jnp.maximum(a, _TINY)
+    short = cauchy * radius / jnp.maximum(_norm(cauchy), _TINY)
+    between = jnp.where(_norm(cauchy) >= radius, short, cauchy + jnp.clip(share, 0, 1) * leg)
+    return jnp.where(_norm(newton) <= radius, newton, between)
+
+
+def _norm(x: Array) -> Array:
+    return jnp.sqrt(x @ x)

@@ -168,21 +168,6 @@ def test_noise_equals_diffrax_on_the_same_increments(solver, shaking):
     assert relative(jnp.stack(ours(increments)), expected) < 1e-12
 
 
-class Growth(rnnjax.AbstractCircuit):
-    r"""Geometric growth.
-
-    $\dot x = \mu x$
-    """
-
-    mu: Any = parameter(0.5, "1/ms")
-
-    def __call__(self, state, input):
-        return self.mu * state
-
-    def rest(self):
-        return jnp.ones_like(self.mu)
-
-
 @pytest.mark.parametrize(
     ("solver", "order"),
     [(diffrax.Euler(), 0.5), (diffrax.ItoMilstein(), 1.0)],
@@ -198,7 +183,7 @@ def test_strong_order(solver, order):
     def ends(increments, steps):
         def one(dw):
             return integrate(
-                Growth(), jnp.zeros_like, jnp.ones(()), solver=solver, t0=0.0, step=1 / steps,
+                lambda x, u: 0.5 * x, jnp.zeros_like, jnp.ones(()), solver=solver, t0=0.0, step=1 / steps,
                 steps=steps, noise=noise.Multiplicative(scale), increments=dw[:, None],
             ).final  # fmt: skip
 
@@ -216,20 +201,11 @@ def test_strong_order(solver, order):
 def test_moments_of_the_ornstein_uhlenbeck_process(solver):
     lanes, step, tau, scale, steps = 20_000, 0.05, 2.0, 0.7, 60
 
-    class Decay(rnnjax.AbstractCircuit):
-        """$\\dot x = -x / 2$."""
-
-        def __call__(self, state, input):
-            return -state / tau
-
-        def rest(self):
-            return jnp.zeros(())
-
     @jax.jit
     def ends(keys):
         def one(key):
             return integrate(
-                Decay(), jnp.zeros_like, jnp.asarray(1.5), solver=solver, t0=0.0, step=step,
+                lambda x, u: -x / tau, jnp.zeros_like, jnp.asarray(1.5), solver=solver, t0=0.0, step=step,
                 steps=steps, noise=noise.Additive(scale), key=key,
             ).final  # fmt: skip
 

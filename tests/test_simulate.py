@@ -261,10 +261,9 @@ def test_inputs_that_become_infinite():
     kept = rnnjax.simulate(Decay(), TIMES, Sudden(), throw=False)
     assert kept.status != Status.OK
     assert 2.9 < kept.failed_at <= 3.01
-    kept = rnnjax.simulate(Decay(), TIMES, Sudden(), step=0.5, throw=False)
+    kept = rnnjax.simulate(Decay(), TIMES, Sudden(), step=0.5, solver=diffrax.Euler(), throw=False)
     assert kept.status == Status.NON_FINITE
-    well = kept.states[np.isfinite(kept.states)]
-    assert len(well) == np.sum(TIMES < 3.0)  # the last stage of a step looks at its end
+    assert np.isfinite(kept.states).tolist() == (TIMES <= 3.0).tolist()
 
 
 def test_failures_keep_no_gradient():
@@ -359,7 +358,7 @@ def test_gradients_of_measures():
 
 def test_failed_measures_are_not_numbers():
     chosen = {"mean": measures.Mean(), "end": measures.Final()}
-    with pytest.raises(rnnjax.SimulationError, match="NON_FINITE after t = .* in `x`"):
+    with pytest.raises(rnnjax.SimulationError, match=r"NON_FINITE after t = .* in `x`"):
         rnnjax.measure(Exploding(), chosen, 2.0, step=0.01)
     kept = rnnjax.measure(Exploding(), chosen, 2.0, step=0.01, throw=False)
     assert all(np.isnan(x) for x in jax.tree.leaves(kept))
