@@ -265,7 +265,8 @@ def _find(
 ) -> Equilibria:
     _, unravel = flatten(jax.tree.map(jnp.asarray, rest))
     field = _field(circuit, input, time, unravel)
-    x = jax.vmap(lambda guess: find_root(field, guess, max_steps))(jnp.asarray(starts))
+    frozen = _field(*_without_derivatives((circuit, input)), time, unravel)
+    x = jax.vmap(lambda guess: find_root(field, frozen, guess, max_steps))(jnp.asarray(starts))
     residual = abs(jax.vmap(field)(x)).max(-1)
     jacobian = jax.vmap(jax.jacfwd(field))(x)
     scale = abs(jacobian).sum(-1).max(-1) * (1 + abs(x).max(-1))
@@ -283,6 +284,10 @@ def _find(
         jacobian=jacobian * refuse[:, None, None],
         status=jnp.where(solved, Status.OK, Status.NOT_CONVERGED).astype(jnp.int32),
     )
+
+
+def _without_derivatives(tree: Any) -> Any:
+    return jax.tree.map(lambda x: jax.lax.stop_gradient(x) if eqx.is_array(x) else x, tree)
 
 
 def _repeats(x: Array, solved: Array) -> Array:

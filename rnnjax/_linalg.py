@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Complex, PyTree
 
@@ -58,18 +59,40 @@ def eigenvalues(matrix: Float[Any, "*batch n n"]) -> Complex[Any, "*batch n"]:
     return np.take_along_axis(values, order, axis=-1)
 
 
-def find_root(field: Callable[[Array], Array], guess: Array, max_steps: int) -> Array:
-    """A zero of `field` near `guess`, differentiable by the implicit function theorem."""
+def find_root(
+    field: Callable[[Array], Array], frozen: Callable[[Array], Array], guess: Array, max_steps: int
+) -> Array:
+    r"""A zero of `field` near `guess`, differentiable by the implicit function theorem.
 
-    def solve(f: Callable[[Array], Array], x: Array) -> Array:
-        near = _dogleg(f, x, max_steps)
-        polished = near + jnp.linalg.solve(jax.jacfwd(f)(near), -f(near))
-        return jnp.where(abs(f(polished)).max() <= abs(f(near)).max(), polished, near)
+    The search is made on `frozen`, the same function without derivatives. They are attached
+    afterwards: where f = 0, the derivative of $x - J^{-1} f$ with respect to a parameter is
+    $-J^{-1}\, df$. It is attached twice, so that second derivatives are right as well, and is not
+    finite where J is singular. (`lax.custom_root` says the same, but newer versions of JAX batch it
+    after the float64 scope of the caller has ended.)
 
-    def tangent(linear: Callable[[Array], Array], y: Array) -> Array:
-        return jnp.linalg.solve(jax.jacfwd(linear)(jnp.zeros_like(y)), y)
+    Args:
+        field: f on vectors `(n,)`.
+        frozen: f with its parameters under `stop_gradient`.
+        guess: where to start, `(n,)`.
+        max_steps: the most steps of the search.
+    """
+    x = _dogleg(frozen, lax.stop_gradient(guess), max_steps)
+    polished = x - jnp.linalg.solve(jax.jacfwd(frozen)(x), frozen(x))
+    x = jnp.where(abs(frozen(polished)).max() <= abs(frozen(x)).max(), polished, x)
+    for _ in range(2):
+        x = _attach(x, jnp.linalg.solve(jax.jacfwd(field)(x), field(x)))
+    return x
 
-    return jax.lax.custom_root(field, guess, solve, tangent)
+
+@jax.custom_jvp
+def _attach(x: Array, step: Array) -> Array:
+    """x, with the derivative of `x - step`."""
+    return x
+
+
+@_attach.defjvp
+def _attach_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    return primals[0], tangents[0] - tangents[1]
 
 
 class _Search(NamedTuple):
@@ -115,7 +138,7 @@ def _dogleg(field: Callable[[Array], Array], guess: Array, max_steps: int) -> Ar
     start = _Search(
         guess, first, 10 * (1 + _norm(guess)), jnp.zeros((), jnp.int32), jnp.isfinite(first).all()
     )
-    return jax.lax.while_loop(lambda s: s.going & (s.steps < max_steps), body, start).x
+    return lax.while_loop(lambda s: s.going & (s.steps < max_steps), body, start).x
 
 
 def _within(cauchy: Array, newton: Array, radius: Array) -> Array:

@@ -114,16 +114,32 @@ def in_float64(function: Callable[..., PyTree], *args: PyTree) -> PyTree:
     if outside == np.float64:
         return compute(arrays)
 
-    # What JAX transposes after this call would run in the outer scope and lose digits, or fail.
-    inner = jax.custom_vjp(lambda arrays: cast(compute(arrays), outside))
+    # JAX may batch and transpose after this call, in the outer scope, where digits would be lost
+    # or the program refused: so each of its transformations is told to open the scope again.
+    def lowered(arrays: PyTree) -> PyTree:
+        return cast(compute(arrays), outside)
 
-    def forward(arrays: PyTree) -> PyTree:
-        with jax.enable_x64(True):
-            return jax.vjp(lambda a: cast(compute(a), outside), arrays)
+    def pulled_back(arrays: PyTree, cotangent: PyTree) -> PyTree:
+        return jax.vjp(lowered, arrays)[1](cotangent)
 
-    def backward(transposed: Callable[[PyTree], PyTree], cotangent: PyTree) -> PyTree:
-        with jax.enable_x64(True):
-            return transposed(cotangent)
-
-    inner.defvjp(forward, backward)
+    inner = jax.custom_vjp(_scoped(lowered))
+    inner.defvjp(lambda a: (_scoped(lowered)(a), a), _scoped(pulled_back))
     return inner(arrays)
+
+
+def _scoped(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
+    """`function` in a float64 scope, however often and however late it is batched."""
+
+    @jax.custom_batching.custom_vmap
+    def run(*args: PyTree) -> PyTree:
+        with jax.enable_x64(True):
+            return function(*args)
+
+    @run.def_vmap
+    def batched(size: int, in_batched: PyTree, *args: PyTree) -> tuple[PyTree, PyTree]:
+        axes = jax.tree.map(lambda b: 0 if b else None, tuple(in_batched))
+        many = _scoped(lambda *a: jax.vmap(function, axes, axis_size=size)(*a))
+        result = many(*args)
+        return result, jax.tree.map(lambda _: True, result)
+
+    return run
