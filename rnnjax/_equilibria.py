@@ -97,6 +97,16 @@ class Linearization(eqx.Module):
         codes = classify(self.eigenvalues)
         return codes if is_traced(codes) or np.ndim(codes) else Stability(int(codes))
 
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{v:.5g}</td><td>{1000 * abs(v.imag) / (2 * np.pi):.4g}</td></tr>"
+            for v in np.ravel(self.eigenvalues)[:20]
+        )
+        return (
+            f"<b>{self.stability}</b><table><tr><th>eigenvalue (1/ms)</th><th>Hz</th></tr>{rows}"
+            "</table>"
+        )
+
     def __repr__(self) -> str:
         """The kind, the leading eigenvalue and where it is."""
         if is_traced(self.jacobian) or np.ndim(self.jacobian) > 2:
@@ -149,6 +159,9 @@ class Equilibria(eqx.Module):
         kinds = [str(s) for s in self.stability]
         rates = [each.growth_rate for each in self.linearizations]
         return equilibria_dataset(states, kinds, rates, self.residual[: len(self)])
+
+    def _repr_html_(self) -> str:
+        return self.to_xarray()._repr_html_()
 
     def __repr__(self) -> str:
         """Where they are and of what kind."""

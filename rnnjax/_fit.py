@@ -45,6 +45,9 @@ class Fit(eqx.Module):
         """An `xarray.Dataset` of the losses and gradient norms over the steps."""
         return fit_dataset(self.losses, self.gradient_norms)
 
+    def _repr_html_(self) -> str:
+        return self.to_xarray()._repr_html_()
+
     def __repr__(self) -> str:
         """From which loss to which, and how it ended."""
         if is_traced(self.losses) or np.ndim(self.losses) > 1:

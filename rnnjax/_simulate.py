@@ -90,6 +90,9 @@ class Trajectory(eqx.Module):
 
         return trajectory_dataset(self.times, named_leaves(self.states), self.status, self.unit)
 
+    def _repr_html_(self) -> str:
+        return self.to_xarray()._repr_html_()
+
     def __repr__(self) -> str:
         """The shape of the run and how it ended."""
         codes = np.atleast_1d(np.asarray(self.status)) if not is_traced(self.status) else []

@@ -162,6 +162,23 @@ def test_what_is_not_found_is_refused(x64):
         np.testing.assert_allclose([value, slope], [0.5, 1.0], rtol=1e-6)
 
 
+def test_guesses_that_lead_nowhere_spoil_no_gradient():
+    """0 times NaN is NaN: what was not found must not reach the gradient of what was."""
+    guesses = np.array([np.nan, 1.0, 1.1, -1.0, 0.0, 1e200])
+
+    def root(mu):
+        return rnnjax.find_equilibria(SaddleNode(mu), guesses=guesses)[0]
+
+    def rate(weight):
+        return rnnjax.find_equilibria(ExcitatoryInhibitory(m_ee=weight))[0].e
+
+    with jax.enable_x64(True):
+        for derivative in (jax.grad, jax.jacfwd):
+            np.testing.assert_allclose(jax.jit(derivative(root))(0.25), 1.0, rtol=1e-9)
+            # e = 20 / (2 - m_ee) for the default circuit
+            np.testing.assert_allclose(jax.jit(derivative(rate))(1.25), 20 / 0.75**2, rtol=1e-9)
+
+
 def test_too_few_steps_are_refused():
     kept = rnnjax.find_equilibria(
         Pitchfork(0.25), guesses=np.array([1e6]), max_steps=2, throw=False

@@ -107,3 +107,12 @@ def test_datasets_have_names_units_and_a_status():
     found = rnnjax.find_equilibria(circuits.ExcitatoryInhibitory()).to_xarray()
     assert str(found.stability.values[0]) == "unstable focus"
     assert abs(float(found.growth_rate[0]) - 0.0025) < 1e-12
+
+
+def test_results_show_themselves_as_tables():
+    circuit = circuits.ExcitatoryInhibitory()
+    run = rnnjax.simulate(circuit, np.linspace(0, 100, 11))
+    found = rnnjax.find_equilibria(circuit)
+    for each in (circuit, run, found, rnnjax.linearize(circuit, found[0])):
+        assert "<table" in each._repr_html_() or "xr-" in each._repr_html_()
+    assert "6.151" in rnnjax.linearize(circuit, found[0])._repr_html_()

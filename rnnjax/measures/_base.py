@@ -93,6 +93,21 @@ def count_crossings(seen: Crossings, t: Any, x: Any, level: Any | None) -> Cross
     )
 
 
+class AbstractCycleMeasure(AbstractMeasure):
+    """A measure made of the upward crossings of a level."""
+
+    level: eqx.AbstractVar[Any]
+    smallest: eqx.AbstractVar[Any]
+
+    def init(self, t: Any, x: Any) -> Crossings:
+        """No crossing yet."""
+        return start_crossings(t, x)
+
+    def update(self, carry: Crossings, t: Any, x: Any) -> Crossings:
+        """Count the crossing, if this step made one."""
+        return count_crossings(carry, t, x, self.level)
+
+
 def mean_period(seen: Crossings, smallest: Any) -> tuple[Any, Any]:
     """The mean time between crossings (ms), and whether there is an oscillation at all."""
     oscillates = (seen.count >= 2) & (seen.high - seen.low >= smallest)

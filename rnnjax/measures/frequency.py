@@ -9,16 +9,14 @@ import jax.numpy as jnp
 from rnnjax._parameter import parameter
 from rnnjax._types import Scalar
 from rnnjax.measures._base import (
-    AbstractMeasure,
+    AbstractCycleMeasure,
     Crossings,
-    count_crossings,
     mean_period,
-    start_crossings,
     whole_state,
 )
 
 
-class Frequency(AbstractMeasure):
+class Frequency(AbstractCycleMeasure):
     r"""Upward crossings of a level per second (Hz); 0 without an oscillation.
 
     Crossings are located between steps by linear interpolation, so that the error is of second
@@ -35,14 +33,6 @@ class Frequency(AbstractMeasure):
     smallest: Scalar = parameter(1e-3, "1", doc="smallest swing that counts")
     meaning: ClassVar[str] = "frequency"
     unit: ClassVar[str] = "Hz"
-
-    def init(self, t: Any, x: Any) -> Crossings:
-        """No crossing yet."""
-        return start_crossings(t, x)
-
-    def update(self, carry: Crossings, t: Any, x: Any) -> Crossings:
-        """Count the crossing, if this step made one."""
-        return count_crossings(carry, t, x, self.level)
 
     def finish(self, carry: Crossings, t: Any, x: Any) -> Any:
         """The frequency."""

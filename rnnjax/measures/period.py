@@ -9,16 +9,14 @@ import jax.numpy as jnp
 from rnnjax._parameter import parameter
 from rnnjax._types import Scalar
 from rnnjax.measures._base import (
-    AbstractMeasure,
+    AbstractCycleMeasure,
     Crossings,
-    count_crossings,
     mean_period,
-    start_crossings,
     whole_state,
 )
 
 
-class Period(AbstractMeasure):
+class Period(AbstractCycleMeasure):
     r"""The mean time between upward crossings of a level (ms); infinite without an oscillation.
 
     Crossings are located between steps by linear interpolation, so that the error is of second
@@ -35,14 +33,6 @@ class Period(AbstractMeasure):
     smallest: Scalar = parameter(1e-3, "1", doc="smallest swing that counts")
     meaning: ClassVar[str] = "mean period"
     unit: ClassVar[str] = "ms"
-
-    def init(self, t: Any, x: Any) -> Crossings:
-        """No crossing yet."""
-        return start_crossings(t, x)
-
-    def update(self, carry: Crossings, t: Any, x: Any) -> Crossings:
-        """Count the crossing, if this step made one."""
-        return count_crossings(carry, t, x, self.level)
 
     def finish(self, carry: Crossings, t: Any, x: Any) -> Any:
         """The mean period."""
