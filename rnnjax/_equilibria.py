@@ -278,7 +278,8 @@ def _find(
 ) -> Equilibria:
     _, unravel = flatten(jax.tree.map(jnp.asarray, rest))
     field = _field(circuit, input, time, unravel)
-    frozen = _field(*_without_derivatives((circuit, input)), time, unravel)
+    still, held = _without_derivatives((circuit, input))
+    frozen = _field(still, held, time, unravel)
     x = jax.vmap(lambda guess: find_root(field, frozen, guess, max_steps))(jnp.asarray(starts))
     residual = abs(jax.vmap(field)(x)).max(-1)
     jacobian = jax.vmap(jax.jacfwd(field))(x)

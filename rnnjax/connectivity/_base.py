@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Shaped
 
 from rnnjax._parameter import Parametric
-from rnnjax._types import Array, Float
+from rnnjax._types import Float
 
 _LARGEST_UNROLLED = 4  # up to here sums over elements beat a matrix product on CPUs, 3-20 times
 
@@ -24,7 +24,7 @@ class AbstractConnectivity(Parametric):
     def matrix(self) -> Float[Any, "post pre"]:
         """The weights, the receiving unit first."""
 
-    def __call__(self, rates: Float[Any, " pre"]) -> Float[Array, " post"]:
+    def __call__(self, rates: Float[Any, " pre"]) -> Float[Any, " post"]:
         """The drive that `rates` give: the matrix times the rates."""
         return product(self.matrix(), rates)
 
@@ -34,7 +34,7 @@ class AbstractConnectivity(Parametric):
         """The number of receiving units."""
 
 
-def product(matrix: Shaped[Any, "post pre"], rates: Shaped[Any, " pre"]) -> Shaped[Array, " post"]:
+def product(matrix: Shaped[Any, "post pre"], rates: Shaped[Any, " pre"]) -> Shaped[Any, " post"]:
     """`matrix @ rates` in full precision on every device; sums for the smallest circuits."""
     if matrix.shape[-1] <= _LARGEST_UNROLLED:
         return (matrix * rates).sum(-1)

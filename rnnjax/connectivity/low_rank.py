@@ -50,9 +50,9 @@ class LowRank(AbstractConnectivity):
 
     def matrix(self) -> Array:
         """The weights, the receiving unit first."""
-        return product(self.left, self.right.T) / self.units  # pyright: ignore
+        return jnp.matmul(self.left, self.right.T, precision="highest") / self.units
 
-    def __call__(self, rates: Float[Any, " pre"]) -> Float[Array, " post"]:
+    def __call__(self, rates: Float[Any, " pre"]) -> Float[Any, " post"]:
         """The drive of `rates`: read along `right`, write along `left`."""
         return product(self.left, product(self.right.T, rates)) / self.units
 

@@ -19,6 +19,8 @@ from rnnjax.measures._base import (
 class Frequency(AbstractCycleMeasure):
     r"""Upward crossings of a level per second (Hz); 0 without an oscillation.
 
+    $f = 1000\, (n - 1) / (t_n - t_1)$ for crossings at $t_1, \dots, t_n$ (ms)
+
     Crossings are located between steps by linear interpolation, so that the error is of second
     order in the step. The measure can be differentiated.
 

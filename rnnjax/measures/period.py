@@ -19,6 +19,8 @@ from rnnjax.measures._base import (
 class Period(AbstractCycleMeasure):
     r"""The mean time between upward crossings of a level (ms); infinite without an oscillation.
 
+    $T = (t_n - t_1) / (n - 1)$ for crossings at $t_1, \dots, t_n$
+
     Crossings are located between steps by linear interpolation, so that the error is of second
     order in the step. The measure can be differentiated.
 
