@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Complex
 
-from rnnjax._linalg import eigenvalues, find_root, flatten, named_leaves, variable_names
+from rnnjax._linalg import eigenvalues, find_root, flatten, named_leaves, refuse, variable_names
 from rnnjax._results import ConvergenceError, Status
 from rnnjax._types import Array, Float, Key, default_dtype, in_float64, is_traced
 from rnnjax.circuits._base import AbstractCircuit
@@ -18,6 +18,7 @@ from rnnjax.circuits._checks import as_input, check_run, starting_state
 
 GUESSES = 64
 _TOLERANCE = 1e-10  # of the residual, relative to the size of the Jacobian and of the state
+_ROUNDING = 1e-14  # of the residual, relative to the fastest variable
 _SAME = 1e-6  # relative distance below which two equilibria are one
 _MARGINAL = 1e-9  # relative real part below which an eigenvalue counts as on the axis
 
@@ -64,12 +65,19 @@ class Linearization(eqx.Module):
         """Right eigenvectors in columns, in the order of the eigenvalues."""
         values, vectors = np.linalg.eig(np.asarray(self.jacobian))
         values = np.asarray(values, complex)
-        return vectors[:, np.argsort(-np.real(values), kind="stable")]
+        return vectors[:, np.argsort(-np.real(values), kind="stable")].astype(complex)
 
     @property
     def left_eigenvectors(self) -> Complex[Any, "n n"]:
-        """Left eigenvectors in rows: `left @ eigenvectors` is the identity."""
-        return np.linalg.inv(self.eigenvectors)
+        """Left eigenvectors in rows: `left @ eigenvectors` is the identity.
+
+        Raises:
+            ValueError: where the eigenvectors do not span the space (a defective Jacobian).
+        """
+        right = self.eigenvectors
+        if np.linalg.cond(right) > 1e12:
+            raise ValueError("the eigenvectors do not span the space: the Jacobian is defective")
+        return np.linalg.inv(right)
 
     @property
     def growth_rate(self) -> Any:
@@ -138,7 +146,13 @@ class Equilibria(eqx.Module):
         return jax.tree.map(lambda x: x[index], self.states)
 
     def __len__(self) -> int:
-        """How many there are."""
+        """How many there are.
+
+        Raises:
+            ValueError: for a batch, made by `vmap`.
+        """
+        if np.ndim(self.found) > 1:
+            raise ValueError("a batch of results: count with `.found.sum(-1)`, or select one lane")
         return int(np.sum(self.found))
 
     @property
@@ -165,8 +179,8 @@ class Equilibria(eqx.Module):
 
     def __repr__(self) -> str:
         """Where they are and of what kind."""
-        if is_traced(self.found):
-            return f"Equilibria(up to {np.shape(self.found)[0]})"
+        if is_traced(self.found) or np.ndim(self.found) > 1:
+            return f"Equilibria(up to {np.shape(self.found)[-1]})"
         rows = [
             f"  {', '.join(f'{n}={_brief(x)}' for n, x in named_leaves(self[k]).items())}: {kind}"
             for k, kind in enumerate(self.stability)
@@ -248,7 +262,7 @@ def classify(values: Complex[Any, "*batch n"]) -> Any:
     xp = jnp if is_traced(values) else np
     real, size = values.real, abs(values).max(-1)
     leading = values[..., 0]
-    edge = _MARGINAL * size
+    edge = xp.maximum(_MARGINAL, 50 * np.finfo(real.dtype).eps) * size
     turns = abs(leading.imag) > edge
     on_axis = abs(leading.real) <= edge
     saddle = (real > edge[..., None]).any(-1) & (real < -edge[..., None]).any(-1)
@@ -280,22 +294,27 @@ def _find(
     field = _field(circuit, input, time, unravel)
     still, held = _without_derivatives((circuit, input))
     frozen = _field(still, held, time, unravel)
-    x = jax.vmap(lambda guess: find_root(field, frozen, guess, max_steps))(jnp.asarray(starts))
-    residual = abs(jax.vmap(field)(x)).max(-1)
+    x, finite = jax.vmap(lambda guess: find_root(field, frozen, guess, max_steps))(
+        jnp.asarray(starts)
+    )
+    residual = abs(jax.vmap(field)(x))
     jacobian = jax.vmap(jax.jacfwd(field))(x)
-    scale = abs(jacobian).sum(-1).max(-1) * (1 + abs(x).max(-1))
-    solved = jnp.isfinite(x).all(-1) & (residual <= _TOLERANCE * scale)
-    found = solved & ~_repeats(x, solved)
+    # row by row, so that a fast variable does not hide that a slow one still drifts
+    rows = (abs(jacobian) * (1 + abs(x))[:, None, :]).sum(-1)
+    allowed = _TOLERANCE * rows + _ROUNDING * rows.max(-1, keepdims=True)
+    solved = finite & (residual <= allowed).all(-1)
+    units = abs(flatten(jax.tree.map(jnp.asarray, rest))[0])
+    found = solved & ~_repeats(x, solved, jnp.where(units > 0, units, 1.0))
+    residual = residual.max(-1)
     order = jnp.argsort(~found, stable=True)
     x, residual, jacobian, solved, found = (
         y[order] for y in (x, residual, jacobian, solved, found)
     )
-    refuse = jnp.where(found, 1.0, jnp.nan)  # a factor, so that gradients are refused as well
     return Equilibria(
-        states=jax.vmap(unravel)(x * refuse[:, None]),
+        states=jax.vmap(unravel)(refuse(found[:, None], x)),
         found=found,
         residual=residual,
-        jacobian=jacobian * refuse[:, None, None],
+        jacobian=refuse(found[:, None, None], jacobian),
         status=jnp.where(solved, Status.OK, Status.NOT_CONVERGED).astype(jnp.int32),
     )
 
@@ -304,10 +323,10 @@ def _without_derivatives(tree: Any) -> Any:
     return jax.tree.map(lambda x: jax.lax.stop_gradient(x) if eqx.is_array(x) else x, tree)
 
 
-def _repeats(x: Array, solved: Array) -> Array:
-    """Whether an earlier guess led to the same equilibrium."""
-    distance = abs(x[:, None] - x[None, :]).max(-1)
-    same = distance <= _SAME * (1 + abs(x).max(-1))[:, None]
+def _repeats(x: Array, solved: Array, units: Array) -> Array:
+    """Whether an earlier guess led to the same equilibrium, to rounding in each variable's unit."""
+    distance = abs(x[:, None] - x[None, :])
+    same = (distance <= _SAME * (units + abs(x))[:, None]).all(-1)
     earlier = jnp.tril(jnp.ones(same.shape, bool), -1)
     return (same & earlier & solved[None, :]).any(-1)
 

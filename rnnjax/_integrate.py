@@ -114,7 +114,7 @@ def integrate(
         def draw(k: Any) -> Any:
             return jax.random.normal(jax.random.fold_in(key, k), vector.shape, dtype)  # pyright: ignore
 
-        return jnp.sqrt(step) * jax.vmap(draw)(n + jnp.arange(length))
+        return jnp.sqrt(step) * jax.vmap(draw)(n + jnp.arange(length, dtype=n.dtype))
 
     def one(carry: _Carry, dw: Any, measuring: bool) -> tuple[_Carry, None]:
         n, state = carry.n, carry.state
@@ -123,7 +123,8 @@ def integrate(
         if measuring:
             t = time(n + 1)
             folded = tuple(
-                _each(m.update, m.of(state), t, c) for m, c in zip(measures, folded, strict=True)
+                tuple(m.update(c, t, x) for c, x in zip(carries, _observed(m, state), strict=True))
+                for m, carries in zip(measures, folded, strict=True)
             )
         return _Carry(n + 1, state, folded, carry.well), None
 
@@ -165,12 +166,14 @@ def integrate(
     if transient:
         carry, _ = run(carry, transient, None, False)
     t = time(carry.n)
-    begun = tuple(_each(m.init, m.of(carry.state), t) for m in measures)
+    begun = tuple(tuple(m.init(t, x) for x in _observed(m, carry.state)) for m in measures)
     carry, saved = run(carry._replace(measures=begun), steps, save_every, True)
     t = time(carry.n)
     measured = tuple(
-        _each(m.finish, m.of(carry.state), t, c)
-        for m, c in zip(measures, carry.measures, strict=True)
+        jax.tree.structure(m.of(carry.state)).unflatten(
+            m.finish(c, t, x) for c, x in zip(carries, _observed(m, carry.state), strict=True)
+        )
+        for m, carries in zip(measures, carry.measures, strict=True)
     )
     status = jnp.where(_finite(carry.state), Status.OK, Status.NON_FINITE).astype(jnp.int32)
     return Run(carry.state, measured, saved, status, carry.well)
@@ -191,16 +194,9 @@ def _stepper(
     return lambda t, state, dw: noisy(field, lambda _, s: noise(s), t, state, step, dw)
 
 
-def _each(function: Callable[..., Any], observed: Any, t: Any, carry: Any = None) -> Any:
-    """`function` of each array observed; the carries are kept in a tuple, in their order."""
-    leaves, structure = jax.tree.flatten(observed)
-    leaves = [jnp.asarray(x) for x in leaves]
-    if carry is None:
-        return tuple(function(t, x) for x in leaves)
-    results = tuple(function(c, t, x) for c, x in zip(carry, leaves, strict=True))
-    return (
-        structure.unflatten(results) if getattr(function, "__name__", "") == "finish" else results
-    )
+def _observed(measure: AbstractMeasure, state: Any) -> list[Any]:
+    """The arrays that a measure is taken of."""
+    return [jnp.asarray(x) for x in jax.tree.leaves(measure.of(state))]
 
 
 def _finite(state: Any) -> Any:

@@ -61,7 +61,7 @@ def eigenvalues(matrix: Float[Any, "*batch n n"]) -> Complex[Any, "*batch n"]:
 
 def find_root(
     field: Callable[[Array], Array], frozen: Callable[[Array], Array], guess: Array, max_steps: int
-) -> Array:
+) -> tuple[Array, Array]:
     r"""A zero of `field` near `guess`, differentiable by the implicit function theorem.
 
     The search is made on `frozen`, the same function without derivatives. They are attached
@@ -79,9 +79,29 @@ def find_root(
     x = _dogleg(frozen, lax.stop_gradient(guess), max_steps)
     polished = x - jnp.linalg.solve(jax.jacfwd(frozen)(x), frozen(x))
     x = jnp.where(abs(frozen(polished)).max() <= abs(frozen(x)).max(), polished, x)
+    # A lane that found nothing must not spoil the gradients of the others: 0 times NaN is NaN.
+    finite = jnp.isfinite(frozen(x)).all()
+    x = jnp.where(finite, x, jnp.zeros_like(x))
     for _ in range(2):
-        x = _attach(x, jnp.linalg.solve(jax.jacfwd(field)(x), field(x)))
-    return x
+        jacobian = jax.jacfwd(field)(x)
+        regular = jnp.isfinite(jnp.linalg.solve(jacobian, jnp.ones_like(x))).all()
+        safe = jnp.where(regular, jacobian, jnp.eye(x.size, dtype=x.dtype))
+        x = _attach(x, _only(regular, jnp.linalg.solve(safe, field(x))))
+    return x, finite
+
+
+def refuse(found: Array, x: Array) -> Array:
+    """`x`, and NaN where it was not found; so are the derivatives there, if they are asked for."""
+    return _only(found, x + jnp.where(found, 0.0, jnp.nan))
+
+
+def _only(where: Array, x: Array) -> Array:
+    """`x`, linear in it, but NaN where it is neither allowed nor zero: both ways through it."""
+
+    def checked(_: Any, y: Array) -> Array:
+        return jnp.where(where | (y == 0), y, jnp.nan)
+
+    return lax.custom_linear_solve(lambda y: y, x, checked, checked)
 
 
 @jax.custom_jvp

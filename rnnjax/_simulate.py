@@ -1,5 +1,6 @@
 """How does it move? `simulate` and the `Trajectory` it gives."""
 
+import dataclasses
 import functools
 import math
 from typing import Any
@@ -156,6 +157,7 @@ def simulate(
     traced = is_traced(circuit, times, input, start, noise, key)
     times = jnp.asarray(times) if is_traced(times) else np.asarray(times, np.float64)
     solver = checked_solver(solver, noise, step, dense)
+    times = times if is_traced(times) else np.asarray(times, np.float64)
     with precision(None if traced else dtype) as found:
         check_step(circuit, step)
         _check_tolerances(rtol, atol, found, step)
@@ -184,7 +186,10 @@ def simulate(
     trajectory = Trajectory(times=times, **result, unit=getattr(circuit, "state_unit", ""))
     if is_traced(trajectory):
         return trajectory
-    trajectory = to_host(trajectory)
+    # on the host the interpolation would lose its weak types, which strict promotion needs
+    kept = trajectory.interpolation
+    trajectory = to_host(dataclasses.replace(trajectory, interpolation=None))
+    trajectory = dataclasses.replace(trajectory, interpolation=kept)
     return trajectory.raise_failures() if throw else trajectory
 
 

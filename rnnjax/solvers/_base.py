@@ -22,7 +22,7 @@ def step_function(solver: Any) -> Callable[[Field, Any, Any, Any], Any]:
         TypeError: for a solver that has no explicit tableau; the message lists those that do.
     """
     if isinstance(solver, diffrax.Euler):
-        return lambda field, t, y, dt: _combine(y, dt, (1.0,), [field(t, y)])
+        return lambda field, t, y, dt: _combine(y, dt, (1.0,), [field(_stage_time(t, 0.0, dt), y)])
     tableau = _explicit_tableau(solver)
     if tableau is None:
         raise TypeError(
@@ -31,7 +31,7 @@ def step_function(solver: Any) -> Callable[[Field, Any, Any, Any], Any]:
         )
 
     def step(field: Field, t: Any, y: Any, dt: Any) -> Any:
-        slopes = [field(t, y)]
+        slopes = [field(_stage_time(t, 0.0, dt), y)]
         for row, c in zip(tableau.a_lower, tableau.c, strict=True):
             z = _combine(y, dt, row, slopes)
             if tableau.ssal and len(slopes) == tableau.num_stages - 1:
@@ -69,7 +69,7 @@ def noisy_step_function(solver: Any, additive: bool) -> Callable[..., Any]:
         def increment(t: Any, z: Any) -> Any:
             return jax.tree.map(lambda f, g, w: f * dt + g * w, field(t, z), diffusion(t, z), dw)
 
-        slopes = [increment(t, y)]
+        slopes = [increment(_stage_time(t, 0.0, dt), y)]
         for row, c in zip(tableau.a_lower, tableau.c, strict=True):
             slopes.append(increment(_stage_time(t, float(c), dt), _combine(y, 1.0, row, slopes)))
         return _combine(y, 1.0, tableau.b_sol, slopes)
@@ -121,12 +121,16 @@ def _explicit_tableau(solver: Any) -> diffrax.ButcherTableau | None:
 
 
 def _stage_time(t: Any, c: float, dt: Any) -> Any:
-    """When a stage is; the last one just before the step's end.
+    """When a stage is; the first and the last a few roundings inside the step.
 
-    An input that jumps at the end of a step then counts from the next step on, and a method keeps
-    its order if the jumps lie on its grid.
+    An input that jumps at the end of a step then counts from the next step on, although the time
+    of the step and that of the jump differ by rounding: a method keeps its order if the jumps lie
+    on its grid.
     """
-    return jnp.nextafter(t + dt, t) if c == 1 else t + c * dt
+    slack = 8 * jnp.finfo(jnp.result_type(dt)).eps * (abs(t) + abs(dt))
+    if c == 0:
+        return t + slack
+    return t + dt - slack if c == 1 else t + c * dt
 
 
 def _combine(y: Any, dt: Any, coefficients: Any, slopes: list[Any]) -> Any:
@@ -151,5 +155,5 @@ def _milstein(field: Field, diffusion: Field, t: Any, y: Any, dt: Any, dw: Any) 
     _, slope = jax.jvp(lambda z: diffusion(t, z), (y,), (g,))
     return jax.tree.map(
         lambda y, f, g, s, w: y + f * dt + g * w + s * (jnp.square(w) - dt) / 2,
-        y, field(t, y), g, slope, dw,
+        y, field(_stage_time(t, 0.0, dt), y), g, slope, dw,
     )  # fmt: skip
