@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import diffrax
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,6 +48,7 @@ class Run(NamedTuple):
         saved: the states at every `save_every`-th step, time first; None if not asked for.
         status: a `Status`.
         steps_well: the number of steps up to the last block that ended finite.
+        last_well: the state then.
     """
 
     final: Any
@@ -54,6 +56,7 @@ class Run(NamedTuple):
     saved: Any
     status: Any
     steps_well: Any
+    last_well: Any
 
 
 class _Carry(NamedTuple):
@@ -61,6 +64,7 @@ class _Carry(NamedTuple):
     state: Any
     measures: tuple[Any, ...]
     well: Any
+    last_well: Any
 
 
 def integrate(
@@ -78,6 +82,7 @@ def integrate(
     noise: AbstractNoise | None = None,
     key: Key | None = None,
     increments: Any = None,
+    first: Any = 0,
 ) -> Run:
     """Step one lane from `t0` by `transient + steps` fixed steps.
 
@@ -95,6 +100,7 @@ def integrate(
         noise: the diffusion, diagonal and Ito.
         key: for the noise.
         increments: Wiener increments `(transient + steps, variables)` instead of drawing them.
+        first: the number of steps already taken, for a run that goes on.
     """
     leaves = jax.tree.leaves(start)
     dtype = jnp.result_type(*leaves)
@@ -126,7 +132,7 @@ def integrate(
                 tuple(m.update(c, t, x) for c, x in zip(carries, _observed(m, state), strict=True))
                 for m, carries in zip(measures, folded, strict=True)
             )
-        return _Carry(n + 1, state, folded, carry.well), None
+        return carry._replace(n=n + 1, state=state, measures=folded), None
 
     def block(carry: _Carry, length: int, every: int | None, measuring: bool) -> tuple[_Carry, Any]:
         dw, body = draws(carry.n, length), functools.partial(one, measuring=measuring)
@@ -141,7 +147,11 @@ def integrate(
             if dw is not None:
                 dw = dw.reshape(length // every, every, -1)
             carry, saved = lax.scan(group, carry, dw, length // every)
-        return carry._replace(well=jnp.where(_finite(carry.state), carry.n, carry.well)), saved
+        well = _finite(carry.state)
+        last_well = jax.tree.map(
+            lambda new, old: jnp.where(well, new, old), carry.state, carry.last_well
+        )
+        return carry._replace(well=jnp.where(well, carry.n, carry.well), last_well=last_well), saved
 
     def run(carry: _Carry, length: int, every: int | None, measuring: bool) -> tuple[_Carry, Any]:
         if every is not None and every > BLOCK:
@@ -161,8 +171,8 @@ def integrate(
             saved.append(states)
         return carry, None if every is None else jax.tree.map(lambda *x: jnp.concatenate(x), *saved)
 
-    zero = jnp.zeros((), jnp.int32)
-    carry = _Carry(zero, start, (), zero)
+    begin = jnp.asarray(first, jnp.int32)
+    carry = _Carry(begin, start, (), begin, start)
     if transient:
         carry, _ = run(carry, transient, None, False)
     t = time(carry.n)
@@ -176,7 +186,7 @@ def integrate(
         for m, carries in zip(measures, carry.measures, strict=True)
     )
     status = jnp.where(_finite(carry.state), Status.OK, Status.NON_FINITE).astype(jnp.int32)
-    return Run(carry.state, measured, saved, status, carry.well)
+    return Run(carry.state, measured, saved, status, carry.well, carry.last_well)
 
 
 def _stepper(
@@ -310,6 +320,8 @@ def checked_solver(solver: Any, noise: Any, step: Any, dense: bool) -> Any:
             noisy_step_function(solver, noise.additive)
         if dense:
             raise ValueError("dense output needs adaptive steps: leave out step=, or dense=True")
+    elif dense and noise is not None:
+        raise ValueError("dense output is for runs without noise: leave out dense=True, or noise=")
     elif not has_error_estimate(solver):
         raise ValueError(
             f"{type(solver).__name__} has no error estimate, so it can't choose its steps: "
@@ -318,13 +330,37 @@ def checked_solver(solver: Any, noise: Any, step: Any, dense: bool) -> Any:
     return solver
 
 
-def largest_variable(state: Any) -> Any:
-    """The variable that is not finite, or else the largest."""
-    vector, _ = flatten(state)
-    return jnp.argmax(jnp.where(jnp.isfinite(vector), jnp.abs(vector), jnp.inf)).astype(jnp.int32)
+def first_failure(
+    circuit: Any, input: Any, run: Run, *, solver: Any, t0: Any, step: Any, noise: Any, key: Any
+) -> tuple[float, int]:
+    """When (ms) a run was last finite, and which variable of the flattened state left first.
+
+    The block that failed is run again, step by step; on the host, after a failure.
+    """
+    saved = _replay(circuit, input, run.last_well, run.steps_well, solver, t0, step, noise, key)
+    rows = np.concatenate(
+        [np.reshape(np.asarray(x), (BLOCK, -1)) for x in jax.tree.leaves(saved)], axis=1
+    )
+    bad = ~np.isfinite(rows)
+    row = int(np.argmax(bad.any(1)))
+    before = flatten(run.last_well)[0] if row == 0 else rows[row - 1]
+    variable = int(np.argmax(np.where(bad[row], np.abs(before), -1.0)))
+    return float(t0 + (int(run.steps_well) + row) * step), variable
+
+
+@eqx.filter_jit
+def _replay(
+    circuit: Any, input: Any, start: Any, first: Any, solver: Any, t0: Any, step: Any, noise: Any,
+    key: Any,
+) -> Any:  # fmt: skip
+    return integrate(
+        circuit, input, start, solver=solver, t0=t0, step=step, steps=BLOCK, save_every=1,
+        noise=noise, key=key, first=first,
+    ).saved  # fmt: skip
 
 
 def positive(value: Any, name: str) -> float:
+    """One positive number, or a ValueError that names it."""
     if is_traced(value) or np.ndim(value) != 0 or not np.isfinite(value) or value <= 0:
         raise ValueError(f"{name}: expected one positive number, got {value!r}")
     return float(value)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,9 +10,10 @@ import numpy as np
 
 from rnnjax._integrate import (
     Run,
+    Solver,
     checked_solver,
+    first_failure,
     integrate,
-    largest_variable,
     positive,
     whole_steps,
 )
@@ -21,7 +21,7 @@ from rnnjax._linalg import variable_names
 from rnnjax._results import SimulationError, Status, describe_failure
 from rnnjax._types import DTypeLike, Key, cast, is_traced, precision, to_host
 from rnnjax.circuits._base import AbstractCircuit
-from rnnjax.circuits._checks import as_input, check_run, check_step, starting_state
+from rnnjax.circuits._checks import as_input, check_noise, check_run, check_step, starting_state
 from rnnjax.measures._base import AbstractMeasure
 from rnnjax.noise._base import AbstractNoise
 
@@ -37,7 +37,7 @@ def measure(
     start: Any = None,
     noise: AbstractNoise | None = None,
     key: Key | None = None,
-    solver: diffrax.AbstractSolver | None = None,
+    solver: Solver | None = None,
     dtype: DTypeLike | None = None,
     throw: bool = True,
 ) -> Any:
@@ -72,22 +72,26 @@ def measure(
     plan = MeasuredRun(measures, duration, input, step, transient, start, noise, solver)
     plan.check(circuit)
     with precision(None if traced else dtype) as found:
-        results, status, at, variable = _measured(
-            cast(circuit, found), cast(plan.values(circuit), found), key, plan.settings()
-        )
+        values = cast(plan.values(circuit), found)
+        results, run = _measured(cast(circuit, found), values, key, plan.settings())
+        at, variable = 0.0, 0
+        if not is_traced(run) and run.status != Status.OK:
+            at, variable = first_failure(
+                cast(circuit, found), values.input, run, solver=plan.solver, t0=0.0,
+                step=values.step, noise=values.noise, key=key,
+            )  # fmt: skip
     if is_traced(results):
         return results
-    results, status, at, variable = to_host((results, status, at, variable))
-    if throw and status != Status.OK:
+    if throw and run.status != Status.OK:
         names = variable_names(starting_state(circuit, input, plan.first(circuit)))
-        raise SimulationError(describe_failure(status, at, variable, names))
-    return results
+        raise SimulationError(describe_failure(run.status, at, variable, names))
+    return to_host(results)
 
 
 class RunSettings(eqx.Module):
     """What is fixed when a measured run compiles."""
 
-    solver: diffrax.AbstractSolver
+    solver: Solver
     steps: int
     transient: int
 
@@ -114,9 +118,14 @@ class MeasuredRun:
         transient: float,
         start: Any,
         noise: AbstractNoise | None,
-        solver: diffrax.AbstractSolver | None,
+        solver: Solver | None,
     ):
-        self.measures, self.input, self.start, self.noise = measures, input, start, noise
+        for m in jax.tree.leaves(measures, is_leaf=_is_measure):
+            if not _is_measure(m):
+                raise TypeError(
+                    f"measures: expected measures such as Amplitude(), got {type(m).__name__}"
+                )
+        self.input, self.start, self.noise = input, start, noise
         self.solver = checked_solver(solver, noise, step, False)
         self.step = positive(step, "step")
         total = whole_steps(positive(duration, "duration"), self.step, "duration")
@@ -127,16 +136,15 @@ class MeasuredRun:
                 f"transient: expected less than the duration of {duration:g} ms, got "
                 f"{transient:g} ms: nothing would be left to measure"
             )
+        self.measures = jax.tree.map(
+            lambda m: m.placed(transient, duration), measures, is_leaf=_is_measure
+        )
 
     def check(self, circuit: Any) -> None:
         """Refuse what does not fit the circuit, on the host."""
         check_step(circuit, self.step)
-        for m in jax.tree.leaves(self.measures, is_leaf=_is_measure):
-            if not _is_measure(m):
-                raise TypeError(
-                    f"measures: expected measures such as Amplitude(), got {type(m).__name__}"
-                )
-        starting_state(circuit, self.input, self.first(circuit))
+        start = starting_state(circuit, self.input, self.first(circuit))
+        check_noise(self.noise, start)
 
     def first(self, circuit: Any) -> Any:
         """The start that was given, for this circuit."""
@@ -160,7 +168,9 @@ def run_measured(
     """The measures' results of one lane, and the run itself; pure and traceable."""
     start = _first(values.start, circuit)
     dtype = jnp.result_type(values.step)
-    start = cast(jax.tree.map(jnp.asarray, circuit.rest() if start is None else start), dtype)
+    start = jax.tree.map(
+        lambda x: jnp.asarray(x, dtype), circuit.rest() if start is None else start
+    )
     measures, structure = jax.tree.flatten(values.measures, is_leaf=_is_measure)
     run = integrate(
         circuit, values.input, start, solver=settings.solver, t0=0.0, step=values.step,
@@ -174,13 +184,7 @@ def run_measured(
 
 @eqx.filter_jit
 def _measured(circuit: Any, values: RunValues, key: Any, settings: RunSettings) -> Any:
-    results, run = run_measured(circuit, values, key, settings)
-    return (
-        results,
-        run.status,
-        run.steps_well.astype(values.step.dtype) * values.step,
-        largest_variable(run.final),
-    )
+    return run_measured(circuit, values, key, settings)
 
 
 def _first(start: Any, circuit: Any) -> Any:

@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import lineax
 import numpy as np
 
-from rnnjax._integrate import checked_solver, integrate, largest_variable, positive
+from rnnjax._integrate import Run, checked_solver, first_failure, integrate, positive
 from rnnjax._linalg import flatten, named_leaves, variable_names
 from rnnjax._results import SimulationError, Status, describe_failure
 from rnnjax._types import DTypeLike, Float, Key, cast, is_traced, precision, to_host
 from rnnjax.circuits._base import AbstractCircuit
-from rnnjax.circuits._checks import as_input, check_run, check_step, starting_state
+from rnnjax.circuits._checks import as_input, check_noise, check_run, check_step, starting_state
 from rnnjax.inputs._base import AbstractInput
 from rnnjax.noise._base import AbstractNoise
 
@@ -51,13 +51,22 @@ class Trajectory(eqx.Module):
     def __call__(self, t: Any) -> Any:
         """The state at any time (ms) of the run, from the dense output.
 
+        Args:
+            t: one time or several, `(time,)`.
+
         Raises:
-            ValueError: if the run was made without `dense=True`.
+            ValueError: if the run was made without `dense=True`, or t lies outside of it.
         """
         if self.interpolation is None:
             raise ValueError("no dense output was kept: call simulate(..., dense=True)")
         with precision(np.result_type(self.times)):
-            return jax.tree.map(np.asarray, self.interpolation.evaluate(t))
+            at = np.asarray(t, np.result_type(self.times))
+            if at.min() < self.times[0] or at.max() > self.times[-1]:
+                raise ValueError(
+                    f"t: expected times from {self.times[0]:g} to {self.times[-1]:g} ms, got {t}"
+                )
+            evaluate = self.interpolation.evaluate
+            return to_host(jax.vmap(evaluate)(at) if at.ndim else evaluate(at))
 
     @property
     def variables(self) -> list[str]:
@@ -131,8 +140,10 @@ def simulate(
         circuit: the circuit.
         times: `(time,)` in ms, increasing; the state is returned at each.
         input: a function of time in ms, or a constant in the circuit's input structure; None
-            for no input.
-        start: the first state; `circuit.rest()` unless given.
+            for no input. Adaptive steps know where the inputs of `rnnjax.inputs` jump; through a
+            function of your own they are at most as long as the longest gap of `times`.
+        start: the first state, or a function from the circuit to it; `circuit.rest()` unless
+            given.
         noise: the diffusion of an Ito equation; it needs `key`.
         key: a JAX random key.
         solver: a diffrax solver; `Tsit5()` unless given, `Euler()` under noise. `Kvaerno5()`
@@ -157,9 +168,12 @@ def simulate(
     traced = is_traced(circuit, times, input, start, noise, key)
     times = jnp.asarray(times) if is_traced(times) else np.asarray(times, np.float64)
     solver = checked_solver(solver, noise, step, dense)
-    times = times if is_traced(times) else np.asarray(times, np.float64)
+    if adjoint is not None and step is not None:
+        raise ValueError("adjoint is for adaptive steps: leave it out, or leave out step=")
+    start = start(circuit) if callable(start) else start
     with precision(None if traced else dtype) as found:
         check_step(circuit, step)
+        check_noise(noise, starting_state(circuit, input, start))
         _check_tolerances(rtol, atol, found, step)
         grid = _grid(times, step)
         circuit, driven, state, times, noise = cast(
@@ -173,9 +187,12 @@ def simulate(
             found,
         )
         if grid is not None:
-            result = _fixed(
-                circuit, driven, state, times[0], np.asarray(step, found), noise, key, solver, grid
-            )
+            h = np.asarray(step, found)
+            run, result = _fixed(circuit, driven, state, times[0], h, noise, key, solver, grid)
+            if not is_traced(run) and run.status != Status.OK:
+                result["failed_at"], result["failed_variable"] = first_failure(
+                    circuit, driven, run, solver=solver, t0=times[0], step=h, noise=noise, key=key
+                )
         else:
             adjoint = adjoint if adjoint is not None else diffrax.RecursiveCheckpointAdjoint()
             tolerances = cast((np.float64(rtol), np.float64(atol)), found)
@@ -197,7 +214,7 @@ def simulate(
 def _fixed(
     circuit: Any, input: Any, start: Any, t0: Any, step: Any, noise: Any, key: Any, solver: Any,
     grid: tuple[int, int, tuple[int, ...]],
-) -> dict[str, Any]:  # fmt: skip
+) -> tuple[Run, dict[str, Any]]:  # fmt: skip
     steps, every, rows = grid
     start = jax.tree.map(jnp.asarray, start)
     run = integrate(
@@ -208,11 +225,11 @@ def _fixed(
     states = jax.tree.map(
         lambda first, rest: jnp.concatenate([first[None], rest])[keep], start, run.saved
     )
-    return {
+    return run._replace(saved=None), {
         "states": states,
         "status": run.status,
         "failed_at": t0 + run.steps_well.astype(step.dtype) * step,
-        "failed_variable": largest_variable(run.final),
+        "failed_variable": _largest(run.last_well),
         "stats": {"steps": jnp.asarray(steps)},
     }
 
@@ -229,7 +246,7 @@ def _adaptive(
     smallest = jnp.finfo(dtype).eps * jnp.maximum(jnp.abs(times[0]), jnp.abs(times[-1]))
     control: Any = diffrax.PIDController(
         rtol=tolerances[0], atol=tolerances[1], dtmin=smallest, force_dtmin=False,
-        dtmax=_longest_step(input, dtype), pcoeff=0.4, icoeff=0.3,
+        dtmax=_longest_step(input, times), pcoeff=0.4, icoeff=0.3,
     )  # fmt: skip
     jumps = input.jumps() if isinstance(input, AbstractInput) else ()
     if jumps:
@@ -252,7 +269,7 @@ def _adaptive(
         "states": jax.vmap(undo)(states),
         "status": _status(solution.result, last),
         "failed_at": stopped,
-        "failed_variable": largest_variable(derivative),
+        "failed_variable": _largest(derivative),
         "stats": {
             "steps": stats["num_accepted_steps"],
             "rejected": stats["num_rejected_steps"],
@@ -291,10 +308,19 @@ def _status(result: Any, last: Any) -> Any:
     ).astype(jnp.int32)
 
 
-def _longest_step(input: Any, dtype: Any) -> Any:
-    longest = input.longest_step() if isinstance(input, AbstractInput) else np.inf
+def _largest(state: Any) -> Any:
+    """The variable that is not finite, or else the largest."""
+    vector, _ = flatten(state)
+    return jnp.argmax(jnp.where(jnp.isfinite(vector), jnp.abs(vector), jnp.inf)).astype(jnp.int32)
+
+
+def _longest_step(input: Any, times: Any) -> Any:
+    """The longest step that misses nothing of the input; of a plain function, what is asked for."""
+    if not isinstance(input, AbstractInput):
+        return jnp.max(jnp.diff(times))
+    longest = input.longest_step()
     unlimited = isinstance(longest, float) and math.isinf(longest)
-    return None if unlimited else jnp.asarray(longest, dtype)
+    return None if unlimited else jnp.asarray(longest, times.dtype)
 
 
 def _grid(times: Any, step: Any) -> tuple[int, int, tuple[int, ...]] | None:

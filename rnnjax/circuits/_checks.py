@@ -55,10 +55,25 @@ def check_run(circuit: Any, input: Any, noise: Any, key: Any) -> None:
     check(circuit)
     if isinstance(input, Parametric):
         check(input)
+    if isinstance(noise, Parametric):
+        check(noise)
     if noise is not None and key is None:
         raise ValueError("noise needs key=: give one, e.g. key=jax.random.key(0)")
     if noise is None and key is not None:
         raise ValueError("key is only for noise, and there is none: give noise=, or leave out key")
+
+
+def check_noise(noise: Any, start: Any) -> None:
+    """Refuse noise whose diffusion does not have the structure and shapes of the state."""
+    if noise is None:
+        return
+    try:
+        given = jax.eval_shape(noise, *_as_default((start,)))
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{type(noise).__name__}: expected strengths for {_describe(start)}; {error}"
+        ) from None
+    _same(f"{type(noise).__name__}(state)", given, start, noise)
 
 
 def starting_state(circuit: AbstractCircuit[Any], input: Any, start: Any) -> Any:
@@ -70,8 +85,20 @@ def starting_state(circuit: AbstractCircuit[Any], input: Any, start: Any) -> Any
     """
     rest = circuit.rest()
     start = rest if start is None else start
+    if isinstance(start, list):
+        start = np.asarray(start)
     _same("start", jax.eval_shape(lambda: start), jax.eval_shape(lambda: rest), circuit)
-    given = jax.eval_shape(as_input(circuit, input), jax.ShapeDtypeStruct((), default_dtype()))
+    try:
+        given = jax.eval_shape(as_input(circuit, input), jax.ShapeDtypeStruct((), default_dtype()))
+    except (
+        jax.errors.ConcretizationTypeError,
+        jax.errors.TracerArrayConversionError,
+        TypeError,
+    ) as error:
+        raise TypeError(
+            "input: expected a function of time that JAX can trace (jax.numpy, jnp.where instead of "
+            f"if), got one that it can't: {str(error).splitlines()[0]}"
+        ) from None
     wanted = jax.eval_shape(circuit.no_input)
     if not (jax.tree.structure(given) == jax.tree.structure(0) and _one_array(wanted)):
         _same("input", given, wanted, circuit, scalars=True)

@@ -29,6 +29,14 @@ class AbstractMeasure(Parametric):
     meaning: eqx.AbstractClassVar[str]
     unit: eqx.AbstractClassVar[str]  # "state" for that of the observed variable
 
+    def placed(self, begin: float, end: float) -> "AbstractMeasure":
+        """This measure for a window from `begin` to `end` (ms); for those that depend on it."""
+        return self
+
+    def axes(self) -> dict[str, tuple[Any, str]]:
+        """The dimensions it adds in front: name -> (values, unit)."""
+        return {}
+
     @abc.abstractmethod
     def init(self, t: Any, x: Any) -> Any:
         """What is carried along, at the start of the window."""
@@ -49,47 +57,55 @@ class Crossings(eqx.Module):
         x: the last value.
         t: its time (ms).
         low, high: the extremes so far.
-        first, last: times of the first and the last crossing counted.
-        count: how many were counted.
+        last: time of the last crossing.
+        first, count: the first crossing since the extremes settled, and how many since then.
+        first_ever, count_ever: the same since the beginning.
     """
 
     x: Any
     t: Any
     low: Any
     high: Any
-    first: Any
     last: Any
+    first: Any
     count: Any
+    first_ever: Any
+    count_ever: Any
 
 
 def start_crossings(t: Any, x: Any) -> Crossings:
     """No crossing seen yet."""
     t = jnp.broadcast_to(jnp.asarray(t, jnp.result_type(x)), jnp.shape(x))
-    return Crossings(x, t, x, x, t, t, jnp.zeros_like(x))
+    none = jnp.zeros_like(x)
+    return Crossings(x, t, x, x, t, t, none, t, none)
 
 
 def count_crossings(seen: Crossings, t: Any, x: Any, level: Any | None) -> Crossings:
     """One more step.
 
-    Without a level it is midway between the extremes so far; the count starts afresh whenever
-    they widen by more than a ten-thousandth, so that a settling run is counted once it has settled.
+    Without a level it is midway between the extremes so far; a second count starts afresh whenever
+    they widen by more than a ten-thousandth, so that a run that settles is counted once it has.
     """
     low, high = jnp.minimum(seen.low, x), jnp.maximum(seen.high, x)
-    count, swing = seen.count, high - low
+    count = seen.count
     if level is None:
         level = (low + high) / 2
-        count = jnp.where(swing > 1.0001 * (seen.high - seen.low), 0.0, count).astype(count.dtype)
+        widened = high - low > 1.0001 * (seen.high - seen.low)
+        count = jnp.where(widened, jnp.zeros_like(count), count)
     up = (seen.x < level) & (x >= level)
     rise = jnp.where(up, x - seen.x, 1)
     at = seen.t + (t - seen.t) * jnp.where(up, level - seen.x, 0) / rise
+    one = up.astype(count.dtype)
     return Crossings(
         x=x,
         t=jnp.broadcast_to(jnp.asarray(t, x.dtype), x.shape),
         low=low,
         high=high,
-        first=jnp.where(up & (count == 0), at, seen.first),
         last=jnp.where(up, at, seen.last),
-        count=count + up.astype(count.dtype),
+        first=jnp.where(up & (count == 0), at, seen.first),
+        count=count + one,
+        first_ever=jnp.where(up & (seen.count_ever == 0), at, seen.first_ever),
+        count_ever=seen.count_ever + one,
     )
 
 
@@ -109,6 +125,13 @@ class AbstractCycleMeasure(AbstractMeasure):
 
 
 def mean_period(seen: Crossings, smallest: Any) -> tuple[Any, Any]:
-    """The mean time between crossings (ms), and whether there is an oscillation at all."""
-    oscillates = (seen.count >= 2) & (seen.high - seen.low >= smallest)
-    return (seen.last - seen.first) / jnp.where(oscillates, seen.count - 1, 1), oscillates
+    """The mean time between crossings (ms), and whether there is an oscillation at all.
+
+    Of the crossings since the extremes settled where there are two of them; of all otherwise (an
+    oscillation that still grows), whose level has moved.
+    """
+    settled = seen.count >= 2
+    count = jnp.where(settled, seen.count, seen.count_ever)
+    first = jnp.where(settled, seen.first, seen.first_ever)
+    oscillates = (count >= 2) & (seen.high - seen.low >= smallest)
+    return (seen.last - first) / jnp.where(oscillates, count - 1, 1), oscillates

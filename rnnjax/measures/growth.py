@@ -7,7 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from rnnjax._parameter import parameter
-from rnnjax._types import Scalar
+from rnnjax._types import Scalar, is_traced
 from rnnjax.measures._base import AbstractMeasure, whole_state
 
 
@@ -21,13 +21,27 @@ class Growth(AbstractMeasure):
 
     Args:
         of: what is measured.
-        split: $t_s$ in ms.
+        split: $t_s$ in ms; the middle of the window unless given.
+
+    Raises:
+        ValueError: where it is used, if the split does not lie inside the window.
     """
 
     of: Callable[[Any], Any] = eqx.field(static=True, default=whole_state)
-    split: Scalar = parameter(500.0, "ms", positive=True, doc="where the window is cut")
+    split: Scalar | None = parameter(None, "ms", doc="where the window is cut")
     meaning: ClassVar[str] = "log ratio of the later to the earlier swing"
     unit: ClassVar[str] = "1"
+
+    def placed(self, begin: float, end: float) -> "Growth":
+        """With the split in the middle of the window, or checked to be inside."""
+        if self.split is None:
+            return Growth(of=self.of, split=(begin + end) / 2)
+        if not is_traced(self.split) and not begin < float(self.split) < end:
+            raise ValueError(
+                f"Growth.split: expected a time inside the window from {begin:g} to {end:g} ms, "
+                f"got {float(self.split):g} ms: leave it out for the middle"
+            )
+        return self
 
     def init(self, t: Any, x: Any) -> Any:
         """The extremes before and after the split."""
@@ -37,6 +51,8 @@ class Growth(AbstractMeasure):
     def update(self, carry: Any, t: Any, x: Any) -> Any:
         """The extremes before and after the split."""
         low, high, later_low, later_high = carry
+        if self.split is None:
+            raise ValueError("Growth.split: expected a time in ms, got none: give one")
         late = t >= self.split
         return (
             jnp.where(late, low, jnp.minimum(low, x)),

@@ -30,6 +30,10 @@ class Spectrum(AbstractMeasure):
     meaning: ClassVar[str] = "amplitude of the Fourier component"
     unit: ClassVar[str] = "state"
 
+    def axes(self) -> dict[str, tuple[Any, str]]:
+        """The frequencies."""
+        return {"frequency": (self.frequencies, "Hz")}
+
     def init(self, t: Any, x: Any) -> Any:
         """Sums of x cos, x sin, cos, sin and x, and the number of steps."""
         sums = jnp.zeros(jnp.shape(self.frequencies) + jnp.shape(x), jnp.result_type(x))
