@@ -420,8 +420,10 @@ def main():
     plt.switch_backend("Agg")
     begun = time.perf_counter()
     out = given.out
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ("growth.zarr", "settled.zarr"):  # of an earlier run; nothing else is touched
+        for each in (out / name, out / f"{name}.partial"):
+            shutil.rmtree(each, ignore_errors=True)
     print(f"(a) {given.size} x {given.size} circuits ...", flush=True)
     first = million(given.size, out)
     print(f"    {first['seconds']:.1f} s; onset within {first['cells']:.3f} grid cells of theory")

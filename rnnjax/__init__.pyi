@@ -26,12 +26,12 @@ from rnnjax._results import FitError as FitError
 from rnnjax._results import SimulationError as SimulationError
 from rnnjax._results import Status as Status
 from rnnjax._results import SweepInterrupted as SweepInterrupted
+from rnnjax._save import load as load
+from rnnjax._save import save as save
 from rnnjax._setup import doctor as doctor
 from rnnjax._setup import tune_cpu as tune_cpu
 from rnnjax._simulate import Trajectory as Trajectory
 from rnnjax._simulate import simulate as simulate
-from rnnjax._store import load as load
-from rnnjax._store import save as save
 from rnnjax._sweep import sweep as sweep
 from rnnjax.circuits import AbstractCircuit as AbstractCircuit
 from rnnjax.circuits import Driven as Driven

@@ -1,5 +1,6 @@
 """Which connections make it do that? `fit`."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -91,7 +92,8 @@ def fit(
             `lambda c: c.connectivity`, `lambda c: (c.m_ee, c.tau_i)`.
         objective: `objective(circuit, key) -> loss`, any function that JAX can differentiate: of
             a simulation, of eigenvalues, of an equilibrium, of a measure.
-        optimizer: an optax optimizer; `optax.adam(1e-2)` unless given.
+        optimizer: an optax optimizer; `optax.adam(1e-2)` unless given. Make it once where you fit
+            many times: a new one is a new compilation.
         steps: how many steps to take.
         key: for objectives that draw; step k is given `fold_in(key, k)`, or None without a key.
         dtype: as for `simulate`.
@@ -106,7 +108,7 @@ def fit(
     check(getattr(circuit, "circuit", circuit))
     if not isinstance(steps, int | np.integer) or steps < 1:
         raise ValueError(f"steps: expected a positive number, got {steps!r}")
-    optimizer = optax.adam(1e-2) if optimizer is None else optimizer
+    optimizer = _default_optimizer() if optimizer is None else optimizer
     traced = is_traced(circuit, key)
     with precision(None if traced else dtype) as found:
         free, chosen = _choose(cast(circuit, found), where)
@@ -144,6 +146,19 @@ def fit(
     return result
 
 
+@functools.cache
+def _default_optimizer() -> optax.GradientTransformation:
+    """The same one every time: another is another compilation."""
+    return optax.adam(1e-2)
+
+
+class _Leaf:
+    """Stands for a leaf while `where` names it."""
+
+    def __init__(self, index: int):
+        self.index = index
+
+
 class _Chosen(NamedTuple):
     """Which leaves are trained, and which of them by their logarithm."""
 
@@ -154,14 +169,17 @@ class _Chosen(NamedTuple):
 def _choose(circuit: Any, where: Callable[[Any], Any]) -> tuple[list[Array], _Chosen]:
     """The free numbers, as the optimizer sees them."""
     leaves, structure = jax.tree.flatten(circuit)
-    numbered = jax.tree.unflatten(structure, range(len(leaves)))
+    numbered = jax.tree.unflatten(structure, [_Leaf(k) for k in range(len(leaves))])
     try:
         named = where(numbered)
+        others = [x for x in jax.tree.leaves(named) if not isinstance(x, _Leaf)]
+        if others:
+            raise TypeError(f"it gave {others[0]!r}, which is no array of the circuit")
     except (AttributeError, TypeError) as error:
         raise ValueError(
             f"where: it must name arrays of {type(circuit).__name__}: {error}"
         ) from None
-    picked = sorted({k for k in jax.tree.leaves(named) if isinstance(k, int)})
+    picked = sorted({x.index for x in jax.tree.leaves(named)})
     picked = [k for k in picked if eqx.is_inexact_array(leaves[k])]
     if not picked:
         raise ValueError(

@@ -111,8 +111,18 @@ def parameter_fields(
         path = f"{prefix}{field.name}"
         if "parameter" in field.metadata:
             yield ParameterField(path, value, **field.metadata["parameter"])
-        elif nested and isinstance(value, Parametric):
-            yield from parameter_fields(value, prefix=f"{path}.")
+        elif nested:
+            for part, inner in _parts(value, path):
+                yield from parameter_fields(inner, prefix=f"{part}.")
+
+
+def _parts(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """The modules in a field: itself, or those in a tuple or list."""
+    if isinstance(value, eqx.Module):
+        yield path, value
+    elif isinstance(value, tuple | list):
+        for k, each in enumerate(value):
+            yield from _parts(each, f"{path}.{k}")
 
 
 def check_values(field: ParameterField, value: PyTree, owner: str) -> None:
@@ -177,7 +187,11 @@ def path_of(tree: PyTree, where: Callable[[Any], Any]) -> str:
 def field_of(tree: Any, path: str) -> ParameterField | None:
     """The declared parameter at `path`, if it was declared with a unit."""
     if isinstance(tree, Parametric):
-        return next((f for f in parameter_fields(tree) if f.path == path), None)
+        # a structure of numbers is one parameter: `tau.e` belongs to `tau`
+        return next(
+            (f for f in parameter_fields(tree) if path == f.path or path.startswith(f"{f.path}.")),
+            None,
+        )
     if dataclasses.is_dataclass(tree):
         head, _, rest = path.partition(".")
         return field_of(getattr(tree, head, None), rest)

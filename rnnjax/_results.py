@@ -17,6 +17,7 @@ class Status(enum.IntEnum):
     MAX_STEPS = 2
     STEP_UNDERFLOW = 3
     NOT_CONVERGED = 4
+    UNDEFINED = 5
     NOT_RUN = 255
 
     @property
@@ -46,6 +47,11 @@ _MESSAGES = {
     Status.NOT_CONVERGED: (
         "the iteration stopped before the residual was small enough. Usual causes: (a) there is "
         "no solution near the guess, (b) the Jacobian is singular there. Try other `guesses=`."
+    ),
+    Status.UNDEFINED: (
+        "a measure is not a number although the run finished. Usual causes: (a) no equilibrium was "
+        "found at this point (try other `guesses=`), (b) a measure of your own divides by zero or "
+        "takes the root of a negative number."
     ),
     Status.NOT_RUN: "not computed: the sweep was interrupted before this point.",
 }

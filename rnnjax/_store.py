@@ -1,4 +1,4 @@
-"""Results on disk and as labelled arrays; circuits saved and loaded without running code.
+"""Results as labelled arrays, in memory and on disk.
 
 Everything is written beside its destination and renamed when it is whole: what is there under
 its own name is finished.
@@ -6,130 +6,20 @@ its own name is finished.
 
 import contextlib
 import dataclasses
-import io
-import json
 import math
 import os
-import shutil
 import tempfile
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-from rnnjax._parameter import Parametric
 from rnnjax._results import Status
-
-_FORMAT = 1
-
-
-def save(path: Any, circuit: Any) -> None:
-    """Write a circuit, with all its numbers to the last bit, to one file.
-
-    The file is a zip of a JSON header and NumPy arrays; each part carries a checksum.
-
-    Args:
-        path: where; an existing file is replaced, at once and whole.
-        circuit: a circuit, or any other part made of parameters.
-
-    Raises:
-        TypeError: for what can't be saved without code, such as a function of your own.
-        OSError: if the file can't be written; nothing is left half-written.
-    """
-    arrays: list[np.ndarray] = []
-    header = {"format": _FORMAT, "content": _encode(circuit, arrays)}
-    with _replacing(Path(path)) as partial, zipfile.ZipFile(partial, "w") as file:
-        file.writestr("header.json", json.dumps(header, indent=1))
-        for k, array in enumerate(arrays):
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, array, allow_pickle=False)
-            file.writestr(f"{k}.npy", buffer.getvalue())
-
-
-def load(path: Any, known: Sequence[Any] = ()) -> Any:
-    """Read a circuit that `save` wrote. No code from the file is run.
-
-    Args:
-        path: the file.
-        known: classes and functions of your own that the circuit is made of; the package's are
-            known already.
-
-    Raises:
-        ValueError: for a damaged file, or a class that is not known.
-    """
-    try:
-        with zipfile.ZipFile(path) as file:
-            header = json.loads(file.read("header.json"))
-            names = [n for n in file.namelist() if n.endswith(".npy")]
-            arrays = {
-                int(n[:-4]): np.lib.format.read_array(io.BytesIO(file.read(n)), allow_pickle=False)
-                for n in names
-            }
-    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, EOFError) as error:
-        raise ValueError(
-            f"{path} is no circuit saved by rnnjax, or it is damaged: {error}"
-        ) from None
-    if header.get("format") != _FORMAT:
-        raise ValueError(f"{path}: expected format {_FORMAT}, got {header.get('format')}")
-    try:
-        return _decode(header["content"], arrays, _known(known))
-    except KeyError as error:
-        raise ValueError(f"{path} is damaged: {error} is missing") from None
-
-
-def _encode(value: Any, arrays: list[np.ndarray]) -> Any:
-    if isinstance(value, Parametric):
-        names = [f.name for f in dataclasses.fields(value)]
-        fields = {n: _encode(getattr(value, n), arrays) for n in names}
-        return {"class": type(value).__name__, "fields": fields}
-    if isinstance(value, jax.Array | np.ndarray | np.generic):
-        arrays.append(np.asarray(value))
-        return {"array": len(arrays) - 1}
-    if isinstance(value, tuple):
-        name = type(value).__name__ if hasattr(value, "_fields") else None
-        return {"tuple": name, "items": [_encode(v, arrays) for v in value]}
-    if value is None or isinstance(value, bool | int | float | str):
-        return {"value": value}
-    if callable(value) and getattr(value, "__name__", "<lambda>") != "<lambda>":
-        return {"name": value.__name__}
-    raise TypeError(
-        f"can't save {value!r}: expected numbers, parts of rnnjax, or functions with a name; "
-        "give the function a name with def"
-    )
-
-
-def _decode(node: Any, arrays: Mapping[int, np.ndarray], known: Mapping[str, Any]) -> Any:
-    def find(name: str) -> Any:
-        if name not in known:
-            raise ValueError(
-                f"the file holds a {name}, which rnnjax does not know: load(path, known=[{name}])"
-            )
-        return known[name]
-
-    if "class" in node:
-        fields = {k: _decode(v, arrays, known) for k, v in node["fields"].items()}
-        return find(node["class"])(**fields)
-    if "array" in node:
-        return arrays[node["array"]]
-    if "tuple" in node:
-        items = [_decode(v, arrays, known) for v in node["items"]]
-        return tuple(items) if node["tuple"] is None else find(node["tuple"])(*items)
-    return find(node["name"]) if "name" in node else node["value"]
-
-
-def _known(more: Sequence[Any]) -> dict[str, Any]:
-    from rnnjax import circuits, connectivity, inputs, measures, noise
-
-    families = (circuits, connectivity, inputs, measures, noise)
-    found = {n: getattr(f, n) for f in families for n in dir(f) if not n.startswith("_")}
-    return found | {each.__name__: each for each in more}
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """A temporary file beside `path` that takes its place when the block ends well."""
     check_writable(path)
     partial = path.with_name(path.name + ".partial")
@@ -166,14 +56,17 @@ def trajectory_dataset(times: Any, states: Mapping[str, Any], status: Any, unit:
 
     times, status = np.asarray(times), np.asarray(status)
     batch = [f"batch_{k}" for k in range(status.ndim)]
-    shared = times.reshape(-1, times.shape[-1])[0]
+    rows = times.reshape(-1, times.shape[-1])
+    same = bool((rows == rows[0]).all())
+    at = ("time", rows[0]) if same else ([*batch, "time"], times)
     data = {}
     for name, values in states.items():
         extra = np.ndim(values) - len(batch) - 1
         dims = [*batch, "time", *(["unit"] if extra == 1 else [f"unit_{k}" for k in range(extra)])]
         data[name] = (dims, np.asarray(values), {"units": unit})
     data["status"] = (batch, status.astype(np.uint8), status_attributes())
-    return xarray.Dataset(data, {"time": ("time", shared, {"units": "ms"})})
+    name = "time" if same else "time_of_lane"  # lanes with times of their own
+    return xarray.Dataset(data, {name: (*at, {"units": "ms"})})
 
 
 def equilibria_dataset(
@@ -221,6 +114,7 @@ class Labels:
         coordinates: name -> (dims, values, attributes).
         meanings: the attributes of each variable.
         attributes: those of the dataset.
+        extra: the dimensions that a variable has of its own.
     """
 
     dims: tuple[str, ...]
@@ -228,10 +122,11 @@ class Labels:
     coordinates: dict[str, Any]
     meanings: dict[str, dict[str, Any]]
     attributes: dict[str, Any]
+    extra: dict[str, tuple[str, ...]]
 
-    def dims_of(self, name: str, extra: int) -> tuple[str, ...]:
-        """The dimensions of a variable with `extra` of its own."""
-        return (*self.dims, *(f"{name}_{k}" for k in range(extra)))
+    def dims_of(self, name: str) -> tuple[str, ...]:
+        """The dimensions of a variable."""
+        return (*self.dims, *self.extra.get(name, ()))
 
     def dataset(self, arrays: Mapping[str, np.ndarray]) -> Any:
         """Arrays `(points, ...)` as a labelled `xarray.Dataset`."""
@@ -239,7 +134,7 @@ class Labels:
 
         data = {
             name: (
-                self.dims_of(name, values.ndim - 1),
+                self.dims_of(name),
                 values.reshape(self.shape + values.shape[1:]),
                 self.meanings.get(name, {}),
             )
@@ -280,13 +175,13 @@ class NetcdfSink(MemorySink):
     def __init__(self, path: Path, labels: Labels):
         super().__init__(labels)
         check_writable(path)
+        _refuse_existing(path)
         self._path = path
 
     def finish(self) -> Any:
         """Write the file and return what it holds."""
         found = super().finish()
-        with _replacing(self._path) as partial:
-            found.to_netcdf(partial, engine="h5netcdf")
+        write_netcdf(found, self._path)
         return found
 
 
@@ -295,17 +190,14 @@ class ZarrSink:
 
     def __init__(self, path: Path, labels: Labels, points: int):
         check_writable(path)
-        if path.exists():
-            raise FileExistsError(
-                f"{path} exists already: choose another name, or delete it if it is not needed"
-            )
         self.labels, self._path = labels, path
         self._partial = path.with_name(path.name + ".partial")
+        _refuse_existing(path)
+        _refuse_existing(self._partial)
         self._row = math.prod(labels.shape[1:])
         self._rows = min(labels.shape[0], max(1, points // self._row))
         self._done, self._waiting = 0, {}
         self._group: Any = None
-        self.kept = f"the finished rows are in {self._partial}, their `status` is 0"
 
     def write(self, first: int, results: Mapping[str, np.ndarray]) -> None:
         """Results of the next points, in order."""
@@ -324,6 +216,13 @@ class ZarrSink:
                 self._group[name][self._done : self._done + rows] = ready.reshape(shape)
         self._done += rows
 
+    @property
+    def kept(self) -> str:
+        """What is left of an interrupted sweep."""
+        if not self._done:
+            return "nothing was written yet"
+        return f"the finished rows are in {self._partial}, the others have status {Status.NOT_RUN}"
+
     def unfinished(self) -> None:
         """Nothing is kept in memory."""
 
@@ -338,7 +237,6 @@ class ZarrSink:
         import zarr
         from zarr.codecs import ZstdCodec
 
-        shutil.rmtree(self._partial, ignore_errors=True)
         self.labels.dataset({}).to_zarr(self._partial, mode="w", zarr_format=3, consolidated=False)
         group = zarr.open_group(self._partial, mode="r+", zarr_format=3)
         for name, values in results.items():
@@ -350,7 +248,7 @@ class ZarrSink:
                 dtype=values.dtype,
                 fill_value=_fill(name, values.dtype),
                 compressors=[ZstdCodec(level=3, checksum=True)],  # a flipped bit is an error
-                dimension_names=self.labels.dims_of(name, len(extra)),
+                dimension_names=self.labels.dims_of(name),
                 attributes=self.labels.meanings.get(name, {}),
             )
         return group
@@ -371,6 +269,24 @@ def open_sink(store: Any, labels: Labels, points: int) -> Any:
     if path.suffix == ".nc":
         return NetcdfSink(path, labels)
     raise ValueError(f"store: expected a name ending in .zarr or .nc, got {str(store)!r}")
+
+
+def _refuse_existing(path: Path) -> None:
+    if path.exists():
+        why = "holds an interrupted sweep" if path.suffix == ".partial" else "exists already"
+        raise FileExistsError(
+            f"{path} {why}: choose another name, or delete it if it is not needed"
+        )
+
+
+def write_netcdf(dataset: Any, path: Any) -> None:
+    """Write a dataset to one NetCDF-4 file, whole or not at all.
+
+    Raises:
+        OSError: if the place can't be written.
+    """
+    with replacing(Path(path)) as partial:
+        dataset.to_netcdf(partial, engine="h5netcdf")
 
 
 def _fill(name: str, dtype: np.dtype) -> Any:

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib.metadata
 import math
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from rnnjax._results import Status, SweepInterrupted
 from rnnjax._store import Labels, open_sink, status_attributes
 from rnnjax._types import DTypeLike, Key, cast, precision
 from rnnjax.circuits._base import AbstractCircuit, Driven
-from rnnjax.circuits._checks import check_run
+from rnnjax.circuits._checks import as_input, check_run
 from rnnjax.measures._base import AbstractMeasure
 
 _MOST_LANES = 131072
@@ -80,13 +81,19 @@ def sweep(
         ValueError, TypeError, OSError: for what can't work, before anything compiles.
         SweepInterrupted: on Ctrl-C; says what was kept.
     """
-    target = circuit
-    circuit, input = (
-        (target.circuit, target.input) if isinstance(target, Driven) else (target, input)
-    )
+    target, given = circuit, input
+    if isinstance(target, Driven):
+        circuit, input = target.circuit, target.input
+        if given is not None:
+            raise ValueError("input: the Driven pair has one already; give it there")
     check_run(circuit, input, noise, key)
     simulated, functions = _sort(measures)
     run = None
+    if not simulated and not (given is None and noise is None and start is None):
+        raise ValueError(
+            "input=, noise= and start= are for measures of a simulation, and there is none here: "
+            "give the input inside the function, e.g. find_equilibria(circuit, input)"
+        )
     if simulated:
         if duration is None or step is None:
             raise ValueError(
@@ -132,7 +139,6 @@ class _Program:
         self._static, self._leaves = static, leaves
         self._functions, self._settings = functions, settings
         self._mapped: dict[Plan, Any] = {}
-        self._plan: Plan | None = None
 
     def lane(self, point: Any, shared: Any) -> dict[str, Any]:
         """Everything that is computed at one point."""
@@ -148,18 +154,18 @@ class _Program:
         status = jnp.asarray(int(Status.OK), jnp.int32)
         if self._settings is not None:
             if isinstance(target, Driven):
-                run_values = dataclasses.replace(run_values, input=target.input)
+                run_values = dataclasses.replace(run_values, input=as_input(circuit, target.input))
             own = None if key is None else jax.random.fold_in(key, index)
             measured, run = run_measured(circuit, run_values, own, self._settings)
             results, status = dict(measured), run.status
         for name, function in self._functions:
             results[name] = function(target)
-            bad = functools.reduce(
-                jnp.logical_or, [jnp.isnan(x).any() for x in jax.tree.leaves(results[name])]
-            )
-            failed = jnp.asarray(int(Status.NOT_CONVERGED), jnp.int32)
-            status = jnp.where((status == Status.OK) & bad, failed, status)
-        return _flat(results) | {"status": status.astype(jnp.uint8)}
+        bad = functools.reduce(
+            jnp.logical_or, [jnp.isnan(x).any() for x in jax.tree.leaves(results)]
+        )
+        undefined = jnp.asarray(int(Status.UNDEFINED), jnp.int32)
+        status = jnp.where((status == Status.OK) & bad, undefined, status)
+        return {"results": results, "status": status.astype(jnp.uint8)}
 
     def run(
         self, design: Design, shared: Any, key: Any, chunk: int | None, store: Any,
@@ -170,9 +176,11 @@ class _Program:
         dtype = np.dtype(settings["dtype"])
         count = math.prod(design.shape)
         probe = jax.tree.map(lambda x: jnp.asarray(x[0], dtype), design.values(0, 1)), jnp.uint32(0)
-        plan = plan or self._chosen(probe, arrays)
+        plan = plan or choose_plan(self.lane, probe, arrays)
         size = _chunk_size(chunk, count, plan, shared)
-        labels = _labels(design, jax.eval_shape(self.lane, probe, arrays), measures, settings, plan)
+        shapes = jax.eval_shape(self.lane, probe, arrays)["results"]
+        settings = settings | _layout(plan, size, key)
+        labels = _labels(design, shapes, measures, settings)
         sink = open_sink(store, labels, size)
         mapped = self._mapped.setdefault(plan, map_lanes(self.lane, plan))
         done = 0
@@ -182,7 +190,9 @@ class _Program:
                     last = min(first + size, count)
                     lanes = _padded(design.values(first, last), first, size, dtype)
                     out = jax.device_get(mapped(lanes, arrays))
-                    sink.write(first, {n: np.asarray(x)[: last - first] for n, x in out.items()})
+                    found = {n: x for n, (_, x) in _flat(out["results"]).items()}
+                    found["status"] = out["status"]
+                    sink.write(first, {n: np.asarray(x)[: last - first] for n, x in found.items()})
                     done = last
                     bar.update(last - first)
             except KeyboardInterrupt:
@@ -190,11 +200,6 @@ class _Program:
                     f"stopped after {done} of {count} points; {sink.kept}", sink.unfinished()
                 ) from None
         return sink.finish()
-
-    def _chosen(self, probe: Any, arrays: Any) -> Plan:
-        if self._plan is None:
-            self._plan = choose_plan(self.lane, probe, arrays)
-        return self._plan
 
 
 def _program(shared: Any, leaves: Any, functions: Any, settings: Any) -> _Program:
@@ -215,17 +220,30 @@ def _cached(
     return _Program(jax.tree.unflatten(structure, parts), leaves, functions, settings)
 
 
-def _flat(results: Mapping[str, Any]) -> dict[str, Any]:
-    """One entry per array: `amplitude_e`; complex ones as two."""
-    found: dict[str, Any] = {}
-    for name, value in results.items():
+def _flat(results: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
+    """One variable per array, `amplitude_e`, and which measure it is of; complex ones as two.
+
+    Raises:
+        ValueError: if two results would have the same name.
+    """
+    found: dict[str, tuple[str, Any]] = {}
+
+    def add(name: str, owner: str, leaf: Any) -> None:
+        if name in found:
+            raise ValueError(
+                f"measures {found[name][0]!r} and {owner!r} both give a variable {name!r}: rename one"
+            )
+        found[name] = (owner, leaf)
+
+    for owner, value in results.items():
         for part, leaf in named_leaves(value, name="").items():
-            full = f"{name}_{part}" if part else name
-            leaf = jnp.asarray(leaf)
-            if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
-                found |= {f"{full}_real": leaf.real, f"{full}_imag": leaf.imag}
+            name = f"{owner}_{part}" if part else owner
+            if np.issubdtype(leaf.dtype, np.complexfloating):
+                real = isinstance(leaf, np.ndarray)
+                add(f"{name}_real", owner, leaf.real if real else leaf)
+                add(f"{name}_imag", owner, leaf.imag if real else leaf)
             else:
-                found[full] = leaf
+                add(name, owner, leaf)
     return found
 
 
@@ -251,24 +269,48 @@ def _chunk_size(chunk: int | None, count: int, plan: Plan, shared: Any) -> int:
     return math.ceil(min(wanted, count) / together) * together
 
 
-def _labels(
-    design: Design, shapes: Any, measures: Mapping[str, Any], settings: Any, plan: Plan
-) -> Labels:
+def _labels(design: Design, shapes: Any, measures: Mapping[str, Any], settings: Any) -> Labels:
+    """Names, units and meanings, all settled before anything is computed."""
     meanings: dict[str, dict[str, Any]] = {"status": status_attributes()}
-    for name in shapes:
-        base = next((m for m in measures if name == m or name.startswith(f"{m}_")), None)
-        each = measures.get(base) if base else None
+    dims: dict[str, tuple[str, ...]] = {}
+    coordinates = design.coordinates()
+    for name, (owner, leaf) in _flat(shapes).items():
+        each = measures[owner]
+        of = name[len(owner) :].strip("_")
+        own: list[str] = []
         if isinstance(each, AbstractMeasure):
             unit = settings["state_unit"] if each.unit == "state" else each.unit
-            of = name[len(base or "") :].strip("_")
             meaning = f"{each.meaning} of {of}" if of else each.meaning
             meanings[name] = {"units": unit, "long_name": meaning}
-        elif base:
-            words = (getattr(each, "__doc__", None) or base).strip().splitlines()[0]
+            for axis, (values, unit) in each.axes().items():
+                own.append(f"{owner}_{axis}")
+                coordinates[own[-1]] = ([own[-1]], np.asarray(values), {"units": unit})
+        else:
+            words = (getattr(each, "__doc__", None) or owner).strip().splitlines()[0]
             meanings[name] = {"long_name": words}
+        rest = range(len(leaf.shape) - len(own))
+        dims[name] = (*own, *("unit" if len(rest) == 1 else f"{name}_{k}" for k in rest))
+    taken = {"status", *design.dims, *coordinates, *(d for each in dims.values() for d in each)}
+    for name in (*dims, *(d for d in design.dims if d == "status")):
+        if name in taken:
+            raise ValueError(
+                f"{name!r} is the name of an axis, a coordinate or the status as well: rename the "
+                "measure, or the axis with axis(..., name=)"
+            )
     attributes = {k: v for k, v in settings.items() if k != "state_unit"}
-    attributes |= {"tile": plan.tile or 0, "devices": plan.devices}
-    return Labels(design.dims, design.shape, design.coordinates(), meanings, attributes)
+    return Labels(design.dims, design.shape, coordinates, meanings, attributes, dims)
+
+
+def _layout(plan: Plan, size: int, key: Any) -> dict[str, Any]:
+    """What, beside the numbers, decides the last bits: the same again gives the same bits."""
+    return {
+        "tile": plan.tile or 0,
+        "devices": plan.devices,
+        "chunk": size,
+        "device_kind": jax.devices()[0].device_kind,
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "key": "" if key is None else str(np.asarray(jax.random.key_data(key)).tolist()),
+    }
 
 
 def _describe(

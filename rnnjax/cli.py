@@ -84,11 +84,12 @@ def simulate(
     import numpy as np
 
     import rnnjax
+    from rnnjax._store import write_netcdf
 
     circuit = _circuit(name, settings)
     _folder(out)
     run = rnnjax.simulate(circuit, np.linspace(0, duration, points), dtype=dtype)
-    run.to_xarray().to_netcdf(out / "trajectory.nc", engine="h5netcdf")
+    write_netcdf(run.to_xarray(), out / "trajectory.nc")
     ax = rnnjax.plot.trajectory(run)
     _picture(ax, out / "trajectory.png")
     click.echo(f"wrote {out / 'trajectory.nc'} and {out / 'trajectory.png'}")

@@ -20,7 +20,7 @@ FLOORS = FAMILIES | {
     "_integrate": 1,
     "_simulate": 3, "_measure": 3, "_equilibria": 3, "_regions": 3, "_spikes": 3, "_orbits": 3,
     "_lyapunov": 3, "_continuation": 3,
-    "_fit": 4, "_sweep": 4, "_store": 4, "_infer": 4, "data": 4,
+    "_fit": 4, "_sweep": 4, "_store": 4, "_save": 4, "_infer": 4, "data": 4,
     "plot": 5, "cli": 5,
 }  # fmt: skip
 # A result hands itself to the store, when it is asked to and not before.

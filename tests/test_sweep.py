@@ -168,7 +168,7 @@ def test_a_failing_point_has_a_status_and_the_others_finish():
         ExcitatoryInhibitory(gamma_e=0.0, gamma_i=0.0), {"rate": no_equilibrium},
         [rnnjax.axis(m_ee, [1.0, 1.25])], progress=False,
     )  # fmt: skip
-    assert missing.status.values.tolist() == [Status.NOT_CONVERGED] * 2
+    assert missing.status.values.tolist() == [Status.UNDEFINED] * 2
 
 
 class Drifting(rnnjax.AbstractCircuit):

@@ -68,9 +68,9 @@ class LinearNetwork(AbstractNetwork):
             values, right = (np.asarray(x) for x in np.linalg.eig(matrix))
             order = np.argsort(-np.real(values), kind="stable")
             values, right = values[order], right[:, order]
-            left = np.linalg.inv(right)
+            left = np.linalg.pinv(right)
         bias = np.broadcast_to(np.asarray(self.bias), values.shape)
-        return Modes(values, right, left, np.asarray(self.tau), bias)
+        return Modes(values, right, left, matrix, np.asarray(self.tau), bias)
 
 
 class Modes(eqx.Module):
@@ -80,6 +80,7 @@ class Modes(eqx.Module):
         eigenvalues: $\lambda_\mu$ of the connectivity, real where it is symmetric.
         right: eigenvectors $e_\mu$ in columns (orthonormal where it is symmetric).
         left: in rows, so that $c_\mu = l_\mu \cdot v$.
+        matrix: the weights.
         tau: the time constant in ms.
         bias: the network's constant input per unit.
     """
@@ -87,6 +88,7 @@ class Modes(eqx.Module):
     eigenvalues: Complex[np.ndarray, " n"] | Float[np.ndarray, " n"]
     right: np.ndarray
     left: np.ndarray
+    matrix: np.ndarray
     tau: Scalar
     bias: np.ndarray
 
@@ -101,7 +103,15 @@ class Modes(eqx.Module):
             times: in ms after the start, `(time,)`.
             drive: the constant input $h$, one number or one per unit.
             start: the state at time 0, one number or one per unit.
+
+        Raises:
+            ValueError: where the eigenvectors do not span the space, as in a feedforward chain.
         """
+        if not self.complete:
+            raise ValueError(
+                "the eigenvectors do not span the space (the weights are defective, or nearly so), "
+                "so that there are no such coefficients: use solution(times, drive, start)"
+            )
         times = np.atleast_1d(np.asarray(times, np.float64))[:, None]
         c0, h = self._project(start), self._project(np.asarray(drive) + self.bias)
         decay = (1 - self.eigenvalues) / self.tau
@@ -111,8 +121,26 @@ class Modes(eqx.Module):
         return c0 * np.exp(-decay * times) + h * ramp / self.tau
 
     def solution(self, times: Any, drive: Any, start: Any = 0.0) -> np.ndarray:
-        """The rates at `times` under a constant drive, `(time, unit)`, Hz."""
-        return np.real(self.coefficients(times, drive, start) @ self.right.T)
+        """The rates at `times` under a constant drive, `(time, unit)`, Hz.
+
+        By the modes; by the matrix exponential where they do not span the space.
+        """
+        if self.complete:
+            return np.real(self.coefficients(times, drive, start) @ self.right.T)
+        n = len(self.matrix)
+        generator = np.zeros((n + 1, n + 1))  # of (v, 1): dv/dt = ((M - 1) v + h) / tau
+        generator[:n, :n] = (self.matrix - np.eye(n)) / self.tau
+        generator[:n, n] = (np.asarray(drive) + self.bias) / self.tau
+        begin = np.append(np.broadcast_to(np.asarray(start, np.float64), n), 1.0)
+        times = np.atleast_1d(np.asarray(times, np.float64))
+        with jax.enable_x64(True):
+            steps = jax.vmap(jax.scipy.linalg.expm)(times[:, None, None] * generator)
+        return np.asarray(steps @ begin)[:, :n]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the eigenvectors span the space, well enough to compute with."""
+        return bool(np.linalg.cond(self.right) < 1e6)
 
     def steady_state(self, drive: Any) -> np.ndarray:
         """Where the rates settle under a constant drive, `(unit,)`, Hz.
@@ -126,30 +154,34 @@ class Modes(eqx.Module):
                 f"the network does not settle: its leading eigenvalue {worst:.6g} is not below 1 "
                 f"(it {self.verdicts[0]}): scale the weights down, or ask for solution(times, ...)"
             )
-        return np.real(
-            self.right @ (self._project(np.asarray(drive) + self.bias) * self.amplification)
+        return np.linalg.solve(
+            np.eye(len(self.matrix)) - self.matrix, np.asarray(drive) + self.bias
         )
 
     @property
     def amplification(self) -> np.ndarray:
         r"""$1 / (1 - \lambda_\mu)$ per mode; infinite where a mode integrates or explodes."""
-        runs_away = np.real(self.eigenvalues) > 1 - _MARGINAL
-        return np.where(runs_away, np.inf, 1 / np.where(runs_away, 1, 1 - self.eigenvalues))
+        grows = np.array([v in ("integrates", "explodes") for v in self.verdicts])
+        return np.where(grows, np.inf, 1 / np.where(grows, 1, 1 - self.eigenvalues))
 
     @property
     def time_constants(self) -> np.ndarray:
         r"""$\tau / (1 - \mathrm{Re}\,\lambda_\mu)$ in ms; negative where a mode explodes."""
         gap = 1 - np.real(self.eigenvalues)
-        return np.where(np.abs(gap) < _MARGINAL, np.inf, self.tau / np.where(gap == 0, 1, gap))
+        still = np.abs(gap) < _MARGINAL
+        return np.where(still, np.inf, self.tau / np.where(still, 1, gap))
 
     @property
     def verdicts(self) -> list[str]:
-        """Per mode: "decays", "integrates" (lambda = 1) or "explodes" (lambda > 1)."""
-        gap = np.real(self.eigenvalues) - 1
-        return [
-            "integrates" if abs(g) <= _MARGINAL else ("explodes" if g > 0 else "decays")
-            for g in gap
-        ]
+        """Per mode: "decays", "integrates" (1), "explodes" (real part > 1), "oscillates" (1 + iw)."""
+        found = []
+        for value in self.eigenvalues:
+            gap = np.real(value) - 1
+            if abs(gap) > _MARGINAL:
+                found.append("explodes" if gap > 0 else "decays")
+            else:
+                found.append("integrates" if abs(value - 1) <= _MARGINAL else "oscillates")
+        return found
 
     def _project(self, vector: Any) -> np.ndarray:
         return self.left @ np.broadcast_to(np.asarray(vector, np.float64), self.eigenvalues.shape)

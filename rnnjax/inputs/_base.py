@@ -38,6 +38,14 @@ class AbstractInput(Parametric):
         """Both at once."""
         return Sum(self, other) if isinstance(other, AbstractInput) else NotImplemented
 
+    def __neg__(self) -> "Profile":
+        """The other way round."""
+        return Profile(-1.0, self)
+
+    def __sub__(self, other: Any) -> "Sum":
+        """The first without the second."""
+        return Sum(self, -other) if isinstance(other, AbstractInput) else NotImplemented
+
     def __mul__(self, profile: Any) -> "Profile":
         """Each unit's share of it."""
         return Profile(profile, self)
