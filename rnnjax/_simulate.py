@@ -229,7 +229,7 @@ def _fixed(
         "states": states,
         "status": run.status,
         "failed_at": t0 + run.steps_well.astype(step.dtype) * step,
-        "failed_variable": _largest(run.last_well),
+        "failed_variable": _largest(run.last_well, run.last_well),
         "stats": {"steps": jnp.asarray(steps)},
     }
 
@@ -269,7 +269,7 @@ def _adaptive(
         "states": jax.vmap(undo)(states),
         "status": _status(solution.result, last),
         "failed_at": stopped,
-        "failed_variable": _largest(derivative),
+        "failed_variable": _largest(derivative, last),
         "stats": {
             "steps": stats["num_accepted_steps"],
             "rejected": stats["num_rejected_steps"],
@@ -308,10 +308,13 @@ def _status(result: Any, last: Any) -> Any:
     ).astype(jnp.int32)
 
 
-def _largest(state: Any) -> Any:
-    """The variable that is not finite, or else the largest."""
-    vector, _ = flatten(state)
-    return jnp.argmax(jnp.where(jnp.isfinite(vector), jnp.abs(vector), jnp.inf)).astype(jnp.int32)
+def _largest(derivative: Any, state: Any) -> Any:
+    """The variable that moves fastest; of several that move infinitely fast, the largest."""
+    speed, size = (abs(flatten(x)[0]) for x in (derivative, state))
+    speed = jnp.where(jnp.isfinite(speed), speed, jnp.inf)
+    size = jnp.where(jnp.isfinite(size), size, jnp.inf)
+    fastest = speed == speed.max()
+    return jnp.argmax(jnp.where(fastest, size, -1)).astype(jnp.int32)
 
 
 def _longest_step(input: Any, times: Any) -> Any:

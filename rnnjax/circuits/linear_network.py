@@ -135,7 +135,7 @@ class Modes(eqx.Module):
         times = np.atleast_1d(np.asarray(times, np.float64))
         with jax.enable_x64(True):
             steps = jax.vmap(jax.scipy.linalg.expm)(times[:, None, None] * generator)
-        return np.asarray(steps @ begin)[:, :n]
+        return (np.asarray(steps) @ begin)[:, :n]
 
     @property
     def complete(self) -> bool:
