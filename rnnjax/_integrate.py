@@ -10,6 +10,7 @@ computes again instead of storing. Increment n of a lane depends on its key and 
 measured or saved, and how lanes are grouped, never changes a draw.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -102,46 +103,76 @@ def integrate(
         increments: Wiener increments `(transient + steps, variables)` instead of drawing them.
         first: the number of steps already taken, for a run that goes on.
     """
-    leaves = jax.tree.leaves(start)
-    dtype = jnp.result_type(*leaves)
-    t0, step = (jnp.asarray(x, dtype) for x in (t0, step))
-    advance = _stepper(circuit, input, solver, step, noise)
     vector, unravel = flatten(start)
+    t0, step = (jnp.asarray(x, vector.dtype) for x in (t0, step))
+    advance = _stepper(circuit, input, solver, step, noise)
+    settling = _Lane(
+        advance=lambda t, state, dw: advance(t, state, None if dw is None else unravel(dw)),
+        time=lambda n: t0 + n.astype(vector.dtype) * step,
+        draws=_draws(vector, step, noise, key, increments),
+        measures=(),
+    )
+    measuring = dataclasses.replace(settling, measures=tuple(measures))
+    begin = jnp.asarray(first, jnp.int32)
+    carry = _Carry(begin, start, (), begin, start)
+    if transient:
+        carry, _ = settling.run(carry, transient, None)
+    carry, saved = measuring.run(measuring.begin(carry), steps, save_every)
+    status = jnp.where(_finite(carry.state), Status.OK, Status.NON_FINITE).astype(jnp.int32)
+    return Run(carry.state, measuring.finish(carry), saved, status, carry.well, carry.last_well)
 
-    def time(n: Any) -> Any:
-        return t0 + n.astype(dtype) * step
 
-    def draws(n: Any, length: int) -> Any:
-        if noise is None:
-            return None
-        if increments is not None:
-            return lax.dynamic_slice_in_dim(jnp.asarray(increments, dtype), n, length)
+@dataclasses.dataclass(frozen=True)
+class _Lane:
+    """The loop of one lane.
 
-        def draw(k: Any) -> Any:
-            return jax.random.normal(jax.random.fold_in(key, k), vector.shape, dtype)  # pyright: ignore
+    Attributes:
+        advance: `(t, state, dw) -> state`, one step; `dw` flattened, or None without noise.
+        time: `n -> t`, the time (ms) after n steps.
+        draws: `(n, length) -> (length, variables)`, the increments of the steps from n on, or None.
+        measures: what is folded in at every step.
+    """
 
-        return jnp.sqrt(step) * jax.vmap(draw)(n + jnp.arange(length, dtype=n.dtype))
+    advance: Callable[[Any, Any, Any], Any]
+    time: Callable[[Any], Any]
+    draws: Callable[[Any, int], Any]
+    measures: tuple[AbstractMeasure, ...]
 
-    def one(carry: _Carry, dw: Any, measuring: bool) -> tuple[_Carry, None]:
-        n, state = carry.n, carry.state
-        state = advance(time(n), state, None if dw is None else unravel(dw))
-        folded = carry.measures
-        if measuring:
-            t = time(n + 1)
-            folded = tuple(
-                tuple(m.update(c, t, x) for c, x in zip(carries, _observed(m, state), strict=True))
-                for m, carries in zip(measures, folded, strict=True)
+    def begin(self, carry: _Carry) -> _Carry:
+        """The carry at the start of the window that is measured."""
+        t = self.time(carry.n)
+        begun = (tuple(m.init(t, x) for x in _observed(m, carry.state)) for m in self.measures)
+        return carry._replace(measures=tuple(begun))
+
+    def finish(self, carry: _Carry) -> tuple[Any, ...]:
+        """The measures' results, each in the structure of what it observes."""
+        t = self.time(carry.n)
+        return tuple(
+            jax.tree.structure(m.of(carry.state)).unflatten(
+                m.finish(c, t, x) for c, x in zip(folded, _observed(m, carry.state), strict=True)
             )
-        return carry._replace(n=n + 1, state=state, measures=folded), None
+            for m, folded in zip(self.measures, carry.measures, strict=True)
+        )
 
-    def block(carry: _Carry, length: int, every: int | None, measuring: bool) -> tuple[_Carry, Any]:
-        dw, body = draws(carry.n, length), functools.partial(one, measuring=measuring)
+    def one(self, carry: _Carry, dw: Any) -> tuple[_Carry, None]:
+        """One step."""
+        state = self.advance(self.time(carry.n), carry.state, dw)
+        t = self.time(carry.n + 1)
+        folded = tuple(
+            tuple(m.update(c, t, x) for c, x in zip(before, _observed(m, state), strict=True))
+            for m, before in zip(self.measures, carry.measures, strict=True)
+        )
+        return carry._replace(n=carry.n + 1, state=state, measures=folded), None
+
+    def block(self, carry: _Carry, length: int, every: int | None) -> tuple[_Carry, Any]:
+        """At most `BLOCK` steps, with the states after every `every`-th of them."""
+        dw = self.draws(carry.n, length)
         if every is None:
-            carry, saved = lax.scan(body, carry, dw, length)
+            carry, saved = lax.scan(self.one, carry, dw, length)
         else:
 
             def group(carry: _Carry, dw: Any) -> tuple[_Carry, Any]:
-                carry, _ = lax.scan(body, carry, dw, every)
+                carry, _ = lax.scan(self.one, carry, dw, every)
                 return carry, carry.state
 
             if dw is not None:
@@ -153,46 +184,32 @@ def integrate(
         )
         return carry._replace(well=jnp.where(well, carry.n, carry.well), last_well=last_well), saved
 
-    def run(carry: _Carry, length: int, every: int | None, measuring: bool) -> tuple[_Carry, Any]:
+    def run(self, carry: _Carry, length: int, every: int | None) -> tuple[_Carry, Any]:
+        """Any number of steps, block after block; reverse mode computes a block again."""
         if every is not None and every > BLOCK:
             return lax.scan(
-                lambda c, _: (c := run(c, every, None, measuring)[0], c.state),
-                carry, None, length // every,
-            )  # fmt: skip
+                lambda c, _: (c := self.run(c, every, None)[0], c.state),
+                carry,
+                None,
+                length // every,
+            )
         size = BLOCK if every is None else BLOCK // every * every
         blocks, rest = divmod(length, size)
         saved = []
         if blocks:
-            part = jax.checkpoint(lambda c: block(c, size, every, measuring))
+            part = jax.checkpoint(lambda c: self.block(c, size, every))
             carry, states = lax.scan(lambda c, _: part(c), carry, None, blocks)
             saved.append(jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), states))
         if rest:
-            carry, states = jax.checkpoint(lambda c: block(c, rest, every, measuring))(carry)
+            carry, states = jax.checkpoint(lambda c: self.block(c, rest, every))(carry)
             saved.append(states)
         return carry, None if every is None else jax.tree.map(lambda *x: jnp.concatenate(x), *saved)
-
-    begin = jnp.asarray(first, jnp.int32)
-    carry = _Carry(begin, start, (), begin, start)
-    if transient:
-        carry, _ = run(carry, transient, None, False)
-    t = time(carry.n)
-    begun = tuple(tuple(m.init(t, x) for x in _observed(m, carry.state)) for m in measures)
-    carry, saved = run(carry._replace(measures=begun), steps, save_every, True)
-    t = time(carry.n)
-    measured = tuple(
-        jax.tree.structure(m.of(carry.state)).unflatten(
-            m.finish(c, t, x) for c, x in zip(carries, _observed(m, carry.state), strict=True)
-        )
-        for m, carries in zip(measures, carry.measures, strict=True)
-    )
-    status = jnp.where(_finite(carry.state), Status.OK, Status.NON_FINITE).astype(jnp.int32)
-    return Run(carry.state, measured, saved, status, carry.well, carry.last_well)
 
 
 def _stepper(
     circuit: Any, input: Any, solver: Solver, step: Any, noise: AbstractNoise | None
 ) -> Any:
-    """`advance(t, state, dw) -> state`."""
+    """`advance(t, state, dw) -> state`, `dw` in the structure of the state."""
 
     def field(t: Any, state: Any) -> Any:
         return circuit(state, input(t))
@@ -202,6 +219,22 @@ def _stepper(
         return lambda t, state, _: plain(field, t, state, step)
     noisy = noisy_step_function(solver, noise.additive)
     return lambda t, state, dw: noisy(field, lambda _, s: noise(s), t, state, step, dw)
+
+
+def _draws(
+    vector: Any, step: Any, noise: Any, key: Any, increments: Any
+) -> Callable[[Any, int], Any]:
+    """`(n, length) -> (length, variables)`: increment n depends on the key and n alone."""
+    if noise is None:
+        return lambda n, length: None
+    if increments is not None:
+        table = jnp.asarray(increments, vector.dtype)
+        return lambda n, length: lax.dynamic_slice_in_dim(table, n, length)
+
+    def draw(n: Any) -> Any:
+        return jax.random.normal(jax.random.fold_in(key, n), vector.shape, vector.dtype)
+
+    return lambda n, length: jnp.sqrt(step) * jax.vmap(draw)(n + jnp.arange(length, dtype=n.dtype))
 
 
 def _observed(measure: AbstractMeasure, state: Any) -> list[Any]:

@@ -196,10 +196,18 @@ def simulate(
         else:
             adjoint = adjoint if adjoint is not None else diffrax.RecursiveCheckpointAdjoint()
             tolerances = cast((np.float64(rtol), np.float64(atol)), found)
-            result = _adaptive(
-                circuit, driven, state, times, noise, key, solver, tolerances, max_steps, adjoint,
-                dense,
-            )  # fmt: skip
+
+            def until(times: Any) -> dict[str, Any]:
+                return _adaptive(
+                    circuit, driven, state, times, noise, key, solver, tolerances, max_steps,
+                    adjoint, dense,
+                )  # fmt: skip
+
+            result = until(times)
+            if not is_traced(result) and result["status"] == Status.NON_FINITE:
+                # by now all may be infinite: who was the fastest shortly before?
+                end = times[0] + 0.999 * (result["failed_at"] - times[0])
+                result["failed_variable"] = until(np.stack([times[0], end]))["failed_variable"]
     trajectory = Trajectory(times=times, **result, unit=getattr(circuit, "state_unit", ""))
     if is_traced(trajectory):
         return trajectory

@@ -337,3 +337,14 @@ def test_a_slow_drift_is_no_equilibrium():
     with pytest.raises(rnnjax.ConvergenceError):
         rnnjax.find_equilibria(Ghost())
     assert len(rnnjax.find_equilibria(Ghost(gap=-1e-6))) == 2
+
+
+def test_default_guesses_work_inside_a_float32_program():
+    def count(weight):
+        return rnnjax.find_equilibria(ExcitatoryInhibitory(m_ee=weight)).found.sum()
+
+    def drawn(weight):
+        circuit = ExcitatoryInhibitory(m_ee=weight)
+        return rnnjax.find_equilibria(circuit, key=jax.random.key(1)).found.sum()
+
+    assert int(jax.jit(count)(1.25)) == int(jax.jit(drawn)(1.25)) == 1
