@@ -13,7 +13,7 @@ class Amplitude(AbstractMeasure):
     r"""The swing over the window, from trough to peak: $\max_k x(t_k) - \min_k x(t_k)$."""
 
     of: Callable[[Any], Any] = eqx.field(static=True, default=whole_state)
-    meaning: ClassVar[str] = "swing, trough to peak"
+    meaning: ClassVar[str] = "swing (trough to peak)"
     unit: ClassVar[str] = "state"
 
     def init(self, t: Any, x: Any) -> Any:
