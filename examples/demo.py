@@ -33,7 +33,7 @@ from rnnjax.circuits import (
     RateNetwork,
 )
 from rnnjax.connectivity import Cosine, Symmetric
-from rnnjax.inputs import Constant, Pulse, Recording
+from rnnjax.inputs import Pulse, Recording
 from rnnjax.measures import Amplitude, Frequency, Growth, MinMax, Period
 from rnnjax.solvers import RK4
 
@@ -308,7 +308,7 @@ def numbers(first, heard, fitted):
         ("fitted integrator: leading eigenvalue", 1.0, fitted["eigenvalue"], 1e-4),
         ("fitted oscillator: frequency (Hz)", 10.0, fitted["hertz"], 0.05),
     ]
-    return rows + pair_numbers() + ring_numbers()
+    return rows + pair_numbers() + linear_numbers() + ring_numbers() + cell_numbers()
 
 
 def pair_numbers():
@@ -330,6 +330,9 @@ def pair_numbers():
                 1e-3,
             ),
         ]
+    damped = rnnjax.linearize(ExcitatoryInhibitory(tau_i=30.0), point)
+    left = np.exp(damped.growth_rate * 1000 / damped.frequency)
+    rows.append(("E-I at 30 ms: what is left after a cycle", 0.5913, left, 1e-4))
     cycle = rnnjax.measure(
         circuit, {"range": MinMax(), "period": Period(of=excitatory, level=20.0)}, 20_000.0,
         step=0.1, transient=10_000.0, solver=RK4(), dtype="float64",
@@ -345,33 +348,83 @@ def pair_numbers():
     ]
 
 
-def ring_numbers():
-    """Rings: linear amplification, the integrator, rectified amplification and memory."""
+def linear_numbers():
+    """Linear networks: closed form, amplification, the integrator."""
+    rng = np.random.default_rng(1)
+    weights = rng.normal(size=(20, 20))
+    weights = weights + weights.T
+    network = LinearNetwork(Symmetric(0.9 * weights / np.abs(np.linalg.eigvalsh(weights)).max()))
+    drive, times = rng.normal(size=20), np.linspace(0, 300, 31)
+    run = rnnjax.simulate(network, times, drive, rtol=1e-9, atol=1e-9, dtype="float64")
+    apart = np.abs(run.states - network.modes().solution(times, drive)).max()
     linear = LinearNetwork()
     angles = np.deg2rad(linear.connectivity.angles())
-    third = linear.modes().steady_state(np.cos(3 * angles)).max()
-    rows = [
-        ("linear ring: gain of the first mode", 10.0, linear.modes().steady_state(np.cos(angles)).max(), 1e-9),
-        ("linear ring: gain of the third mode", 1.0, third, 1e-9),
-    ]  # fmt: skip
-    integrator = LinearNetwork(Cosine(lambda_1=1.0))
+    first, third = (linear.modes().steady_state(np.cos(k * angles)).max() for k in (1, 3))
+    pulse = np.cos(angles) * Pulse(1.0, 0.0, 100.0)
     held = rnnjax.simulate(
-        integrator, [0.0, 100.0, 1100.0], np.cos(angles) * Pulse(1.0, 0.0, 100.0), step=0.1,
-        solver=RK4(), dtype="float64",
-    ).states[:, 49]  # fmt: skip
-    rows.append(("integrator: relative drift in 1 s", 0.0, abs(held[2] / held[1] - 1), 1e-9))
-    ring = RateNetwork()
-    for h0, peak in [(0.0, 20.0), (0.5, 32.5918), (1.0, 45.1895)]:
-        state = rnnjax.simulate(ring, [0.0, 8000.0], h0 + np.cos(angles), dtype="float64").final
-        rows.append(
-            (f"rectified ring: peak for h0 = {h0:g}, h1 = 1 (Hz)", peak, state.max(), 1e-3 * peak)
-        )
-    cue = 1 + 4 * np.maximum(np.cos(angles), 0) ** 4
-    remembered = rnnjax.simulate(
-        ring, [0.0, 500.0, 8000.0], 1.0 * Constant(np.ones(100)) + (cue - 1) * Pulse(1.0, 0.0, 500.0),
+        LinearNetwork(Cosine(lambda_1=1.0)), [0.0, 100.0, 1100.0], pulse, step=0.1, solver=RK4(),
         dtype="float64",
-    ).final.max()  # fmt: skip
-    return [*rows, ("rectified ring: bump that outlives its cue (Hz)", 25.1836, remembered, 1e-3)]
+    ).states[:, 49]  # fmt: skip
+    return [
+        ("symmetric network, N = 20: closed form - simulation (Hz)", 0.0, apart, 1e-6),
+        ("linear ring: gain of the first mode", 10.0, first, 1e-9),
+        ("linear ring: gain of the third mode", 1.0, third, 1e-9),
+        ("integrator: relative drift in 1 s", 0.0, abs(held[2] / held[1] - 1), 1e-9),
+    ]
+
+
+def settled(network, drive, start=None, duration=8000.0):
+    """Where a network settles under a constant drive."""
+    return rnnjax.simulate(network, [0.0, duration], drive, start=start, dtype="float64").final
+
+
+def ring_numbers():
+    """The rectified ring: amplification, gain modulation, competition, memory."""
+    ring = RateNetwork()
+    degrees = ring.connectivity.angles()
+    cos = np.cos(np.deg2rad(degrees))
+    rows = []
+    for h0, peak in [(0.0, 20.0), (0.5, 32.5953), (1.0, 45.1895)]:
+        found = settled(ring, h0 + cos).max()
+        rows.append(
+            (f"rectified ring: peak for h0 = {h0:g}, h1 = 1 (Hz)", peak, found, 1e-3 * peak)
+        )
+    gain = (settled(ring, 1 + 2 * cos).max() - 1.0) - (settled(ring, 2 * cos).max())
+    rows.append(("rectified ring: A added by h0 = 1 at h1 = 2 (Hz)", 24.19, gain, 0.03))
+
+    def bump(center):
+        return np.exp(-0.5 * ((degrees - center) / 20) ** 2)
+
+    for strong, rate in [(5.1, 55.9), (5.5, 60.3), (6.0, 65.7)]:
+        found = settled(ring, 5 * bump(-90) + strong * bump(90))
+        rows.append(
+            (f"winner-take-all, 5 against {strong:g}: winner (Hz)", rate, found.max(), 0.05)
+        )
+    rows.append(("winner-take-all: where it is (degrees)", 90.0, degrees[np.argmax(found)], 1e-9))
+    cued = settled(ring, 1 + 4 * np.maximum(cos, 0) ** 4, duration=500.0)
+    kept = settled(ring, np.ones(100), start=cued).max()
+    before = settled(ring, cos)
+    left = settled(ring, 0 * cos, start=before, duration=200.0).max() / before.max()
+    return [
+        *rows,
+        ("rectified ring: bump that outlives its cue (Hz)", 25.18466, kept, 2.5e-2),
+        ("rectified ring: left after 20 tau without background", np.exp(-1.0), left, 1e-4),
+    ]
+
+
+def cell_numbers():
+    """Simple cells keep their tuning at every contrast; complex cells lose the phase."""
+    simple = RateNetwork(Cosine(lambda_0=-7.3, lambda_1=5.5, period=180.0))
+    tuned = np.cos(2 * np.deg2rad(simple.connectivity.angles()))
+    rows = []
+    for contrast, peak in [(0.1, 9.007), (0.2, 18.014), (0.4, 36.028), (0.8, 72.056)]:
+        found = settled(simple, 40 * contrast * (0.9 + 0.1 * tuned), duration=2000.0).max()
+        rows.append((f"simple cells: peak at contrast {contrast:g} (Hz)", peak, found, 1e-3))
+    complex_ = RateNetwork(Cosine(lambda_0=0.95, lambda_1=0.0))
+    phase = np.deg2rad(complex_.connectivity.angles())
+    drive = np.maximum(np.cos(phase), 0)
+    gain = settled(complex_, drive).mean() / drive.mean()
+    return [*rows, ("complex cells: gain of the mean", 20.0, gain, 1e-4)]
 
 
 def page(out, rows, first, seconds):
