@@ -23,7 +23,13 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import optax
-from demo_numbers import cell_numbers, linear_numbers, pair_numbers, ring_numbers
+from demo_numbers import (
+    cell_numbers,
+    excitatory,
+    linear_numbers,
+    pair_numbers,
+    ring_numbers,
+)
 from diffrax import Heun
 
 import rnnjax
@@ -35,11 +41,6 @@ from rnnjax.solvers import RK4
 
 NEAR = ExcitatoryInhibitoryState(e=30.0, i=20.0)  # both active, near the fixed point
 BLUE, ORANGE, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "#666666"
-
-
-def excitatory(state):
-    """The excitatory rate."""
-    return state.e
 
 
 def growth_rate(circuit):

@@ -173,18 +173,12 @@ def simulate(
     start = start(circuit) if callable(start) else start
     with precision(None if traced else dtype) as found:
         check_step(circuit, step)
-        check_noise(noise, starting_state(circuit, input, start))
+        state = starting_state(circuit, input, start)
+        check_noise(noise, state)
         _check_tolerances(rtol, atol, found, step)
         grid = _grid(times, step)
         circuit, driven, state, times, noise = cast(
-            (
-                circuit,
-                as_input(circuit, input),
-                starting_state(circuit, input, start),
-                times,
-                noise,
-            ),
-            found,
+            (circuit, as_input(circuit, input), state, times, noise), found
         )
         if grid is not None:
             h = np.asarray(step, found)
