@@ -17,8 +17,12 @@ from rnnjax._equilibria import find_equilibria as find_equilibria
 from rnnjax._equilibria import linearize as linearize
 from rnnjax._fit import Fit as Fit
 from rnnjax._fit import fit as fit
+from rnnjax._gradient import BlockedAdjoint as BlockedAdjoint
+from rnnjax._gradient import Checkpoint as Checkpoint
+from rnnjax._gradient import StoreAll as StoreAll
 from rnnjax._measure import measure as measure
 from rnnjax._parameter import parameter as parameter
+from rnnjax._plan import Plan as Plan
 from rnnjax._regions import VectorField as VectorField
 from rnnjax._regions import vector_field as vector_field
 from rnnjax._results import ConvergenceError as ConvergenceError

@@ -2,7 +2,7 @@
 
 `integrate` runs one lane: one state, no batch axis. Everything in it is a value except the
 number of steps, so that new parameters, inputs, steps and durations of the same number of steps
-never compile again. `map_lanes` runs many lanes, as a `Plan` says.
+never compile again. `_plan.py` runs many lanes.
 
 A run is a scan over blocks of at most `BLOCK` scanned steps. A block is the unit in which noise is
 drawn, in which the state is checked for being finite, and which reverse-mode differentiation
@@ -22,26 +22,27 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from rnnjax._gradient import (
+    BLOCK,
+    AbstractMemory,
+    BlockedAdjoint,
+    Checkpoint,
+    Stepping,
+    adjoint_block,
+    block_length,
+)
 from rnnjax._linalg import flatten
 from rnnjax._results import Status
-from rnnjax._setup import tuned_devices
-from rnnjax._types import Key, is_traced
-from rnnjax.measures._base import AbstractMeasure
+from rnnjax._types import Key
+from rnnjax.measures._base import AbstractMeasure, observed
 from rnnjax.noise._base import AbstractNoise
-from rnnjax.solvers._base import (
-    check_noisy,
-    has_error_estimate,
-    noisy_step_function,
-    step_function,
-)
-
-BLOCK = 200
+from rnnjax.solvers._base import noisy_step_function, step_function
 
 Solver = diffrax.AbstractSolver
 
 
 class Run(NamedTuple):
-    """What one lane gave.
+    """What one lane gave; of a batch with the lanes in front.
 
     Attributes:
         final: the last state.
@@ -68,6 +69,9 @@ class _Carry(NamedTuple):
     last_well: Any
 
 
+_LANES = _Carry(None, -1, -1, -1, -1)  # pyright: ignore
+
+
 def integrate(
     circuit: Callable[[Any, Any], Any],
     input: Callable[[Any], Any],
@@ -84,8 +88,10 @@ def integrate(
     key: Key | None = None,
     increments: Any = None,
     first: Any = 0,
+    memory: AbstractMemory | None = None,
+    lanes: bool = False,
 ) -> Run:
-    """Step one lane from `t0` by `transient + steps` fixed steps.
+    """Step one lane from `t0` by `transient + steps` fixed steps, or a batch of lanes.
 
     Args:
         circuit: `circuit(state, input) -> derivative` per ms.
@@ -99,268 +105,238 @@ def integrate(
         measures: what to fold in over the window.
         save_every: keep every so many-th state of the window; it divides `steps`.
         noise: the diffusion, diagonal and Ito.
-        key: for the noise.
+        key: for the noise; with `lanes` one per lane.
         increments: Wiener increments `(transient + steps, variables)` instead of drawing them.
         first: the number of steps already taken, for a run that goes on.
+        memory: what reverse mode keeps; blocks of `BLOCK` steps are computed again unless given.
+        lanes: `start` is a batch, lanes in front. Inside the loop they are last, so that a
+            matrix times the rates of all lanes is one product without a transposition.
     """
-    vector, unravel = flatten(start)
+    if lanes:
+        start = jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), start)
+    example = jax.tree.map(lambda x: x[..., 0], start) if lanes else start
+    vector, unravel = flatten(example)
     t0, step = (jnp.asarray(x, vector.dtype) for x in (t0, step))
-    advance = _stepper(circuit, input, solver, step, noise)
-    settling = _Lane(
-        advance=lambda t, state, dw: advance(t, state, None if dw is None else unravel(dw)),
-        time=lambda n: t0 + n.astype(vector.dtype) * step,
-        draws=_draws(vector, step, noise, key, increments),
+    lane = _Lane(
+        field=lambda given, t, state: given[0](state, given[1](t)),
+        parameters=(circuit, input),
+        others=(t0, step, noise, increments),
+        key=key,
+        solver=solver,
+        unravel=unravel,
+        size=vector.size,
+        memory=memory,
+        lanes=lanes,
         measures=(),
     )
-    measuring = dataclasses.replace(settling, measures=tuple(measures))
+    measuring = dataclasses.replace(lane, measures=tuple(measures))
     begin = jnp.asarray(first, jnp.int32)
-    carry = _Carry(begin, start, (), begin, start)
+    well = jnp.full(jax.tree.leaves(start)[0].shape[-1:], begin) if lanes else begin
+    carry = _Carry(begin, start, (), well, start)
     if transient:
-        carry, _ = settling.run(carry, transient, None)
+        carry, _ = lane.run(carry, transient, None)
     carry, saved = measuring.run(measuring.begin(carry), steps, save_every)
-    status = jnp.where(_finite(carry.state), Status.OK, Status.NON_FINITE).astype(jnp.int32)
-    return Run(carry.state, measuring.finish(carry), saved, status, carry.well, carry.last_well)
+    finite = lane.each(_finite, (1,), 1)(carry.state)
+    status = jnp.where(finite, int(Status.OK), int(Status.NON_FINITE)).astype(jnp.int32)
+    run = Run(carry.state, measuring.finish(carry), saved, status, carry.well, carry.last_well)
+    return jax.tree.map(lambda x: jnp.moveaxis(x, -1, 0), run) if lanes else run
 
 
 @dataclasses.dataclass(frozen=True)
 class _Lane:
-    """The loop of one lane.
+    """The loop of one lane, or of a batch with the lanes last.
 
     Attributes:
-        advance: `(t, state, dw) -> state`, one step; `dw` flattened, or None without noise.
-        time: `n -> t`, the time (ms) after n steps.
-        draws: `(n, length) -> (length, variables)`, the increments of the steps from n on, or None.
+        field: `(parameters, t, state) -> slope`.
+        parameters: what the field depends on: the circuit and its input.
+        others: what else a step depends on: t0, step, noise, increments.
+        key: for the noise.
+        solver: the method.
+        unravel: from a vector to the structure of the state.
+        size: the number of variables.
+        memory: what reverse mode keeps.
+        lanes: whether it is a batch.
         measures: what is folded in at every step.
     """
 
-    advance: Callable[[Any, Any, Any], Any]
-    time: Callable[[Any], Any]
-    draws: Callable[[Any, int], Any]
+    field: Callable[[Any, Any, Any], Any]
+    parameters: Any
+    others: Any
+    key: Any
+    solver: Solver
+    unravel: Callable[[Any], Any]
+    size: int
+    memory: AbstractMemory | None
+    lanes: bool
     measures: tuple[AbstractMeasure, ...]
+
+    def each(self, function: Callable[..., Any], in_axes: Any, out_axes: Any) -> Any:
+        """`function` of one lane, for all lanes; 1 in the axes stands for the lane's."""
+        if not self.lanes:
+            return function
+
+        def last(axes: Any) -> Any:
+            return jax.tree.map(lambda a: -1 if a == 1 else a, axes, is_leaf=lambda a: a is None)
+
+        return jax.vmap(function, last(in_axes), last(out_axes))
+
+    def _time(self, n: Any) -> Any:
+        """The time (ms) after n steps."""
+        t0, step, _, _ = self.others
+        return t0 + n.astype(step.dtype) * step
 
     def begin(self, carry: _Carry) -> _Carry:
         """The carry at the start of the window that is measured."""
-        t = self.time(carry.n)
-        begun = (tuple(m.init(t, x) for x in _observed(m, carry.state)) for m in self.measures)
-        return carry._replace(measures=tuple(begun))
+
+        def of_lane(state: Any) -> Any:
+            t = self._time(carry.n)
+            return tuple(tuple(m.init(t, x) for x in observed(m, state)) for m in self.measures)
+
+        return carry._replace(measures=self.each(of_lane, (1,), 1)(carry.state))
 
     def finish(self, carry: _Carry) -> tuple[Any, ...]:
         """The measures' results, each in the structure of what it observes."""
-        t = self.time(carry.n)
-        return tuple(
-            jax.tree.structure(m.of(carry.state)).unflatten(
-                m.finish(c, t, x) for c, x in zip(folded, _observed(m, carry.state), strict=True)
+
+        def of_lane(state: Any, measures: Any) -> Any:
+            t = self._time(carry.n)
+            return tuple(
+                jax.tree.structure(m.of(state)).unflatten(
+                    m.finish(c, t, x) for c, x in zip(folded, observed(m, state), strict=True)
+                )
+                for m, folded in zip(self.measures, measures, strict=True)
             )
-            for m, folded in zip(self.measures, carry.measures, strict=True)
-        )
+
+        return self.each(of_lane, (1, 1), 1)(carry.state, carry.measures)
+
+    def step(self, field: Any, others: Any, n: Any, state: Any, dw: Any) -> Any:
+        """One step of one lane, from step number n on, with `field(t, state)`."""
+        t0, step, noise, _ = others
+        t = t0 + n.astype(step.dtype) * step
+        if noise is None:
+            return step_function(self.solver)(field, t, state, step)
+        advance = noisy_step_function(self.solver, noise.additive)
+        return advance(field, lambda _, s: noise(s), t, state, step, self.unravel(dw))
+
+    def draws(self, others: Any, n: Any, length: int) -> Any:
+        """`(length, variables[, lanes])`: increment n depends on the key and n alone."""
+        _, step, noise, increments = others
+        if noise is None:
+            return None
+        if increments is not None:
+            table = jnp.asarray(increments, step.dtype)
+            return lax.dynamic_slice_in_dim(table, n, length)
+
+        def draw(key: Any, n: Any) -> Any:
+            return jax.random.normal(jax.random.fold_in(key, n), (self.size,), step.dtype)
+
+        numbers = n + jnp.arange(length, dtype=n.dtype)
+        found = self.each(lambda key: jax.vmap(lambda n: draw(key, n))(numbers), (0,), 1)(self.key)
+        return jnp.sqrt(step) * found
 
     def one(self, carry: _Carry, dw: Any) -> tuple[_Carry, None]:
-        """One step."""
-        state = self.advance(self.time(carry.n), carry.state, dw)
-        t = self.time(carry.n + 1)
+        """One step of one lane."""
+        state = self.step(
+            lambda t, z: self.field(self.parameters, t, z), self.others, carry.n, carry.state, dw
+        )
+        t = self._time(carry.n + 1)
         folded = tuple(
-            tuple(m.update(c, t, x) for c, x in zip(before, _observed(m, state), strict=True))
+            tuple(m.update(c, t, x) for c, x in zip(before, observed(m, state), strict=True))
             for m, before in zip(self.measures, carry.measures, strict=True)
         )
         return carry._replace(n=carry.n + 1, state=state, measures=folded), None
 
     def block(self, carry: _Carry, length: int, every: int | None) -> tuple[_Carry, Any]:
-        """At most `BLOCK` steps, with the states after every `every`-th of them."""
-        dw = self.draws(carry.n, length)
+        """A block of steps, with the states after every `every`-th of them."""
+        if isinstance(self.memory, BlockedAdjoint):
+            state, saved = self._adjoint_block(carry, length, every or length)
+            saved = None if every is None else saved
+            return self._checked(carry._replace(n=carry.n + length, state=state)), saved
+        dw = self.draws(self.others, carry.n, length)
+        one = self.each(self.one, (_LANES, 1), (_LANES, None))
         if every is None:
-            carry, saved = lax.scan(self.one, carry, dw, length)
+            carry, saved = lax.scan(one, carry, dw, length)
+        elif every == 1:
+            carry, saved = lax.scan(lambda c, x: (c := one(c, x)[0], c.state), carry, dw, length)
         else:
 
             def group(carry: _Carry, dw: Any) -> tuple[_Carry, Any]:
-                carry, _ = lax.scan(self.one, carry, dw, every)
+                carry, _ = lax.scan(one, carry, dw, every)
                 return carry, carry.state
 
             if dw is not None:
-                dw = dw.reshape(length // every, every, -1)
+                dw = dw.reshape(length // every, every, *dw.shape[1:])
             carry, saved = lax.scan(group, carry, dw, length // every)
-        well = _finite(carry.state)
-        last_well = jax.tree.map(
-            lambda new, old: jnp.where(well, new, old), carry.state, carry.last_well
-        )
-        return carry._replace(well=jnp.where(well, carry.n, carry.well), last_well=last_well), saved
+        return self._checked(carry), saved
 
     def run(self, carry: _Carry, length: int, every: int | None) -> tuple[_Carry, Any]:
-        """Any number of steps, block after block; reverse mode computes a block again."""
-        if every is not None and every > BLOCK:
+        """Any number of steps, block after block."""
+        most = block_length(self.memory, length)
+        if every is not None and every > most:
             return lax.scan(
                 lambda c, _: (c := self.run(c, every, None)[0], c.state),
                 carry,
                 None,
                 length // every,
             )
-        size = BLOCK if every is None else BLOCK // every * every
+        size = most if every is None else most // every * every
         blocks, rest = divmod(length, size)
+        again = self.memory is None or isinstance(self.memory, Checkpoint)
         saved = []
         if blocks:
-            part = jax.checkpoint(lambda c: self.block(c, size, every))
+            part = self._part(size, every, again)
             carry, states = lax.scan(lambda c, _: part(c), carry, None, blocks)
             saved.append(jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), states))
         if rest:
-            carry, states = jax.checkpoint(lambda c: self.block(c, rest, every))(carry)
+            carry, states = self._part(rest, every, again)(carry)
             saved.append(states)
         return carry, None if every is None else jax.tree.map(lambda *x: jnp.concatenate(x), *saved)
 
+    def _part(self, size: int, every: int | None, again: bool) -> Callable[[_Carry], Any]:
+        def part(carry: _Carry) -> Any:
+            return self.block(carry, size, every)
 
-def _stepper(
-    circuit: Any, input: Any, solver: Solver, step: Any, noise: AbstractNoise | None
-) -> Any:
-    """`advance(t, state, dw) -> state`, `dw` in the structure of the state."""
+        return jax.checkpoint(part) if again else part
 
-    def field(t: Any, state: Any) -> Any:
-        return circuit(state, input(t))
+    def _checked(self, carry: _Carry) -> _Carry:
+        """Remember the last state that was finite."""
 
-    if noise is None:
-        plain = step_function(solver)
-        return lambda t, state, _: plain(field, t, state, step)
-    noisy = noisy_step_function(solver, noise.additive)
-    return lambda t, state, dw: noisy(field, lambda _, s: noise(s), t, state, step, dw)
+        def of_lane(state: Any, well: Any, last_well: Any) -> Any:
+            finite = _finite(state)
+            kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), state, last_well)
+            return jnp.where(finite, carry.n, well), kept
 
+        state, well, last_well = carry.state, carry.well, carry.last_well
+        well, last_well = self.each(of_lane, (1, 1, 1), 1)(state, well, last_well)
+        return carry._replace(well=well, last_well=last_well)
 
-def _draws(
-    vector: Any, step: Any, noise: Any, key: Any, increments: Any
-) -> Callable[[Any, int], Any]:
-    """`(n, length) -> (length, variables)`: increment n depends on the key and n alone."""
-    if noise is None:
-        return lambda n, length: None
-    if increments is not None:
-        table = jnp.asarray(increments, vector.dtype)
-        return lambda n, length: lax.dynamic_slice_in_dim(table, n, length)
+    def _adjoint_block(self, carry: _Carry, length: int, every: int) -> tuple[Any, Any]:
+        (given, others), rest = eqx.partition((self.parameters, self.others), eqx.is_inexact_array)
+        arrays, fixed = eqx.partition(rest, eqx.is_array)
+        implementation = None if self.key is None else jax.random.key_impl(self.key)
+        raw = None if self.key is None else jax.random.key_data(self.key)
 
-    def draw(n: Any) -> Any:
-        return jax.random.normal(jax.random.fold_in(key, n), vector.shape, vector.dtype)
+        def make(context: Any) -> Stepping:
+            arrays, raw = context
+            of_field, of_step = eqx.combine(arrays, fixed)
+            key = None if raw is None else jax.random.wrap_key_data(raw, impl=implementation)
+            lane = dataclasses.replace(self, key=key)
+            return Stepping(
+                field=lambda given, t, z: self.field(eqx.combine(given, of_field), t, z),
+                step=lambda f, o, n, z, dw: lane.step(f, eqx.combine(o, of_step), n, z, dw),
+                draws=lambda o, n, length: lane.draws(eqx.combine(o, of_step), n, length),
+                each=self.each,
+            )
 
-    return lambda n, length: jnp.sqrt(step) * jax.vmap(draw)(n + jnp.arange(length, dtype=n.dtype))
-
-
-def _observed(measure: AbstractMeasure, state: Any) -> list[Any]:
-    """The arrays that a measure is taken of."""
-    return [jnp.asarray(x) for x in jax.tree.leaves(measure.of(state))]
+        given, others = jax.tree.map(jnp.asarray, (given, others))
+        return adjoint_block(
+            make, (arrays, raw), given, others, carry.state, carry.n, length, every
+        )
 
 
 def _finite(state: Any) -> Any:
     return functools.reduce(
         jnp.logical_and, [jnp.isfinite(x).all() for x in jax.tree.leaves(state)]
     )
-
-
-class Plan(NamedTuple):
-    """How many lanes are run together, and where.
-
-    Attributes:
-        tile: lanes in one compiled time loop; None for the whole batch at once.
-        devices: over how many devices the lanes are spread.
-    """
-
-    tile: int | None
-    devices: int
-
-
-TILE = 128  # lanes; their state stays in the first-level cache
-
-
-def choose_plan(lane: Callable[..., Any], *arguments: Any) -> Plan:
-    """The plan for a lane's program on this backend.
-
-    Small circuits on a tuned CPU run in tiles, each compiled whole, over all host devices. With
-    a matrix product, on an accelerator, or without `tune_cpu`, the whole batch goes together:
-    one product a step.
-    """
-    devices = tuned_devices()
-    if jax.default_backend() != "cpu" or not devices:
-        return Plan(None, 1)
-    products = _has_product(jax.make_jaxpr(lane)(*arguments).jaxpr)
-    return Plan(None if products else TILE, devices)
-
-
-def map_lanes(lane: Callable[[Any, Any], Any], plan: Plan) -> Callable[[Any, Any], Any]:
-    """`mapped(lanes, shared)` of `lane(values, shared)`: lanes in front, compiled once per shape.
-
-    The number of lanes must be a multiple of `lanes_together(plan)`; pad on the host.
-    """
-
-    def tiles(lanes: Any, shared: Any) -> Any:
-        batched = jax.vmap(lane, in_axes=(0, None))
-        if plan.tile is None:
-            return batched(lanes, shared)
-        cut = jax.tree.map(lambda x: x.reshape(-1, plan.tile, *x.shape[1:]), lanes)
-        out = lax.map(lambda part: batched(part, shared), cut)
-        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), out)
-
-    if plan.devices > 1:
-        mesh = jax.make_mesh((plan.devices,), ("lanes",), axis_types=(jax.sharding.AxisType.Auto,))
-        spread, same = jax.sharding.PartitionSpec("lanes"), jax.sharding.PartitionSpec()
-        tiles = jax.shard_map(
-            tiles, mesh=mesh, in_specs=(spread, same), out_specs=spread, check_vma=False
-        )
-    options: dict[str, Any] = {}
-    if plan.tile is not None and jax.default_backend() == "cpu":
-        options = {"xla_cpu_prefer_vector_width": "512", "xla_cpu_enable_fast_min_max": True}
-    return jax.jit(tiles, compiler_options=options)
-
-
-def lanes_together(plan: Plan) -> int:
-    """The number of lanes that `map_lanes` takes a multiple of."""
-    return (plan.tile or 1) * plan.devices
-
-
-def _has_product(jaxpr: Any, stepping: bool = False) -> bool:
-    """Whether a time loop (a scan) of the program holds a matrix product."""
-    for equation in jaxpr.eqns:
-        if stepping and equation.primitive.name in ("dot_general", "conv_general_dilated"):
-            return True
-        inside = stepping or equation.primitive.name == "scan"
-        for value in equation.params.values():
-            for inner in value if isinstance(value, tuple | list) else (value,):
-                inner = getattr(inner, "jaxpr", inner)
-                if hasattr(inner, "eqns") and _has_product(inner, inside):
-                    return True
-    return False
-
-
-def whole_steps(duration: float, step: float, name: str) -> int:
-    """How many steps make up a duration.
-
-    Raises:
-        ValueError: if it is not a whole, positive number of them.
-    """
-    count = duration / step
-    steps = round(count)
-    if abs(count - steps) > 1e-6 * max(1.0, count) or steps < 0 or not np.isfinite(count):
-        raise ValueError(
-            f"{name}: expected a whole number of steps of {step:g} ms, got {duration:g} ms "
-            f"({count:g} steps): change {name} or step"
-        )
-    return steps
-
-
-def checked_solver(solver: Any, noise: Any, step: Any, dense: bool) -> Any:
-    """The solver, refused where it can't do what it is asked for."""
-    if solver is None:
-        solver = diffrax.Tsit5() if noise is None else diffrax.Euler()
-    if not isinstance(solver, diffrax.AbstractSolver):
-        raise TypeError(f"solver: expected a diffrax solver such as Tsit5(), got {solver!r}")
-    if noise is not None:
-        check_noisy(solver, noise.additive)
-    if step is not None:
-        if noise is None:
-            step_function(solver)
-        else:
-            noisy_step_function(solver, noise.additive)
-        if dense:
-            raise ValueError("dense output needs adaptive steps: leave out step=, or dense=True")
-    elif dense and noise is not None:
-        raise ValueError("dense output is for runs without noise: leave out dense=True, or noise=")
-    elif not has_error_estimate(solver):
-        raise ValueError(
-            f"{type(solver).__name__} has no error estimate, so it can't choose its steps: "
-            "give step= in ms, or another solver (Tsit5(); under noise ShARK())"
-        )
-    return solver
 
 
 def first_failure(
@@ -390,10 +366,3 @@ def _replay(
         circuit, input, start, solver=solver, t0=t0, step=step, steps=BLOCK, save_every=1,
         noise=noise, key=key, first=first,
     ).saved  # fmt: skip
-
-
-def positive(value: Any, name: str) -> float:
-    """One positive number, or a ValueError that names it."""
-    if is_traced(value) or np.ndim(value) != 0 or not np.isfinite(value) or value <= 0:
-        raise ValueError(f"{name}: expected one positive number, got {value!r}")
-    return float(value)

@@ -173,3 +173,12 @@ def _within(cauchy: Array, newton: Array, radius: Array) -> Array:
 
 def _norm(x: Array) -> Array:
     return jnp.sqrt(x @ x)
+
+
+def fastest_variable(derivative: Any, state: Any) -> Any:
+    """The variable that moves fastest; of several that move infinitely fast, the largest."""
+    speed, size = (abs(flatten(x)[0]) for x in (derivative, state))
+    speed = jnp.where(jnp.isfinite(speed), speed, jnp.inf)
+    size = jnp.where(jnp.isfinite(size), size, jnp.inf)
+    fastest = speed == speed.max()
+    return jnp.argmax(jnp.where(fastest, size, -1)).astype(jnp.int32)

@@ -12,16 +12,17 @@ import jax.numpy as jnp
 import lineax
 import numpy as np
 
-from rnnjax._integrate import Run, checked_solver, first_failure, integrate, positive
-from rnnjax._linalg import flatten, named_leaves, variable_names
+from rnnjax._adaptive import MAX_STEPS
+from rnnjax._fixed import as_batch, devices_for, lane_of, run_fixed
+from rnnjax._gradient import AbstractMemory
+from rnnjax._linalg import fastest_variable, flatten, named_leaves, variable_names
 from rnnjax._results import SimulationError, Status, describe_failure
 from rnnjax._types import DTypeLike, Float, Key, cast, is_traced, precision, to_host
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_noise, check_run, check_step, starting_state
 from rnnjax.inputs._base import AbstractInput
 from rnnjax.noise._base import AbstractNoise
-
-MAX_STEPS = 65536
+from rnnjax.solvers._checks import check_tolerances, checked_solver, positive
 
 
 class Trajectory(eqx.Module):
@@ -124,7 +125,7 @@ def simulate(
     rtol: Any = 1e-6,
     atol: Any = 1e-6,
     max_steps: int = MAX_STEPS,
-    adjoint: diffrax.AbstractAdjoint | None = None,
+    adjoint: diffrax.AbstractAdjoint | AbstractMemory | None = None,
     dense: bool = False,
     dtype: DTypeLike | None = None,
     throw: bool = True,
@@ -133,8 +134,9 @@ def simulate(
 
     Without `step` the solver chooses its steps (diffrax: PI control, relative tolerance `rtol`,
     absolute `atol` in the state's unit). With `step` the package's fixed-step engine takes
-    them; `times` must then lie on its grid, and so should the jumps of the input. Batches come by
-    `jax.vmap` or `eqx.filter_vmap`.
+    them; `times` must then lie on its grid, and so should the jumps of the input. A batch of
+    starts runs as one program, in which a network's weights meet the rates of all lanes in one
+    product; batches of circuits or inputs come by `jax.vmap` or `eqx.filter_vmap`.
 
     Args:
         circuit: the circuit.
@@ -143,17 +145,20 @@ def simulate(
             for no input. Adaptive steps know where the inputs of `rnnjax.inputs` jump; through a
             function of your own they are at most as long as the longest gap of `times`.
         start: the first state, or a function from the circuit to it; `circuit.rest()` unless
-            given.
+            given. One axis more, in front, is a batch: the results have it in front as well.
         noise: the diffusion of an Ito equation; it needs `key`.
-        key: a JAX random key.
+        key: a JAX random key; lane k of a batch draws with `fold_in(key, k)`.
         solver: a diffrax solver; `Tsit5()` unless given, `Euler()` under noise. `Kvaerno5()`
             for stiff circuits.
         step: a fixed step in ms.
         rtol: relative tolerance of adaptive steps.
         atol: absolute tolerance of adaptive steps.
         max_steps: the most steps an adaptive solver may take.
-        adjoint: how diffrax differentiates; `RecursiveCheckpointAdjoint()` unless given,
-            `ForwardMode()` for forward mode. Fixed steps differentiate both ways.
+        adjoint: how reverse mode goes back. Through adaptive steps diffrax's
+            `RecursiveCheckpointAdjoint()` unless given, `ForwardMode()` for forward mode. Through
+            fixed steps `StoreAll()`, `Checkpoint()` or, fastest for networks, `BlockedAdjoint()`
+            of rnnjax; blocks of 200 steps are computed again unless given. Fixed steps
+            differentiate forward as well, but for `BlockedAdjoint()`.
         dense: keep the dense output, so that the trajectory can be called at any time.
         dtype: float32 or float64; JAX's current default unless given. Where a JAX transformation
             is under way its own precision holds.
@@ -168,40 +173,47 @@ def simulate(
     traced = is_traced(circuit, times, input, start, noise, key)
     times = jnp.asarray(times) if is_traced(times) else np.asarray(times, np.float64)
     solver = checked_solver(solver, noise, step, dense)
-    if adjoint is not None and step is not None:
-        raise ValueError("adjoint is for adaptive steps: leave it out, or leave out step=")
+    adjoint = _checked_adjoint(adjoint, step)
     start = start(circuit) if callable(start) else start
     with precision(None if traced else dtype) as found:
         check_step(circuit, step)
-        state = starting_state(circuit, input, start)
-        check_noise(noise, state)
-        _check_tolerances(rtol, atol, found, step)
+        start, lanes = as_batch(circuit, start)
+        state = starting_state(circuit, input, start if lanes is None else lane_of(start, 0))
+        state = state if lanes is None else start
+        check_noise(noise, state if lanes is None else lane_of(state, 0))
+        if step is None:
+            check_tolerances(rtol, atol, found)
         grid = _grid(times, step)
         circuit, driven, state, times, noise = cast(
             (circuit, as_input(circuit, input), state, times, noise), found
         )
+        if lanes is not None and key is not None:
+            key = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(lanes))
         if grid is not None:
-            h = np.asarray(step, found)
-            run, result = _fixed(circuit, driven, state, times[0], h, noise, key, solver, grid)
-            if not is_traced(run) and run.status != Status.OK:
-                result["failed_at"], result["failed_variable"] = first_failure(
-                    circuit, driven, run, solver=solver, t0=times[0], step=h, noise=noise, key=key
-                )
+            devices = 1 if lanes is None else devices_for(circuit, driven, state, lanes)
+            result = run_fixed(
+                circuit, driven, state, times[0], np.asarray(step, found), noise, key, solver, grid,
+                adjoint, lanes, devices,
+            )  # fmt: skip
         else:
-            adjoint = adjoint if adjoint is not None else diffrax.RecursiveCheckpointAdjoint()
             tolerances = cast((np.float64(rtol), np.float64(atol)), found)
 
             def until(times: Any) -> dict[str, Any]:
-                return _adaptive(
-                    circuit, driven, state, times, noise, key, solver, tolerances, max_steps,
-                    adjoint, dense,
-                )  # fmt: skip
+                def one(state: Any, key: Any) -> dict[str, Any]:
+                    return _adaptive(
+                        circuit, driven, state, times, noise, key, solver, tolerances, max_steps,
+                        adjoint, dense,
+                    )  # fmt: skip
+
+                return one(state, key) if lanes is None else eqx.filter_vmap(one)(state, key)
 
             result = until(times)
-            if not is_traced(result) and result["status"] == Status.NON_FINITE:
+            if not is_traced(result) and lanes is None and result["status"] == Status.NON_FINITE:
                 # by now all may be infinite: who was the fastest shortly before?
                 end = times[0] + 0.999 * (result["failed_at"] - times[0])
                 result["failed_variable"] = until(np.stack([times[0], end]))["failed_variable"]
+    if lanes is not None:
+        times = np.broadcast_to(times, (lanes, *np.shape(times)))
     trajectory = Trajectory(times=times, **result, unit=getattr(circuit, "state_unit", ""))
     if is_traced(trajectory):
         return trajectory
@@ -212,28 +224,21 @@ def simulate(
     return trajectory.raise_failures() if throw else trajectory
 
 
-@eqx.filter_jit
-def _fixed(
-    circuit: Any, input: Any, start: Any, t0: Any, step: Any, noise: Any, key: Any, solver: Any,
-    grid: tuple[int, int, tuple[int, ...]],
-) -> tuple[Run, dict[str, Any]]:  # fmt: skip
-    steps, every, rows = grid
-    start = jax.tree.map(jnp.asarray, start)
-    run = integrate(
-        circuit, input, start, solver=solver, t0=t0, step=step, steps=steps, save_every=every,
-        noise=noise, key=key,
-    )  # fmt: skip
-    keep = np.asarray(rows)
-    states = jax.tree.map(
-        lambda first, rest: jnp.concatenate([first[None], rest])[keep], start, run.saved
-    )
-    return run._replace(saved=None), {
-        "states": states,
-        "status": run.status,
-        "failed_at": t0 + run.steps_well.astype(step.dtype) * step,
-        "failed_variable": _largest(run.last_well, run.last_well),
-        "stats": {"steps": jnp.asarray(steps)},
-    }
+def _checked_adjoint(adjoint: Any, step: Any) -> Any:
+    """How to differentiate, refused where it belongs to the other kind of steps."""
+    if step is None:
+        if isinstance(adjoint, AbstractMemory):
+            raise ValueError(
+                f"{type(adjoint).__name__} is for fixed steps: give step=, or an adjoint of "
+                "diffrax such as RecursiveCheckpointAdjoint()"
+            )
+        return diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
+    if adjoint is not None and not isinstance(adjoint, AbstractMemory):
+        raise ValueError(
+            "adjoint: with step= expected StoreAll(), Checkpoint() or BlockedAdjoint() of rnnjax, "
+            f"got {adjoint!r}"
+        )
+    return adjoint
 
 
 @eqx.filter_jit
@@ -271,7 +276,7 @@ def _adaptive(
         "states": jax.vmap(undo)(states),
         "status": _status(solution.result, last),
         "failed_at": stopped,
-        "failed_variable": _largest(derivative, last),
+        "failed_variable": fastest_variable(derivative, last),
         "stats": {
             "steps": stats["num_accepted_steps"],
             "rejected": stats["num_rejected_steps"],
@@ -310,15 +315,6 @@ def _status(result: Any, last: Any) -> Any:
     ).astype(jnp.int32)
 
 
-def _largest(derivative: Any, state: Any) -> Any:
-    """The variable that moves fastest; of several that move infinitely fast, the largest."""
-    speed, size = (abs(flatten(x)[0]) for x in (derivative, state))
-    speed = jnp.where(jnp.isfinite(speed), speed, jnp.inf)
-    size = jnp.where(jnp.isfinite(size), size, jnp.inf)
-    fastest = speed == speed.max()
-    return jnp.argmax(jnp.where(fastest, size, -1)).astype(jnp.int32)
-
-
 def _longest_step(input: Any, times: Any) -> Any:
     """The longest step that misses nothing of the input; of a plain function, what is asked for."""
     if not isinstance(input, AbstractInput):
@@ -353,15 +349,3 @@ def _grid(times: Any, step: Any) -> tuple[int, int, tuple[int, ...]] | None:
         )
     every = int(functools.reduce(math.gcd, np.diff(index).tolist()))
     return int(index[-1]), every, tuple((index // every).tolist())
-
-
-def _check_tolerances(rtol: Any, atol: Any, dtype: Any, step: Any) -> None:
-    if step is not None or is_traced(rtol, atol):
-        return
-    positive(rtol, "rtol"), positive(atol, "atol")
-    eps = float(np.finfo(dtype).eps)
-    if rtol < eps:
-        raise ValueError(
-            f"rtol: expected at least {eps:.2g}, the resolution of {dtype}, got {rtol:g}: "
-            "raise it, or give dtype='float64'"
-        )

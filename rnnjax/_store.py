@@ -160,6 +160,10 @@ class MemorySink:
                 self._arrays[name] = np.full(shape, _fill(name, values.dtype), values.dtype)
             self._arrays[name][first : first + len(values)] = values
 
+    def note(self, attributes: Mapping[str, Any]) -> None:
+        """Attributes of the results that are known at the end only."""
+        self.labels.attributes.update(attributes)
+
     def unfinished(self) -> Any:
         """What there is so far."""
         return self.labels.dataset(self._arrays)
@@ -222,6 +226,10 @@ class ZarrSink:
         if not self._done:
             return "nothing was written yet"
         return f"the finished rows are in {self._partial}, the others have status {Status.NOT_RUN}"
+
+    def note(self, attributes: Mapping[str, Any]) -> None:
+        """Attributes of the results that are known at the end only."""
+        self._group.attrs.update(attributes)
 
     def unfinished(self) -> None:
         """Nothing is kept in memory."""

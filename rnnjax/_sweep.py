@@ -2,9 +2,7 @@
 
 import dataclasses
 import functools
-import importlib.metadata
 import math
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,18 +12,37 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._axes import Axis, Design, Points
-from rnnjax._integrate import Plan, choose_plan, lanes_together, map_lanes
-from rnnjax._linalg import named_leaves
-from rnnjax._measure import MeasuredRun, RunSettings, run_measured
+from rnnjax._labels import describe, flat, label, layout
+from rnnjax._measure import (
+    MeasuredRun,
+    RunSettings,
+    adaptive_lane,
+    measured_results,
+    run_measured,
+    starting_values,
+)
+from rnnjax._plan import (
+    Plan,
+    Worker,
+    checked_plan,
+    choose_plan,
+    has_product,
+    lanes_together,
+    map_lanes,
+    map_workers,
+)
 from rnnjax._results import Status, SweepInterrupted
-from rnnjax._store import Labels, open_sink, status_attributes
+from rnnjax._setup import mention_tuning, tuned_devices
+from rnnjax._store import open_sink
 from rnnjax._types import DTypeLike, Key, cast, precision
-from rnnjax.circuits._base import AbstractCircuit, Driven
+from rnnjax.circuits._base import Driven
 from rnnjax.circuits._checks import as_input, check_run
 from rnnjax.measures._base import AbstractMeasure
 
 _MOST_LANES = 131072
 _MOST_NUMBERS = 2**22  # of state in one chunk
+_WORTH_A_WORD = 10**8  # steps of lanes from which on waiting is felt
+_TYPICAL_STEPS = 500  # of a lane that chooses its own
 
 
 def sweep(
@@ -41,6 +58,8 @@ def sweep(
     noise: Any = None,
     key: Key | None = None,
     solver: Any = None,
+    rtol: float = 1e-6,
+    atol: float = 1e-6,
     chunk: int | None = None,
     store: Any = None,
     plan: Plan | None = None,
@@ -59,17 +78,21 @@ def sweep(
             `lambda c: linearize(c, find_equilibria(c, guesses=near)[0]).growth_rate`.
         over: axes, which make a grid, or `points(...)`, or `random_points(...)`.
         duration: length of each simulation in ms, the transient included.
-        step: its fixed step in ms.
+        step: its fixed step in ms; without one each point chooses its own steps, see `measure`.
         transient: how much of its beginning is not measured, in ms.
         input: as for `simulate`.
         start: the first state, or a function from the circuit to it.
         noise: as for `simulate`; point k draws with `fold_in(key, k)`.
         key: for the noise.
         solver: as for `measure`.
+        rtol: relative tolerance of adaptive steps.
+        atol: absolute tolerance of adaptive steps, in the state's unit.
         chunk: points run together; chosen from the size of the state unless given.
         store: a name ending in `.zarr` (written while it runs) or `.nc` (when it is done). The
             result appears under that name when it is whole.
-        plan: how lanes are laid out; chosen unless given, and reported in the attributes.
+        plan: how lanes are laid out, `rnnjax.Plan(tile, devices)`; chosen unless given, and
+            reported in the attributes, with the attempted steps (done in all, idle lanes
+            included, and needed) where each point chooses its own.
         dtype: as for `simulate`.
         progress: show a bar; where the output is a terminal unless given.
 
@@ -95,23 +118,30 @@ def sweep(
             "give the input inside the function, e.g. find_equilibria(circuit, input)"
         )
     if simulated:
-        if duration is None or step is None:
+        if duration is None:
             raise ValueError(
-                f"measures {list(simulated)} are of a simulation: give duration= and step= in ms"
+                f"measures {list(simulated)} are of a simulation: give duration= in ms, and step= "
+                "for fixed steps"
             )
-        run = MeasuredRun(simulated, duration, input, step, transient, start, noise, solver)
+        run = MeasuredRun(
+            simulated, duration, input, step, transient, start, noise, solver, rtol, atol
+        )
         run.check(circuit)
     design = Design(target, over)
     if run is not None:
         for values in design.extremes():
             changed = eqx.tree_at(lambda t: [a.where(t) for a in design.axes], target, values)
             run.check(changed.circuit if isinstance(changed, Driven) else changed)
+    if plan is not None:
+        plan = checked_plan(plan)
     with precision(dtype) as found:
+        if run is not None:
+            run.check_dtype(found)
         shared = cast((target, None if run is None else run.values(circuit)), found)
         program = _program(
             shared, design.leaves, tuple(functions.items()), None if run is None else run.settings()
         )
-        settings = _describe(target, duration, step, transient, run, found)
+        settings = describe(target, duration, step, transient, run, found)
         return program.run(design, shared, key, chunk, store, plan, progress, measures, settings)
 
 
@@ -138,10 +168,50 @@ class _Program:
     def __init__(self, static: Any, leaves: tuple[int, ...], functions: Any, settings: Any):
         self._static, self._leaves = static, leaves
         self._functions, self._settings = functions, settings
-        self._mapped: dict[Plan, Any] = {}
+        self._compiled: dict[Plan, list[Any]] = {}
+        self.adaptive = settings is not None and settings.steps is None
 
     def lane(self, point: Any, shared: Any) -> dict[str, Any]:
-        """Everything that is computed at one point."""
+        """Everything that is computed at one point, with fixed steps."""
+        target, circuit, run_values, key = self._at(point, shared)
+        results: dict[str, Any] = {}
+        status = jnp.asarray(int(Status.OK), jnp.int32)
+        if self._settings is not None:
+            measured, run = run_measured(circuit, run_values, key, self._settings)
+            results, status = dict(measured), run.status
+        return _ended(results | self._evaluated(target), status)
+
+    def functions(self, point: Any, shared: Any) -> dict[str, Any]:
+        """What is computed at one point without a simulation."""
+        target = self._at(point, shared)[0]
+        return _ended(self._evaluated(target), jnp.asarray(int(Status.OK), jnp.int32))
+
+    def worker(self) -> Worker:
+        """The simulation at one point, where it chooses its steps."""
+
+        def lane(point: Any, shared: Any) -> Any:
+            _, circuit, values, _ = self._at(point, shared)
+            return adaptive_lane(circuit, values, self._settings), circuit, values
+
+        def begin(point: Any, shared: Any) -> Any:
+            run, circuit, values = lane(point, shared)
+            return run.begin(starting_values(circuit, values))
+
+        def finish(point: Any, shared: Any, carry: Any) -> Any:
+            run, _, values = lane(point, shared)
+            end = run.finish(carry)
+            results = _ended(dict(measured_results(values, end)), end.status)
+            return results | {"attempts": end.attempts}
+
+        return Worker(
+            begin=begin,
+            attempt=lambda point, shared, carry: lane(point, shared)[0].attempt(carry),
+            running=lambda point, shared, carry: lane(point, shared)[0].running(carry),
+            finish=finish,
+        )
+
+    def _at(self, point: Any, shared: Any) -> Any:
+        """What was given, the circuit, the run's values and its key, at one point."""
         values, index = point
         arrays, key = shared
         target, run_values = eqx.combine(arrays, self._static)
@@ -150,22 +220,45 @@ class _Program:
             parts[k] = value
         target = jax.tree.unflatten(jax.tree.structure(target), parts)
         circuit = target.circuit if isinstance(target, Driven) else target
-        results: dict[str, Any] = {}
-        status = jnp.asarray(int(Status.OK), jnp.int32)
+        if self._settings is not None and isinstance(target, Driven):
+            run_values = dataclasses.replace(run_values, input=as_input(circuit, target.input))
+        own = None if key is None else jax.random.fold_in(key, index)
+        return target, circuit, run_values, own
+
+    def _evaluated(self, target: Any) -> dict[str, Any]:
+        return {name: function(target) for name, function in self._functions}
+
+    def _mapped(self, plan: Plan) -> list[Any]:
+        """The compiled programs, each `(lanes, shared) -> results`."""
+        if plan not in self._compiled:
+            if not self.adaptive:
+                each = [map_lanes(self.lane, plan)]
+            else:
+                each = [map_workers(self.worker(), plan)]
+                if self._functions:
+                    tiled = Plan(None, plan.devices)
+                    each.append(map_lanes(self.functions, tiled))
+            self._compiled[plan] = each
+        return self._compiled[plan]
+
+    def _shapes(self, probe: Any, arrays: Any) -> Any:
+        """The shapes of the results of one point."""
+        return jax.eval_shape(self.lane, probe, arrays)["results"]
+
+    def _plan(self, plan: Plan | None, probe: Any, arrays: Any, count: int, state: int) -> Plan:
+        """The plan that was given, or the one for this program."""
+        if plan is not None:
+            return plan
+        steps = 0
         if self._settings is not None:
-            if isinstance(target, Driven):
-                run_values = dataclasses.replace(run_values, input=as_input(circuit, target.input))
-            own = None if key is None else jax.random.fold_in(key, index)
-            measured, run = run_measured(circuit, run_values, own, self._settings)
-            results, status = dict(measured), run.status
-        for name, function in self._functions:
-            results[name] = function(target)
-        bad = functools.reduce(
-            jnp.logical_or, [jnp.isnan(x).any() for x in jax.tree.leaves(results)]
-        )
-        undefined = jnp.asarray(int(Status.UNDEFINED), jnp.int32)
-        status = jnp.where((status == Status.OK) & bad, undefined, status)
-        return {"results": results, "status": status.astype(jnp.uint8)}
+            steps = (self._settings.steps or _TYPICAL_STEPS) + self._settings.transient
+        long = count * steps >= _WORTH_A_WORD
+        products = False
+        if not self.adaptive and (long or tuned_devices()):
+            products = has_product(self.lane, probe, arrays)
+        if long and not products:
+            mention_tuning()
+        return choose_plan(products, self.adaptive, state)
 
     def run(
         self, design: Design, shared: Any, key: Any, chunk: int | None, store: Any,
@@ -176,22 +269,25 @@ class _Program:
         dtype = np.dtype(settings["dtype"])
         count = math.prod(design.shape)
         probe = jax.tree.map(lambda x: jnp.asarray(x[0], dtype), design.values(0, 1)), jnp.uint32(0)
-        plan = plan or choose_plan(self.lane, probe, arrays)
-        size = _chunk_size(chunk, count, plan, shared)
-        shapes = jax.eval_shape(self.lane, probe, arrays)["results"]
-        settings = settings | _layout(plan, size, key)
-        labels = _labels(design, shapes, measures, settings)
+        state = _variables(shared[0])
+        plan = self._plan(plan, probe, arrays, count, state)
+        size = _chunk_size(chunk, count, lanes_together(plan, self.adaptive), state)
+        settings = settings | layout(plan, size, key)
+        labels = label(design, self._shapes(probe, arrays), measures, settings)
         sink = open_sink(store, labels, size)
-        mapped = self._mapped.setdefault(plan, map_lanes(self.lane, plan))
-        done = 0
+        programs = self._mapped(plan)
+        done, tried, needed = 0, 0, 0
         with _bar(count, progress) as bar:
             try:
                 for first in range(0, count, size):
                     last = min(first + size, count)
                     lanes = _padded(design.values(first, last), first, size, dtype)
-                    out = jax.device_get(mapped(lanes, arrays))
-                    found = {n: x for n, (_, x) in _flat(out["results"]).items()}
-                    found["status"] = out["status"]
+                    out = [jax.device_get(program(lanes, arrays)) for program in programs]
+                    if self.adaptive:
+                        out[0], steps = out[0]
+                        tried += int(steps.sum())
+                        needed += int(out[0]["attempts"][: last - first].sum())
+                    found = _together(out)
                     sink.write(first, {n: np.asarray(x)[: last - first] for n, x in found.items()})
                     done = last
                     bar.update(last - first)
@@ -199,7 +295,28 @@ class _Program:
                 raise SweepInterrupted(
                     f"stopped after {done} of {count} points; {sink.kept}", sink.unfinished()
                 ) from None
+        if self.adaptive:
+            sink.note({"attempts_done": tried, "attempts_needed": needed})
         return sink.finish()
+
+
+def _ended(results: dict[str, Any], status: Any) -> dict[str, Any]:
+    """Results with their status: undefined where the run went well and a number is missing."""
+    bad = functools.reduce(jnp.logical_or, [jnp.isnan(x).any() for x in jax.tree.leaves(results)])
+    undefined = jnp.asarray(int(Status.UNDEFINED), jnp.int32)
+    status = jnp.where((status == Status.OK) & bad, undefined, status)
+    return {"results": results, "status": status.astype(jnp.uint8)}
+
+
+def _together(parts: Sequence[Any]) -> dict[str, np.ndarray]:
+    """Every result by name, with the first status that is not OK."""
+    found: dict[str, np.ndarray] = {}
+    for part in parts:
+        found |= {name: x for name, (_, x) in flat(part["results"]).items()}
+        before = found.get("status")
+        worst = part["status"]
+        found["status"] = worst if before is None else np.where(before == Status.OK, worst, before)
+    return found
 
 
 def _program(shared: Any, leaves: Any, functions: Any, settings: Any) -> _Program:
@@ -220,33 +337,6 @@ def _cached(
     return _Program(jax.tree.unflatten(structure, parts), leaves, functions, settings)
 
 
-def _flat(results: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
-    """One variable per array, `amplitude_e`, and which measure it is of; complex ones as two.
-
-    Raises:
-        ValueError: if two results would have the same name.
-    """
-    found: dict[str, tuple[str, Any]] = {}
-
-    def add(name: str, owner: str, leaf: Any) -> None:
-        if name in found:
-            raise ValueError(
-                f"measures {found[name][0]!r} and {owner!r} both give a variable {name!r}: rename one"
-            )
-        found[name] = (owner, leaf)
-
-    for owner, value in results.items():
-        for part, leaf in named_leaves(value, name="").items():
-            name = f"{owner}_{part}" if part else owner
-            if np.issubdtype(leaf.dtype, np.complexfloating):
-                real = isinstance(leaf, np.ndarray)
-                add(f"{name}_real", owner, leaf.real if real else leaf)
-                add(f"{name}_imag", owner, leaf.imag if real else leaf)
-            else:
-                add(name, owner, leaf)
-    return found
-
-
 def _padded(values: tuple[np.ndarray, ...], first: int, size: int, dtype: np.dtype) -> Any:
     """Exactly `size` points, the last repeated, so that every chunk has one shape."""
     missing = size - len(values[0])
@@ -258,80 +348,17 @@ def _padded(values: tuple[np.ndarray, ...], first: int, size: int, dtype: np.dty
     return tuple(pad(v).astype(dtype) for v in values), index
 
 
-def _chunk_size(chunk: int | None, count: int, plan: Plan, shared: Any) -> int:
-    together = lanes_together(plan)
+def _chunk_size(chunk: int | None, count: int, together: int, state: int) -> int:
     if chunk is not None and (not isinstance(chunk, int | np.integer) or chunk < 1):
         raise ValueError(f"chunk: expected a positive number of points, got {chunk!r}")
-    target = shared[0]
-    circuit = target.circuit if isinstance(target, Driven) else target
-    numbers = sum(np.size(x) for x in jax.tree.leaves(jax.eval_shape(circuit.rest)))
-    wanted = chunk or max(1, min(_MOST_LANES, _MOST_NUMBERS // max(1, numbers)))
+    wanted = chunk or max(1, min(_MOST_LANES, _MOST_NUMBERS // max(1, state)))
     return math.ceil(min(wanted, count) / together) * together
 
 
-def _labels(design: Design, shapes: Any, measures: Mapping[str, Any], settings: Any) -> Labels:
-    """Names, units and meanings, all settled before anything is computed."""
-    meanings: dict[str, dict[str, Any]] = {"status": status_attributes()}
-    dims: dict[str, tuple[str, ...]] = {}
-    coordinates = design.coordinates()
-    for name, (owner, leaf) in _flat(shapes).items():
-        each = measures[owner]
-        of = name[len(owner) :].strip("_")
-        own: list[str] = []
-        if isinstance(each, AbstractMeasure):
-            unit = settings["state_unit"] if each.unit == "state" else each.unit
-            meaning = f"{each.meaning} of {of}" if of else each.meaning
-            meanings[name] = {"units": unit, "long_name": meaning}
-            for axis, (values, unit) in each.axes().items():
-                own.append(f"{owner}_{axis}")
-                coordinates[own[-1]] = ([own[-1]], np.asarray(values), {"units": unit})
-        else:
-            words = (getattr(each, "__doc__", None) or owner).strip().splitlines()[0]
-            meanings[name] = {"long_name": words}
-        rest = range(len(leaf.shape) - len(own))
-        dims[name] = (*own, *("unit" if len(rest) == 1 else f"{name}_{k}" for k in rest))
-    taken = {"status", *design.dims, *coordinates, *(d for each in dims.values() for d in each)}
-    for name in (*dims, *(d for d in design.dims if d == "status")):
-        if name in taken:
-            raise ValueError(
-                f"{name!r} is the name of an axis, a coordinate or the status as well: rename the "
-                "measure, or the axis with axis(..., name=)"
-            )
-    attributes = {k: v for k, v in settings.items() if k != "state_unit"}
-    return Labels(design.dims, design.shape, coordinates, meanings, attributes, dims)
-
-
-def _layout(plan: Plan, size: int, key: Any) -> dict[str, Any]:
-    """What, beside the numbers, decides the last bits: the same again gives the same bits."""
-    return {
-        "tile": plan.tile or 0,
-        "devices": plan.devices,
-        "chunk": size,
-        "device_kind": jax.devices()[0].device_kind,
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "key": "" if key is None else str(np.asarray(jax.random.key_data(key)).tolist()),
-    }
-
-
-def _describe(
-    target: Any, duration: Any, step: Any, transient: Any, run: Any, dtype: Any
-) -> dict[str, Any]:
-    circuit: AbstractCircuit[Any] = target.circuit if isinstance(target, Driven) else target
-    versions = " ".join(
-        f"{name} {importlib.metadata.version(name)}" for name in ("rnnjax", "jax", "jaxlib")
-    )
-    found = {
-        "circuit": repr(circuit),
-        "state_unit": getattr(circuit, "state_unit", ""),
-        "dtype": str(dtype),
-        "versions": versions,
-    }
-    if run is not None:
-        found |= {
-            "duration_ms": duration, "step_ms": step, "transient_ms": transient,
-            "solver": type(run.solver).__name__,
-        }  # fmt: skip
-    return found
+def _variables(target: Any) -> int:
+    """How many numbers the state has."""
+    circuit = target.circuit if isinstance(target, Driven) else target
+    return sum(np.size(x) for x in jax.tree.leaves(jax.eval_shape(circuit.rest)))
 
 
 def _bar(count: int, progress: bool | None) -> Any:

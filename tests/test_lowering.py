@@ -14,7 +14,8 @@ from oracles import ORACLES, Oscillator, StuartLandau
 
 import rnnjax
 from rnnjax import measures, noise
-from rnnjax._integrate import BLOCK, Plan, integrate, map_lanes
+from rnnjax._integrate import BLOCK, integrate
+from rnnjax._plan import Plan, map_lanes
 from rnnjax._types import cast
 from rnnjax.circuits import RateNetwork
 from rnnjax.solvers import RK4

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 
 from rnnjax._parameter import Parametric
+from rnnjax.measures._piece import Piece
 
 
 def whole_state(state: Any) -> Any:
@@ -22,7 +24,8 @@ class AbstractMeasure(Parametric):
     measured by itself. Give it a function with a name, defined once: a new lambda at every call
     is a new compilation at every call.
 
-    Write one by subclassing, for a single observed array `x` at time `t` (ms).
+    Write one by subclassing, for a single observed array `x` at time `t` (ms). One that has
+    `follow` as well can be taken of runs with adaptive steps.
     """
 
     of: eqx.AbstractVar[Callable[[Any], Any]]
@@ -48,6 +51,19 @@ class AbstractMeasure(Parametric):
     @abc.abstractmethod
     def finish(self, carry: Any, t: Any, x: Any) -> Any:
         """The result, at the end of the window."""
+
+    def follow(self, carry: Any, piece: Piece) -> Any:
+        """The carry after one more stretch of a run with adaptive steps.
+
+        Raises:
+            NotImplementedError: for a measure that is defined for equal steps only.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is made for fixed steps: give step=")
+
+
+def observed(measure: AbstractMeasure, state: Any) -> list[Any]:
+    """The arrays that a measure is taken of."""
+    return [jnp.asarray(x) for x in jax.tree.leaves(measure.of(state))]
 
 
 class Crossings(eqx.Module):
@@ -86,15 +102,32 @@ def count_crossings(seen: Crossings, t: Any, x: Any, level: Any | None) -> Cross
     Without a level it is midway between the extremes so far; a second count starts afresh whenever
     they widen by more than a ten-thousandth, so that a run that settles is counted once it has.
     """
-    low, high = jnp.minimum(seen.low, x), jnp.maximum(seen.high, x)
+
+    def chord(level: Any) -> tuple[Any, Any]:
+        up = (seen.x < level) & (x >= level)
+        rise = jnp.where(up, x - seen.x, 1)
+        return seen.t + (t - seen.t) * jnp.where(up, level - seen.x, 0) / rise, up
+
+    return _count(seen, t, x, level, (jnp.minimum(seen.low, x), jnp.maximum(seen.high, x)), chord)
+
+
+def follow_crossings(seen: Crossings, piece: Piece, level: Any | None) -> Crossings:
+    """One more stretch of an adaptive run, counted likewise."""
+    low, high = piece.extremes()
+    extremes = jnp.minimum(seen.low, low), jnp.maximum(seen.high, high)
+    return _count(seen, piece.t1, piece.x1, level, extremes, piece.crossing)
+
+
+def _count(
+    seen: Crossings, t: Any, x: Any, level: Any, extremes: tuple[Any, Any], crossing: Any
+) -> Crossings:
+    low, high = extremes
     count = seen.count
     if level is None:
         level = (low + high) / 2
         widened = high - low > 1.0001 * (seen.high - seen.low)
         count = jnp.where(widened, jnp.zeros_like(count), count)
-    up = (seen.x < level) & (x >= level)
-    rise = jnp.where(up, x - seen.x, 1)
-    at = seen.t + (t - seen.t) * jnp.where(up, level - seen.x, 0) / rise
+    at, up = crossing(level)
     one = up.astype(count.dtype)
     return Crossings(
         x=x,
@@ -122,6 +155,10 @@ class AbstractCycleMeasure(AbstractMeasure):
     def update(self, carry: Crossings, t: Any, x: Any) -> Crossings:
         """Count the crossing, if this step made one."""
         return count_crossings(carry, t, x, self.level)
+
+    def follow(self, carry: Crossings, piece: Piece) -> Crossings:
+        """Count the crossing, if there is one."""
+        return follow_crossings(carry, piece, self.level)
 
 
 def mean_period(seen: Crossings, smallest: Any) -> tuple[Any, Any]:

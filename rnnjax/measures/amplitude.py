@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from rnnjax.measures._base import AbstractMeasure, whole_state
+from rnnjax.measures._piece import Piece
 
 
 class Amplitude(AbstractMeasure):
@@ -23,6 +24,11 @@ class Amplitude(AbstractMeasure):
     def update(self, carry: Any, t: Any, x: Any) -> Any:
         """The extremes so far."""
         return jnp.minimum(carry[0], x), jnp.maximum(carry[1], x)
+
+    def follow(self, carry: Any, piece: Piece) -> Any:
+        """The extremes so far."""
+        low, high = piece.extremes()
+        return jnp.minimum(carry[0], low), jnp.maximum(carry[1], high)
 
     def finish(self, carry: Any, t: Any, x: Any) -> Any:
         """The swing."""

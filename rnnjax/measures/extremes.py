@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from rnnjax.measures._base import AbstractMeasure, whole_state
+from rnnjax.measures._piece import Piece
 
 
 class Range(NamedTuple):
@@ -30,6 +31,11 @@ class MinMax(AbstractMeasure):
     def update(self, carry: Range, t: Any, x: Any) -> Range:
         """The extremes so far."""
         return Range(jnp.minimum(carry.min, x), jnp.maximum(carry.max, x))
+
+    def follow(self, carry: Range, piece: Piece) -> Range:
+        """The extremes so far."""
+        low, high = piece.extremes()
+        return Range(jnp.minimum(carry.min, low), jnp.maximum(carry.max, high))
 
     def finish(self, carry: Range, t: Any, x: Any) -> Range:
         """The extremes."""

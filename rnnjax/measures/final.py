@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 
 from rnnjax.measures._base import AbstractMeasure, whole_state
+from rnnjax.measures._piece import Piece
 
 
 class Final(AbstractMeasure):
@@ -20,6 +21,10 @@ class Final(AbstractMeasure):
         return ()
 
     def update(self, carry: Any, t: Any, x: Any) -> Any:
+        """Nothing is carried."""
+        return ()
+
+    def follow(self, carry: Any, piece: Piece) -> Any:
         """Nothing is carried."""
         return ()
 

@@ -22,7 +22,8 @@ class Frequency(AbstractCycleMeasure):
     $f = 1000\, (n - 1) / (t_n - t_1)$ for crossings at $t_1, \dots, t_n$ (ms)
 
     Crossings are located between steps by linear interpolation, so that the error is of second
-    order in the step. The measure can be differentiated.
+    order in the step; between adaptive steps on the solver's dense output. The measure can be
+    differentiated.
 
     Args:
         of: what is measured.

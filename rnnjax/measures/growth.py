@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from rnnjax._parameter import parameter
 from rnnjax._types import Scalar, is_traced
 from rnnjax.measures._base import AbstractMeasure, whole_state
+from rnnjax.measures._piece import Piece
 
 
 class Growth(AbstractMeasure):
@@ -50,15 +51,22 @@ class Growth(AbstractMeasure):
 
     def update(self, carry: Any, t: Any, x: Any) -> Any:
         """The extremes before and after the split."""
+        return self._widen(carry, t, x, x)
+
+    def follow(self, carry: Any, piece: Piece) -> Any:
+        """The extremes before and after the split; a piece belongs to where its middle is."""
+        return self._widen(carry, (piece.t0 + piece.t1) / 2, *piece.extremes())
+
+    def _widen(self, carry: Any, t: Any, least: Any, most: Any) -> Any:
         low, high, later_low, later_high = carry
         if self.split is None:
             raise ValueError("Growth.split: expected a time in ms, got none: give one")
         late = t >= self.split
         return (
-            jnp.where(late, low, jnp.minimum(low, x)),
-            jnp.where(late, high, jnp.maximum(high, x)),
-            jnp.where(late, jnp.minimum(later_low, x), later_low),
-            jnp.where(late, jnp.maximum(later_high, x), later_high),
+            jnp.where(late, low, jnp.minimum(low, least)),
+            jnp.where(late, high, jnp.maximum(high, most)),
+            jnp.where(late, jnp.minimum(later_low, least), later_low),
+            jnp.where(late, jnp.maximum(later_high, most), later_high),
         )
 
     def finish(self, carry: Any, t: Any, x: Any) -> Any:

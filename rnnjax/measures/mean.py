@@ -7,10 +7,14 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from rnnjax.measures._base import AbstractMeasure, whole_state
+from rnnjax.measures._piece import Piece
 
 
 class Mean(AbstractMeasure):
-    r"""The average over the steps of the window: $\frac{1}{n} \sum_k x(t_k)$."""
+    r"""The average over the steps of the window: $\frac{1}{n} \sum_k x(t_k)$.
+
+    Of adaptive steps the average over time: $\frac{1}{T} \int x(t)\, dt$.
+    """
 
     of: Callable[[Any], Any] = eqx.field(static=True, default=whole_state)
     meaning: ClassVar[str] = "mean over time"
@@ -25,6 +29,14 @@ class Mean(AbstractMeasure):
         mean, n = carry
         n = n + 1
         return mean + (x - mean) / n, n
+
+    def follow(self, carry: Any, piece: Piece) -> Any:
+        """The mean so far and the time (ms) that it is over."""
+        mean, elapsed = carry
+        length = piece.t1 - piece.t0
+        elapsed = elapsed + length
+        change = piece.integral() - mean * length
+        return mean + change / jnp.where(elapsed > 0, elapsed, 1), elapsed
 
     def finish(self, carry: Any, t: Any, x: Any) -> Any:
         """The mean."""

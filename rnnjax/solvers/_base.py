@@ -22,8 +22,8 @@ def step_function(solver: Any) -> Callable[[Field, Any, Any, Any], Any]:
         TypeError: for a solver that has no explicit tableau; the message lists those that do.
     """
     if isinstance(solver, diffrax.Euler):
-        return lambda field, t, y, dt: _combine(y, dt, (1.0,), [field(_stage_time(t, 0.0, dt), y)])
-    tableau = _explicit_tableau(solver)
+        return lambda field, t, y, dt: combine(y, dt, (1.0,), [field(stage_time(t, 0.0, dt), y)])
+    tableau = explicit_tableau(solver)
     if tableau is None:
         raise TypeError(
             f"{type(solver).__name__} can't take fixed steps here, since it is implicit or has no "
@@ -31,13 +31,13 @@ def step_function(solver: Any) -> Callable[[Field, Any, Any, Any], Any]:
         )
 
     def step(field: Field, t: Any, y: Any, dt: Any) -> Any:
-        slopes = [field(_stage_time(t, 0.0, dt), y)]
+        slopes = [field(stage_time(t, 0.0, dt), y)]
         for row, c in zip(tableau.a_lower, tableau.c, strict=True):
-            z = _combine(y, dt, row, slopes)
+            z = combine(y, dt, row, slopes)
             if tableau.ssal and len(slopes) == tableau.num_stages - 1:
                 return z  # the last stage is the solution
-            slopes.append(field(_stage_time(t, float(c), dt), z))
-        return _combine(y, dt, tableau.b_sol, slopes)
+            slopes.append(field(stage_time(t, float(c), dt), z))
+        return combine(y, dt, tableau.b_sol, slopes)
 
     return step
 
@@ -58,7 +58,7 @@ def noisy_step_function(solver: Any, additive: bool) -> Callable[..., Any]:
         return _euler_maruyama
     if isinstance(solver, diffrax.ItoMilstein):
         return _milstein
-    tableau = _explicit_tableau(solver)
+    tableau = explicit_tableau(solver)
     if tableau is None:
         raise TypeError(
             f"{type(solver).__name__} can't take fixed noisy steps here: use Euler, Heun, "
@@ -69,10 +69,10 @@ def noisy_step_function(solver: Any, additive: bool) -> Callable[..., Any]:
         def increment(t: Any, z: Any) -> Any:
             return jax.tree.map(lambda f, g, w: f * dt + g * w, field(t, z), diffusion(t, z), dw)
 
-        slopes = [increment(_stage_time(t, 0.0, dt), y)]
+        slopes = [increment(stage_time(t, 0.0, dt), y)]
         for row, c in zip(tableau.a_lower, tableau.c, strict=True):
-            slopes.append(increment(_stage_time(t, float(c), dt), _combine(y, 1.0, row, slopes)))
-        return _combine(y, 1.0, tableau.b_sol, slopes)
+            slopes.append(increment(stage_time(t, float(c), dt), combine(y, 1.0, row, slopes)))
+        return combine(y, 1.0, tableau.b_sol, slopes)
 
     return step
 
@@ -111,7 +111,7 @@ def explicit_solvers() -> list[str]:
     return ["Euler", "Heun", "Midpoint", "Ralston", "Bosh3", "RK4", "Tsit5", "Dopri5", "Dopri8"]
 
 
-def _explicit_tableau(solver: Any) -> diffrax.ButcherTableau | None:
+def explicit_tableau(solver: Any) -> diffrax.ButcherTableau | None:
     tableau = getattr(solver, "tableau", None)
     if not isinstance(solver, diffrax.AbstractERK) or not isinstance(
         tableau, diffrax.ButcherTableau
@@ -120,7 +120,7 @@ def _explicit_tableau(solver: Any) -> diffrax.ButcherTableau | None:
     return None if tableau.implicit else tableau
 
 
-def _stage_time(t: Any, c: float, dt: Any) -> Any:
+def stage_time(t: Any, c: float, dt: Any) -> Any:
     """When a stage is; the first and the last a few roundings inside the step.
 
     An input that jumps at the end of a step then counts from the next step on, although the time
@@ -133,7 +133,7 @@ def _stage_time(t: Any, c: float, dt: Any) -> Any:
     return t + dt - slack if c == 1 else t + c * dt
 
 
-def _combine(y: Any, dt: Any, coefficients: Any, slopes: list[Any]) -> Any:
+def combine(y: Any, dt: Any, coefficients: Any, slopes: list[Any]) -> Any:
     """`y + dt * sum(c_k slope_k)`, zeros left out."""
     terms = [(float(c), k) for c, k in zip(coefficients, slopes, strict=False) if c != 0]
 
@@ -155,5 +155,5 @@ def _milstein(field: Field, diffusion: Field, t: Any, y: Any, dt: Any, dw: Any) 
     _, slope = jax.jvp(lambda z: diffusion(t, z), (y,), (g,))
     return jax.tree.map(
         lambda y, f, g, s, w: y + f * dt + g * w + s * (jnp.square(w) - dt) / 2,
-        y, field(_stage_time(t, 0.0, dt), y), g, slope, dw,
+        y, field(stage_time(t, 0.0, dt), y), g, slope, dw,
     )  # fmt: skip

@@ -1,0 +1,112 @@
+"""A run, or a batch of runs from several starts, with fixed steps and saved states."""
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax._integrate import Run, first_failure, integrate
+from rnnjax._linalg import fastest_variable
+from rnnjax._plan import Plan, choose_plan, has_product, spread
+from rnnjax._results import Status
+from rnnjax._types import is_traced
+
+
+def as_batch(circuit: Any, start: Any) -> tuple[Any, int | None]:
+    """The start, and how many lanes there are if it is a batch: one axis more than a state."""
+    start = np.asarray(start) if isinstance(start, list) else start
+    rest = jax.eval_shape(circuit.rest)
+    if start is None or jax.tree.structure(start) != jax.tree.structure(rest):
+        return start, None
+    shapes = [np.shape(x) for x in jax.tree.leaves(start)]
+    wanted = [x.shape for x in jax.tree.leaves(rest)]
+    if len({s[:1] for s in shapes}) > 1 or any(
+        s[1:] != w or len(s) != len(w) + 1 for s, w in zip(shapes, wanted, strict=True)
+    ):
+        return start, None
+    if shapes[0][0] == 0:
+        raise ValueError("start: expected at least one lane, got a batch of none")
+    given = jax.tree.map(lambda x: x if is_traced(x) else np.asarray(x, np.float64), start)
+    return given, shapes[0][0]
+
+
+def lane_of(batch: Any, k: Any) -> Any:
+    """One lane of a batch."""
+    return jax.tree.map(lambda x: x[k], batch)
+
+
+def devices_for(circuit: Any, input: Any, state: Any, lanes: int) -> int:
+    """Over how many devices a batch is spread."""
+    first = jax.eval_shape(lambda s: lane_of(s, 0), state)
+    products = has_product(lambda s: circuit(s, input(jnp.zeros(()))), first, looped=True)
+    size = sum(x.size for x in jax.tree.leaves(first))
+    return math.gcd(choose_plan(products, variables=size).devices, lanes)
+
+
+def run_fixed(
+    circuit: Any, input: Any, state: Any, t0: Any, step: Any, noise: Any, key: Any, solver: Any,
+    grid: Any, memory: Any, lanes: int | None, devices: int,
+) -> dict[str, Any]:  # fmt: skip
+    """A run with fixed steps; where it failed, what failed first."""
+    run, result = _fixed(
+        circuit, input, state, t0, step, noise, key, solver, grid, memory, lanes is not None,
+        devices,
+    )  # fmt: skip
+    if is_traced(run) or not np.any(np.asarray(run.status) != Status.OK):
+        return result
+    if lanes is not None:  # the first lane that failed stands for all
+        bad = int(np.argmax(np.asarray(run.status) != Status.OK))
+        run, key = lane_of(run, bad), None if key is None else key[bad]
+    at, variable = first_failure(
+        circuit, input, run, solver=solver, t0=t0, step=step, noise=noise, key=key
+    )
+    if lanes is not None:
+        at = np.array(result["failed_at"])
+        variable, named = np.array(result["failed_variable"]), variable
+        variable[bad] = named
+    return result | {"failed_at": at, "failed_variable": variable}
+
+
+@eqx.filter_jit
+def _fixed(
+    circuit: Any, input: Any, start: Any, t0: Any, step: Any, noise: Any, key: Any, solver: Any,
+    grid: tuple[int, int, tuple[int, ...]], memory: Any, lanes: bool, devices: int,
+) -> tuple[Run, dict[str, Any]]:  # fmt: skip
+    steps, every, rows = grid
+    start = jax.tree.map(jnp.asarray, start)
+    shared, fixed = eqx.partition((circuit, input, t0, step, noise), eqx.is_array)
+
+    def run_all(own: Any, shared: Any) -> Run:
+        state, key = own
+        circuit, input, t0, step, noise = eqx.combine(shared, fixed)
+        return integrate(
+            circuit, input, state, solver=solver, t0=t0, step=step, steps=steps, save_every=every,
+            noise=noise, key=key, memory=memory, lanes=lanes,
+        )  # fmt: skip
+
+    run = spread(run_all, Plan(None, devices))((start, key), shared)
+    axis = 1 if lanes else 0
+    states = run.saved
+    if rows != tuple(range(1, steps // every + 1)):
+        keep = np.asarray(rows)
+        states = jax.tree.map(
+            lambda first, rest: jnp.concatenate([jnp.expand_dims(first, axis), rest], axis).take(
+                keep, axis
+            ),
+            start,
+            states,
+        )
+
+    def fastest(state: Any) -> Any:
+        return fastest_variable(state, state)
+
+    return run._replace(saved=None), {
+        "states": states,
+        "status": run.status,
+        "failed_at": t0 + run.steps_well.astype(step.dtype) * step,
+        "failed_variable": (jax.vmap(fastest) if lanes else fastest)(run.last_well),
+        "stats": {"steps": jnp.asarray(steps)},
+    }

@@ -1,0 +1,76 @@
+"""What is checked of a run in time: its solver, its step, its duration."""
+
+from typing import Any
+
+import diffrax
+import numpy as np
+
+from rnnjax._types import is_traced
+from rnnjax.solvers._base import (
+    check_noisy,
+    has_error_estimate,
+    noisy_step_function,
+    step_function,
+)
+
+
+def whole_steps(duration: float, step: float, name: str) -> int:
+    """How many steps make up a duration.
+
+    Raises:
+        ValueError: if it is not a whole, positive number of them.
+    """
+    count = duration / step
+    steps = round(count)
+    if abs(count - steps) > 1e-6 * max(1.0, count) or steps < 0 or not np.isfinite(count):
+        raise ValueError(
+            f"{name}: expected a whole number of steps of {step:g} ms, got {duration:g} ms "
+            f"({count:g} steps): change {name} or step"
+        )
+    return steps
+
+
+def checked_solver(solver: Any, noise: Any, step: Any, dense: bool) -> Any:
+    """The solver, refused where it can't do what it is asked for."""
+    if solver is None:
+        solver = diffrax.Tsit5() if noise is None else diffrax.Euler()
+    if not isinstance(solver, diffrax.AbstractSolver):
+        raise TypeError(f"solver: expected a diffrax solver such as Tsit5(), got {solver!r}")
+    if noise is not None:
+        check_noisy(solver, noise.additive)
+    if step is not None:
+        if noise is None:
+            step_function(solver)
+        else:
+            noisy_step_function(solver, noise.additive)
+        if dense:
+            raise ValueError("dense output needs adaptive steps: leave out step=, or dense=True")
+    elif dense and noise is not None:
+        raise ValueError("dense output is for runs without noise: leave out dense=True, or noise=")
+    elif not has_error_estimate(solver):
+        raise ValueError(
+            f"{type(solver).__name__} has no error estimate, so it can't choose its steps: "
+            "give step= in ms, or another solver (Tsit5(); under noise ShARK())"
+        )
+    return solver
+
+
+def positive(value: Any, name: str) -> float:
+    """One positive number, or a ValueError that names it."""
+    if is_traced(value) or np.ndim(value) != 0 or not np.isfinite(value) or value <= 0:
+        raise ValueError(f"{name}: expected one positive number, got {value!r}")
+    return float(value)
+
+
+def check_tolerances(rtol: Any, atol: Any, dtype: Any) -> None:
+    """Refuse tolerances that are no numbers, or finer than the dtype resolves."""
+    if is_traced(rtol, atol):
+        return
+    positive(rtol, "rtol")
+    positive(atol, "atol")
+    eps = float(np.finfo(dtype).eps)
+    if rtol < eps:
+        raise ValueError(
+            f"rtol: expected at least {eps:.2g}, the resolution of {dtype}, got {rtol:g}: "
+            "raise it, or give dtype='float64'"
+        )
