@@ -1,0 +1,41 @@
+"""Tables in Markdown from the reports of runs."""
+
+import json
+
+BEGIN, END = "<!-- results -->", "<!-- end of results -->"
+
+
+def markdown(report):
+    """The rows and the bars of one report."""
+    lines = [f"### {report['name']}: {report['question']}", ""]
+    lines += ["| tool | seconds | CPU seconds | MB above the import | first call, s | outcome |"]
+    lines += ["|---|---|---|---|---|---|"]
+    for row in report["rows"]:
+        numbers = [row[k] for k in ("seconds", "cpu_seconds", "peak_mb", "compile_seconds")]
+        cells = ["" if x is None else f"{x:.3g}" for x in numbers]
+        note = f" ({row['note']})" if row["note"] else ""
+        lines.append(f"| {row['tool']} | {' | '.join(cells)} | {row['outcome']}{note} |")
+    lines += ["", "| bar | against | ratio | reach | holds |", "|---|---|---|---|---|"]
+    for bar in report["bars"]:
+        ratio = "" if bar["ratio"] is None else f"{bar['ratio']:.3g}"
+        holds = {True: "yes", False: "**no**", None: "not measured"}[bar["holds"]]
+        lines.append(f"| {bar['tool']} | {bar['against']} | {ratio} | {bar['reach']} | {holds} |")
+    return "\n".join(lines) + "\n"
+
+
+def write(results, readme):
+    """Put the tables of all reports between the marks of the README."""
+    reports = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
+    if not reports:
+        raise FileNotFoundError(f"no reports in {results}: run `make bench` first")
+    found = reports[0]["machine"]
+    wide = "AVX-512" if found["avx512"] else "no AVX-512"
+    head = f"{found['processor']}, {found['cores']} cores, {wide}, {found['memory_gib']} GiB, Python {found['python']}.\n"
+    versions = {}
+    for report in reports:
+        versions |= report["versions"]
+    head += ", ".join(f"{k} {v}" for k, v in sorted(versions.items())) + ".\n"
+    tables = "\n".join(markdown(report) for report in reports)
+    text = readme.read_text()
+    before, rest = text.split(BEGIN)
+    readme.write_text(f"{before}{BEGIN}\n{head}\n{tables}\n{END}{rest.split(END)[1]}")
