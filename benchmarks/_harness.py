@@ -13,6 +13,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 HERE = ROOT / "benchmarks"
+_COLUMNS = ("seconds", "cpu_seconds", "peak_mb", "compile_seconds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,12 +85,23 @@ def interpreter(peer):
         return str(python)
     steps = (
         [sys.executable, "-m", "venv", "--clear", str(venv)],
-        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(pins)],
+        [
+            str(python),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "-r",
+            str(pins),
+        ],
     )
     for step in steps:
         done = subprocess.run(step, capture_output=True, text=True)
         if done.returncode:
-            raise Missing(f"can't install {pins.name}: {done.stderr.strip().splitlines()[-1][:200]}")
+            raise Missing(
+                f"can't install {pins.name}: {done.stderr.strip().splitlines()[-1][:200]}"
+            )
     stamp.write_text(wanted)
     return str(python)
 
@@ -160,6 +172,7 @@ def measure(workload, size="full", only=None, repeats=None):
             compile_seconds=worker.first["compile_seconds"],
             outcome=_verdict(tool, worker.first["outcome"], reference, workload.tolerance),
             note=f"1/{1 / tool.share:g} of the work, scaled" if tool.share != 1 else "",
+            **{k: v for k, v in middle.items() if k not in _COLUMNS},
         )
     ordered = [rows[t.name] for t in tools]
     return {
@@ -169,7 +182,7 @@ def measure(workload, size="full", only=None, repeats=None):
 
 
 def _row(tool, **found):
-    empty = dict.fromkeys(("seconds", "cpu_seconds", "peak_mb", "compile_seconds"))
+    empty = dict.fromkeys(_COLUMNS)
     return {"tool": tool, **empty, "outcome": "", "note": "", **found}
 
 
@@ -206,7 +219,13 @@ def judge(workload, rows):
         value = rows.get(name, {}).get(column)
         holds = None if value is None else value <= reach
         found.append(
-            {"tool": name, "against": column, "ratio": value, "reach": f"<= {reach:g}", "holds": holds}
+            {
+                "tool": name,
+                "against": column,
+                "ratio": value,
+                "reach": f"<= {reach:g}",
+                "holds": holds,
+            }
         )
     return found
 

@@ -54,7 +54,8 @@ def main():
         return
     for _ in sys.stdin:
         _, wall, cpu = timed(call)
-        say(seconds=wall, cpu_seconds=cpu, peak_mb=peak_mb() - before)
+        noted = getattr(call, "noted", {})  # what else the call found out
+        say(**{"seconds": wall, "cpu_seconds": cpu, "peak_mb": peak_mb() - before, **noted})
 
 
 if __name__ == "__main__":

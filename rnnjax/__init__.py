@@ -28,6 +28,7 @@ _HOMES = {
     "Trajectory": "_simulate",
     "VectorField": "_regions",
     "axis": "_axes",
+    "cache": "_setup",
     "doctor": "_setup",
     "find_equilibria": "_equilibria",
     "fit": "_fit",

@@ -32,6 +32,7 @@ from rnnjax._results import Status as Status
 from rnnjax._results import SweepInterrupted as SweepInterrupted
 from rnnjax._save import load as load
 from rnnjax._save import save as save
+from rnnjax._setup import cache as cache
 from rnnjax._setup import doctor as doctor
 from rnnjax._setup import tune_cpu as tune_cpu
 from rnnjax._simulate import Trajectory as Trajectory

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import pathlib
 import platform
 import re
 import subprocess
@@ -54,6 +55,42 @@ def tune_cpu(devices: int | None = None) -> bool:
         os.environ["XLA_FLAGS"] = f"{flags} {_HOISTING}".strip()
     _tuned.append(devices)
     return True
+
+
+def cache(folder: str | os.PathLike[str] | None = None) -> pathlib.Path:
+    """Keep compiled programs on disk, so that the next process need not compile them again.
+
+    Importing the package never does this, the command line does. What is kept depends on the
+    versions, the settings and the machine; a program that does not fit is compiled anew. Sweeps,
+    measures, runs with fixed steps, equilibria and their gradients are kept; adaptive runs of
+    `simulate` are not, since diffrax's checks call back to the host (they are where the
+    environment has EQX_ON_ERROR=nan).
+
+    Args:
+        folder: where; the user's cache folder unless given.
+
+    Returns:
+        The folder.
+
+    Raises:
+        OSError: if it can't be made or written to.
+    """
+    path = pathlib.Path(folder) if folder is not None else _user_cache() / "rnnjax"
+    path.mkdir(parents=True, exist_ok=True)
+    if not os.access(path, os.W_OK):
+        raise PermissionError(f"cache: expected a folder that can be written to, got {path}")
+    jax.config.update("jax_compilation_cache_dir", str(path))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+    return path
+
+
+def _user_cache() -> pathlib.Path:
+    if sys.platform == "win32":
+        return pathlib.Path(os.environ.get("LOCALAPPDATA") or pathlib.Path.home())
+    if sys.platform == "darwin":
+        return pathlib.Path.home() / "Library" / "Caches"
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
 
 
 def tuned_devices() -> int:
