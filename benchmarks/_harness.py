@@ -69,7 +69,7 @@ class Workload:
     limits: tuple = ()  # (row, column, reach): no more than that, by itself
 
 
-class Missing(RuntimeError):
+class MissingError(RuntimeError):
     """Why a tool can't run here."""
 
 
@@ -99,7 +99,7 @@ def interpreter(peer):
     for step in steps:
         done = subprocess.run(step, capture_output=True, text=True)
         if done.returncode:
-            raise Missing(
+            raise MissingError(
                 f"can't install {pins.name}: {done.stderr.strip().splitlines()[-1][:200]}"
             )
     stamp.write_text(wanted)
@@ -120,7 +120,7 @@ class Worker:
         )
         self.first = self._answer()
         if "missing" in self.first:
-            raise Missing(self.first["missing"])
+            raise MissingError(self.first["missing"])
 
     def run(self):
         """One timed call."""
@@ -136,7 +136,7 @@ class Worker:
     def _answer(self):
         line = self._process.stdout.readline()
         if not line:
-            raise Missing(f"ended with exit status {self._process.wait()}")
+            raise MissingError(f"ended with exit status {self._process.wait()}")
         return json.loads(line)
 
 
@@ -150,7 +150,7 @@ def measure(workload, size="full", only=None, repeats=None):
             print(f"{workload.name}: {tool.name} ...", file=sys.stderr, flush=True)
             try:
                 worker = Worker(tool, spec)
-            except (Missing, OSError) as reason:
+            except (MissingError, OSError) as reason:
                 rows[tool.name] = _row(tool.name, outcome=f"missing: {reason}")
                 continue
             stack.callback(worker.close)

@@ -30,7 +30,8 @@ def write(results, readme):
         raise FileNotFoundError(f"no reports in {results}: run `make bench` first")
     found = reports[0]["machine"]
     wide = "AVX-512" if found["avx512"] else "no AVX-512"
-    head = f"{found['processor']}, {found['cores']} cores, {wide}, {found['memory_gib']} GiB, Python {found['python']}.\n"
+    head = f"{found['processor']}, {found['cores']} cores, {wide}, {found['memory_gib']} GiB, "
+    head += f"Python {found['python']}.\n"
     versions = {}
     for report in reports:
         versions |= report["versions"]
