@@ -61,9 +61,14 @@ def diffrax_vmap(spec):
         ).ys  # fmt: skip
 
     if spec["devices"] > 1:
-        mesh = jax.make_mesh((spec["devices"],), ("lanes",))
+        auto = (jax.sharding.AxisType.Auto,)
+        mesh = jax.make_mesh((spec["devices"],), ("lanes",), axis_types=auto)
         own = jax.sharding.PartitionSpec("lanes")
-        solve = jax.shard_map(solve, mesh=mesh, in_specs=(own, own), out_specs=own, check_vma=False)
+        placed = jax.sharding.NamedSharding(mesh, own)
+        tau, weight = jax.device_put(tau, placed), jax.device_put(weight, placed)
+        solve = jax.shard_map(
+            solve, mesh=mesh, in_specs=(own, own), out_specs=own, check_vma=False
+        )
     solve = jax.jit(solve)
 
     def call():

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -169,6 +169,7 @@ class _Program:
         self._static, self._leaves = static, leaves
         self._functions, self._settings = functions, settings
         self._compiled: dict[Plan, list[Any]] = {}
+        self._known: dict[Any, Any] = {}
         self.adaptive = settings is not None and settings.steps is None
 
     def lane(self, point: Any, shared: Any) -> dict[str, Any]:
@@ -241,9 +242,13 @@ class _Program:
             self._compiled[plan] = each
         return self._compiled[plan]
 
-    def _shapes(self, probe: Any, arrays: Any) -> Any:
-        """The shapes of the results of one point."""
-        return jax.eval_shape(self.lane, probe, arrays)["results"]
+    def _traced_once(self, what: Callable[..., Any], probe: Any, arrays: Any) -> Any:
+        """`what(self.lane, probe, arrays)`, which depends on their shapes alone."""
+        leaves, structure = jax.tree.flatten((probe, arrays))
+        key = what, structure, tuple((np.shape(x), x.dtype) for x in leaves)
+        if key not in self._known:
+            self._known[key] = what(self.lane, probe, arrays)
+        return self._known[key]
 
     def _plan(self, plan: Plan | None, probe: Any, arrays: Any, count: int, state: int) -> Plan:
         """The plan that was given, or the one for this program."""
@@ -255,7 +260,7 @@ class _Program:
         long = count * steps >= _WORTH_A_WORD
         products = False
         if not self.adaptive and (long or tuned_devices()):
-            products = has_product(self.lane, probe, arrays)
+            products = self._traced_once(has_product, probe, arrays)
         if long and not products:
             mention_tuning()
         return choose_plan(products, self.adaptive, state)
@@ -273,7 +278,8 @@ class _Program:
         plan = self._plan(plan, probe, arrays, count, state)
         size = _chunk_size(chunk, count, lanes_together(plan, self.adaptive), state)
         settings = settings | layout(plan, size, key)
-        labels = label(design, self._shapes(probe, arrays), measures, settings)
+        shapes = self._traced_once(jax.eval_shape, probe, arrays)["results"]
+        labels = label(design, shapes, measures, settings)
         sink = open_sink(store, labels, size)
         programs = self._mapped(plan)
         done, tried, needed = 0, 0, 0
