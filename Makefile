@@ -1,4 +1,5 @@
 # make demo   makes .venv, installs, runs the main job
+# make bench  measures speed beside the peers, in about a quarter of an hour; make bench-gpu on a GPU
 # make test   makes .venv with the test extra, runs the tests
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ SIZE   ?= 1000
 OUT    ?= out/demo
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-slow lint bench bench-gpu clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py --size $(SIZE) --out $(OUT)
@@ -24,7 +25,12 @@ lint: $(VENV)/.lint
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(VENV)/.demo
-	$(BIN)/python -m benchmarks.sweep
+	$(BIN)/python -m benchmarks --save benchmarks/results
+	$(BIN)/python -m benchmarks --table
+
+bench-gpu: $(VENV)/.demo
+	$(BIN)/python -m benchmarks --gpu --save benchmarks/results/gpu
+	$(BIN)/python -m benchmarks --gpu --table
 
 clean:
 	rm -rf $(VENV) out

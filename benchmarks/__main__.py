@@ -21,7 +21,7 @@ def main(arguments=None):
     parser.add_argument("--size", choices=("full", "small"), default="full")
     parser.add_argument("--repeats", type=int, help="calls per tool")
     parser.add_argument("--own", action="store_true", help="only what runs in this environment")
-    parser.add_argument("--gpu", action="store_true", help="refuse to run without a GPU")
+    parser.add_argument("--gpu", action="store_true", help="on a GPU; refused without one")
     parser.add_argument("--list", action="store_true", help="name the workloads")
     parser.add_argument("--table", action="store_true", help="write the tables from the results")
     given = parser.parse_args(arguments)
@@ -29,6 +29,9 @@ def main(arguments=None):
     if given.list:
         for name, workload in workloads.items():
             print(f"{name:<16} {workload.question}")
+        return
+    if given.table and given.gpu:
+        _table.write(HERE / "results" / "gpu", HERE / "GPU.md")
         return
     if given.table:
         _table.write(HERE / "results", HERE / "README.md")
@@ -45,7 +48,7 @@ def main(arguments=None):
             sys.exit(f"no GPU: JAX's default backend here is {jax.default_backend()!r}")
     for name in given.names or NAMES:
         only = (lambda t: t.peer is None and "limits" not in t.file) if given.own else None
-        report = measure(workloads[name], given.size, only, given.repeats)
+        report = measure(workloads[name], given.size, only, given.repeats, {"gpu": given.gpu})
         print(_table.markdown(report), flush=True)
         text = json.dumps(report, indent=1) + "\n"
         if given.json:

@@ -140,9 +140,9 @@ class Worker:
         return json.loads(line)
 
 
-def measure(workload, size="full", only=None, repeats=None):
+def measure(workload, size="full", only=None, repeats=None, more=None):
     """Run one workload and return its report."""
-    spec = workload.spec | (workload.small if size == "small" else {})
+    spec = workload.spec | (workload.small if size == "small" else {}) | (more or {})
     tools = [t for t in workload.tools if only is None or only(t)]
     rows, workers, versions = {}, [], {}
     with contextlib.ExitStack() as stack:

@@ -37,6 +37,6 @@ def write(results, readme):
         versions |= report["versions"]
     head += ", ".join(f"{k} {v}" for k, v in sorted(versions.items())) + ".\n"
     tables = "\n".join(markdown(report) for report in reports)
-    text = readme.read_text()
+    text = readme.read_text() if readme.exists() else f"# Benchmarks on a GPU\n\n{BEGIN}\n{END}\n"
     before, rest = text.split(BEGIN)
     readme.write_text(f"{before}{BEGIN}\n{head}\n{tables}\n{END}{rest.split(END)[1]}")

@@ -66,9 +66,7 @@ def diffrax_vmap(spec):
         own = jax.sharding.PartitionSpec("lanes")
         placed = jax.sharding.NamedSharding(mesh, own)
         tau, weight = jax.device_put(tau, placed), jax.device_put(weight, placed)
-        solve = jax.shard_map(
-            solve, mesh=mesh, in_specs=(own, own), out_specs=own, check_vma=False
-        )
+        solve = jax.shard_map(solve, mesh=mesh, in_specs=(own, own), out_specs=own, check_vma=False)
     solve = jax.jit(solve)
 
     def call():

@@ -33,7 +33,6 @@ from rnnjax._gradient import (
 )
 from rnnjax._linalg import flatten
 from rnnjax._results import Status
-from rnnjax._types import Key
 from rnnjax.measures._base import AbstractMeasure, observed
 from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._base import noisy_step_function, step_function
@@ -85,7 +84,7 @@ def integrate(
     measures: Sequence[AbstractMeasure] = (),
     save_every: int | None = None,
     noise: AbstractNoise | None = None,
-    key: Key | None = None,
+    key: Any = None,
     increments: Any = None,
     first: Any = 0,
     memory: AbstractMemory | None = None,

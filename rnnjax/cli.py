@@ -1,6 +1,7 @@
 """The command line: `rnnjax circuits | simulate | stability | sweep | doctor`.
 
-It sets the processor up for speed (`rnnjax.tune_cpu()`), which importing the package never does.
+It sets the processor up for speed (`rnnjax.tune_cpu()`) and keeps compiled programs in the user's cache
+folder (`rnnjax.cache()`); importing the package never does either.
 """
 
 import importlib.util
@@ -86,6 +87,7 @@ def simulate(
     import rnnjax
     from rnnjax._store import write_netcdf
 
+    _keep_programs()
     circuit = _circuit(name, settings)
     _folder(out)
     run = rnnjax.simulate(circuit, np.linspace(0, duration, points), dtype=dtype)
@@ -103,6 +105,7 @@ def stability(name: str, settings: tuple[str, ...]) -> None:
     import rnnjax
     from rnnjax._linalg import variable_names
 
+    _keep_programs()
     circuit = _circuit(name, settings)
     found = rnnjax.find_equilibria(circuit)
     click.echo(f"{len(found)} found from {len(found.found)} guesses")
@@ -141,6 +144,7 @@ def sweep(
     import rnnjax
 
     rnnjax.tune_cpu()
+    _keep_programs()
     from rnnjax.solvers import RK4
 
     circuit = _circuit(name, settings)
@@ -171,6 +175,16 @@ def doctor() -> None:
     rnnjax.tune_cpu()
     for key, value in rnnjax.doctor().items():
         click.echo(f"{key:<20} {value}")
+
+
+def _keep_programs() -> None:
+    """Compile once, not once a call; where nothing can be written, every time."""
+    import contextlib
+
+    import rnnjax
+
+    with contextlib.suppress(OSError):
+        rnnjax.cache()
 
 
 def _builtins() -> dict[str, Any]:
