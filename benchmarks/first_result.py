@@ -25,7 +25,7 @@ rnnjax.tune_cpu()
 rnnjax.cache(%(folder)r)
 begun = time.perf_counter()
 circuit = CurrentNetwork(Dense(weights))
-simulate(circuit, np.linspace(0, %(duration)g, 101), start=starts, step=%(step)g,
+simulate(circuit, np.linspace(0, %(duration)g, 101), start=starts[0], step=%(step)g,
          solver=diffrax.Tsit5())
 print(time.perf_counter() - begun)
 """
@@ -38,14 +38,14 @@ jax.config.update("jax_compilation_cache_dir", %(folder)r)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 begun = time.perf_counter()
-field = diffrax.ODETerm(lambda t, x, w: jnp.tanh(x) @ w.T - x)
+field = diffrax.ODETerm(lambda t, x, w: w @ jnp.tanh(x) - x)
 @jax.jit
 def solve(weights, starts):
     return diffrax.diffeqsolve(
         field, diffrax.Tsit5(), 0.0, %(duration)g, %(step)g, starts, args=weights,
         stepsize_controller=diffrax.ConstantStepSize(), max_steps=4096,
         saveat=diffrax.SaveAt(ts=jnp.linspace(0, %(duration)g, 101))).ys
-np.asarray(solve(jnp.asarray(weights), jnp.asarray(starts)))
+np.asarray(solve(jnp.asarray(weights), jnp.asarray(starts[0])))
 print(time.perf_counter() - begun)
 """
 )

@@ -48,12 +48,12 @@ def devices_for(circuit: Any, input: Any, state: Any, lanes: int) -> int:
 
 def run_fixed(
     circuit: Any, input: Any, state: Any, t0: Any, step: Any, noise: Any, key: Any, solver: Any,
-    grid: Any, memory: Any, lanes: int | None, devices: int,
+    grid: Any, memory: Any, lanes: int | None, devices: int, observe: Any = None,
 ) -> dict[str, Any]:  # fmt: skip
     """A run with fixed steps; where it failed, what failed first."""
     run, result = _fixed(
         circuit, input, state, t0, step, noise, key, solver, grid, memory, lanes is not None,
-        devices,
+        devices, observe,
     )  # fmt: skip
     if is_traced(run) or not np.any(np.asarray(run.status) != Status.OK):
         return result
@@ -74,6 +74,7 @@ def run_fixed(
 def _fixed(
     circuit: Any, input: Any, start: Any, t0: Any, step: Any, noise: Any, key: Any, solver: Any,
     grid: tuple[int, int, tuple[int, ...]], memory: Any, lanes: bool, devices: int,
+    observe: Any = None,
 ) -> tuple[Run, dict[str, Any]]:  # fmt: skip
     steps, every, rows = grid
     start = jax.tree.map(jnp.asarray, start)
@@ -84,7 +85,7 @@ def _fixed(
         circuit, input, t0, step, noise = eqx.combine(shared, fixed)
         return integrate(
             circuit, input, state, solver=solver, t0=t0, step=step, steps=steps, save_every=every,
-            noise=noise, key=key, memory=memory, lanes=lanes,
+            noise=noise, key=key, memory=memory, lanes=lanes, observe=observe,
         )  # fmt: skip
 
     run = spread(run_all, Plan(None, devices))((start, key), shared)
@@ -92,11 +93,14 @@ def _fixed(
     states = run.saved
     if rows != tuple(range(1, steps // every + 1)):
         keep = np.asarray(rows)
+        first = start
+        if observe is not None:
+            first = (jax.vmap(observe) if lanes else observe)(start)
         states = jax.tree.map(
             lambda first, rest: jnp.concatenate([jnp.expand_dims(first, axis), rest], axis).take(
                 keep, axis
             ),
-            start,
+            first,
             states,
         )
 

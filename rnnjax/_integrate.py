@@ -83,6 +83,7 @@ def integrate(
     transient: int = 0,
     measures: Sequence[AbstractMeasure] = (),
     save_every: int | None = None,
+    observe: Callable[[Any], Any] | None = None,
     noise: AbstractNoise | None = None,
     key: Any = None,
     increments: Any = None,
@@ -103,6 +104,7 @@ def integrate(
         transient: steps before it.
         measures: what to fold in over the window.
         save_every: keep every so many-th state of the window; it divides `steps`.
+        observe: what to keep of it, a function of the state; all of it unless given.
         noise: the diffusion, diagonal and Ito.
         key: for the noise; with `lanes` one per lane.
         increments: Wiener increments `(transient + steps, variables)` instead of drawing them.
@@ -127,6 +129,7 @@ def integrate(
         memory=memory,
         lanes=lanes,
         measures=(),
+        observe=observe,
     )
     measuring = dataclasses.replace(lane, measures=tuple(measures))
     begin = jnp.asarray(first, jnp.int32)
@@ -156,6 +159,7 @@ class _Lane:
         memory: what reverse mode keeps.
         lanes: whether it is a batch.
         measures: what is folded in at every step.
+        observe: what is kept of a saved state.
     """
 
     field: Callable[[Any, Any, Any], Any]
@@ -168,6 +172,7 @@ class _Lane:
     memory: AbstractMemory | None
     lanes: bool
     measures: tuple[AbstractMeasure, ...]
+    observe: Callable[[Any], Any] | None = None
 
     def each(self, function: Callable[..., Any], in_axes: Any, out_axes: Any) -> Any:
         """`function` of one lane, for all lanes; 1 in the axes stands for the lane's."""
@@ -248,19 +253,21 @@ class _Lane:
         """A block of steps, with the states after every `every`-th of them."""
         if isinstance(self.memory, BlockedAdjoint):
             state, saved = self._adjoint_block(carry, length, every or length)
-            saved = None if every is None else saved
+            saved = None if every is None else jax.vmap(self._kept)(saved)
             return self._checked(carry._replace(n=carry.n + length, state=state)), saved
         dw = self.draws(self.others, carry.n, length)
         one = self.each(self.one, (_LANES, 1), (_LANES, None))
         if every is None:
             carry, saved = lax.scan(one, carry, dw, length)
         elif every == 1:
-            carry, saved = lax.scan(lambda c, x: (c := one(c, x)[0], c.state), carry, dw, length)
+            carry, saved = lax.scan(
+                lambda c, x: (c := one(c, x)[0], self._kept(c.state)), carry, dw, length
+            )
         else:
 
             def group(carry: _Carry, dw: Any) -> tuple[_Carry, Any]:
                 carry, _ = lax.scan(one, carry, dw, every)
-                return carry, carry.state
+                return carry, self._kept(carry.state)
 
             if dw is not None:
                 dw = dw.reshape(length // every, every, *dw.shape[1:])
@@ -272,7 +279,7 @@ class _Lane:
         most = block_length(self.memory, length)
         if every is not None and every > most:
             return lax.scan(
-                lambda c, _: (c := self.run(c, every, None)[0], c.state),
+                lambda c, _: (c := self.run(c, every, None)[0], self._kept(c.state)),
                 carry,
                 None,
                 length // every,
@@ -289,6 +296,9 @@ class _Lane:
             carry, states = self._part(rest, every, again)(carry)
             saved.append(states)
         return carry, None if every is None else jax.tree.map(lambda *x: jnp.concatenate(x), *saved)
+
+    def _kept(self, state: Any) -> Any:
+        return state if self.observe is None else self.each(self.observe, (1,), 1)(state)
 
     def _part(self, size: int, every: int | None, again: bool) -> Callable[[_Carry], Any]:
         def part(carry: _Carry) -> Any:

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import diffrax
@@ -38,6 +39,7 @@ class Trajectory(eqx.Module):
         stats: the numbers of steps taken and rejected, where the solver chose them.
         interpolation: the dense output, if asked for; call the trajectory to use it.
         unit: the unit of the state.
+        of: the variables of the whole state, where `observe` kept less of it.
     """
 
     times: Float[Any, "*batch time"]
@@ -48,6 +50,7 @@ class Trajectory(eqx.Module):
     stats: dict[str, Any]
     interpolation: Any = None
     unit: str = eqx.field(static=True, default="")
+    of: tuple[str, ...] = eqx.field(static=True, default=())
 
     def __call__(self, t: Any) -> Any:
         """The state at any time (ms) of the run, from the dense output.
@@ -90,8 +93,9 @@ class Trajectory(eqx.Module):
             SimulationError: which lane, when, which variable, and what to change.
         """
         if np.any(np.asarray(self.status) != Status.OK):
+            names = list(self.of) or self.variables
             raise SimulationError(
-                describe_failure(self.status, self.failed_at, self.failed_variable, self.variables)
+                describe_failure(self.status, self.failed_at, self.failed_variable, names)
             )
         return self
 
@@ -127,6 +131,7 @@ def simulate(
     max_steps: int = MAX_STEPS,
     adjoint: diffrax.AbstractAdjoint | AbstractMemory | None = None,
     dense: bool = False,
+    observe: Callable[[Any], Any] | None = None,
     dtype: DTypeLike | None = None,
     throw: bool = True,
 ) -> Trajectory:
@@ -160,6 +165,8 @@ def simulate(
             of rnnjax; blocks of 200 steps are computed again unless given. Fixed steps
             differentiate forward as well, but for `BlockedAdjoint()`.
         dense: keep the dense output, so that the trajectory can be called at any time.
+        observe: what to return of each state, a function of it (defined once, with a name: a new
+            lambda compiles again); all of it unless given. With fixed steps nothing else is kept.
         dtype: float32 or float64; JAX's current default unless given. Where a JAX transformation
             is under way its own precision holds.
         throw: raise on failure. Where a JAX transformation is under way nothing can be
@@ -193,7 +200,7 @@ def simulate(
             devices = 1 if lanes is None else devices_for(circuit, driven, state, lanes)
             result = run_fixed(
                 circuit, driven, state, times[0], np.asarray(step, found), noise, key, solver, grid,
-                adjoint, lanes, devices,
+                adjoint, lanes, devices, observe,
             )  # fmt: skip
         else:
             tolerances = cast((np.float64(rtol), np.float64(atol)), found)
@@ -208,13 +215,20 @@ def simulate(
                 return one(state, key) if lanes is None else eqx.filter_vmap(one)(state, key)
 
             result = until(times)
+            if observe is not None:
+                each = jax.vmap(observe) if lanes is None else jax.vmap(jax.vmap(observe))
+                result["states"] = each(result["states"])
             if not is_traced(result) and lanes is None and result["status"] == Status.NON_FINITE:
                 # by now all may be infinite: who was the fastest shortly before?
                 end = times[0] + 0.999 * (result["failed_at"] - times[0])
                 result["failed_variable"] = until(np.stack([times[0], end]))["failed_variable"]
     if lanes is not None:
         times = np.broadcast_to(times, (lanes, *np.shape(times)))
-    trajectory = Trajectory(times=times, **result, unit=getattr(circuit, "state_unit", ""))
+    one = state if lanes is None else lane_of(state, 0)
+    names = () if observe is None else tuple(variable_names(one))
+    trajectory = Trajectory(
+        times=times, **result, unit=getattr(circuit, "state_unit", ""), of=names
+    )
     if is_traced(trajectory):
         return trajectory
     # on the host the interpolation would lose its weak types, which strict promotion needs
