@@ -102,7 +102,8 @@ def describe(
     }
     if run is not None:
         found |= {
-            "duration_ms": duration, "step_ms": step, "transient_ms": transient,
+            "duration_ms": duration, "transient_ms": transient,
             "solver": type(run.solver).__name__,
         }  # fmt: skip
+        found |= {"rtol": run.rtol, "atol": run.atol} if step is None else {"step_ms": step}
     return found

@@ -155,6 +155,20 @@ def test_a_sweep_equals_one_at_a_time():
     assert (found.status == 0).all()
 
 
+@pytest.mark.parametrize("name", ["map.nc", "map.zarr", None])
+def test_a_sweep_is_stored_with_its_tolerances(tmp_path, name):
+    data = rnnjax.sweep(
+        ExcitatoryInhibitory(), {"end": measures.Final(), "half": lambda c: c.tau_i / 2},
+        [rnnjax.axis(tau_i, np.linspace(20, 60, 5))], duration=20.0, rtol=1e-4, atol=1e-5,
+        store=None if name is None else tmp_path / name, progress=False,
+    )  # fmt: skip
+    assert data.attrs["rtol"] == 1e-4
+    assert "step_ms" not in data.attrs
+    assert data.attrs["attempts_needed"] > 0
+    np.testing.assert_allclose(data.half, np.linspace(10, 30, 5))
+    assert (data.status == 0).all()
+
+
 def lanes_of(count, order=None):
     values = np.linspace(15.0, 90.0, count)
     return values if order is None else values[order]

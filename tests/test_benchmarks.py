@@ -1,0 +1,120 @@
+"""The benchmark suite: whole reports, fair verdicts, nothing silently dropped."""
+
+import json
+import pathlib
+import py_compile
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import _harness, _table
+from benchmarks.__main__ import NAMES
+
+COLUMNS = {"tool", "seconds", "cpu_seconds", "peak_mb", "compile_seconds", "outcome", "note"}
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT, capture_output=True, text=True,
+        check=True,
+    ).stdout  # fmt: skip
+
+
+def test_every_question_is_listed():
+    listed = run("--list")
+    assert all(name in listed for name in NAMES)
+    files = {p.stem for p in (ROOT / "benchmarks").glob("[a-z]*.py")}
+    assert files == set(NAMES)
+
+
+def test_a_report_is_whole(tmp_path):
+    file = tmp_path / "network.json"
+    run("network", "--own", "--size", "small", "--repeats", "2", "--json", str(file))
+    report = json.loads(file.read_text())
+    assert set(report) >= {"name", "machine", "versions", "rows", "bars"}
+    assert [row["tool"] for row in report["rows"]] == ["rnnjax", "bare products (XLA)", "numpy"]
+    for row in report["rows"]:
+        assert set(row) >= COLUMNS
+        assert row["seconds"] > 0
+        assert row["outcome"] in ("agrees", "not compared")
+    assert {bar["against"] for bar in report["bars"]} == {
+        "bare products (XLA)", "numpy", "torch eager",
+    }  # fmt: skip
+    absent = next(bar for bar in report["bars"] if bar["against"] == "torch eager")
+    assert absent["holds"] is None
+
+
+def row(tool, seconds, outcome="agrees"):
+    return _harness._row(tool, seconds=seconds, peak_mb=10.0, outcome=outcome)
+
+
+def workload(**changes):
+    bars = (
+        _harness.Bar("ours", "theirs", "faster", 3), _harness.Bar("ours", "limit", "slower", 1.5),
+    )  # fmt: skip
+    settings = {"spec": {}, "small": {}, "tools": (), "bars": bars, "tolerance": 1e-3}
+    return _harness.Workload("name", "question", **(settings | changes))
+
+
+def test_bars():
+    rows = {"ours": row("ours", 2.0), "theirs": row("theirs", 8.0), "limit": row("limit", 1.0)}
+    faster, slower = _harness.judge(workload(), rows)
+    assert (faster["ratio"], faster["reach"], faster["holds"]) == (4.0, ">= 3x", True)
+    assert (slower["ratio"], slower["reach"], slower["holds"]) == (2.0, "<= 1.5x", False)
+
+
+def test_a_tool_that_disagrees_holds_no_bar():
+    rows = {"ours": row("ours", 2.0, "differs by 0.1"), "theirs": row("theirs", 8.0)}
+    assert _harness.judge(workload(), rows)[0]["holds"] is False
+    tool = _harness.Tool("ours", "x.py", "f")
+    assert _harness._verdict(tool, [1.0, 2.0], [1.0, 2.0005], 1e-3) == "agrees"
+    assert _harness._verdict(tool, [1.0, 2.1], [1.0, 2.0], 1e-3).startswith("differs by")
+    assert _harness._verdict(tool, [1.0, float("nan")], [1.0, 2.0], 1e-3) == "differs by inf"
+    assert _harness._verdict(tool, [1.0], [1.0, 2.0], 1e-3).startswith("differs")
+
+
+def test_a_peer_that_is_missing_is_reported(monkeypatch):
+    def refused(peer):
+        raise _harness.MissingError("can't install it: no network")
+
+    monkeypatch.setattr(_harness, "interpreter", refused)
+    tools = (_harness.Tool("theirs", "peers/numba.py", "sweep", "numba"),)
+    report = _harness.measure(workload(tools=tools))
+    assert report["rows"][0]["outcome"] == "missing: can't install it: no network"
+    assert report["rows"][0]["seconds"] is None
+    assert report["bars"][0]["holds"] is None
+
+
+def test_tables(tmp_path):
+    report = {
+        "name": "name", "question": "what?", "machine": _harness.machine(), "versions": {"a": "1"},
+        "rows": [row("ours", 2.0), _harness._row("theirs", outcome="missing: no wheel")],
+        "bars": _harness.judge(workload(), {"ours": row("ours", 2.0), "limit": row("limit", 1.0)}),
+    }  # fmt: skip
+    (tmp_path / "name.json").write_text(json.dumps(report))
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{_table.BEGIN}\nold\n{_table.END}\nafter\n")
+    _table.write(tmp_path, readme)
+    text = readme.read_text()
+    assert text.startswith("before")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert "missing: no wheel" in text
+    assert "| ours | limit | 2 | <= 1.5x | **no** |" in text
+    assert "not measured" in text
+    with pytest.raises(FileNotFoundError, match="make bench"):
+        _table.write(tmp_path / "none", readme)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "benchmarks").rglob("peers/*.py")), ids=lambda p: p.stem
+)
+def test_peers_have_pins_and_compile(path, tmp_path):
+    py_compile.compile(str(path), cfile=str(tmp_path / "x.pyc"), doraise=True)
+    pins = path.with_suffix(".txt").read_text().split()
+    assert pins
+    assert all("==" in pin for pin in pins)
