@@ -97,12 +97,12 @@ def test_tables(tmp_path):
     }  # fmt: skip
     (tmp_path / "name.json").write_text(json.dumps(report))
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{_table.BEGIN}\nold\n{_table.END}\nafter\n")
+    readme.write_text(f"before\n{_table.BEGIN}\nstale\n{_table.END}\nafter\n")
     _table.write(tmp_path, readme)
     text = readme.read_text()
     assert text.startswith("before")
     assert text.endswith("after\n")
-    assert "old" not in text
+    assert "stale" not in text
     assert "missing: no wheel" in text
     assert "| ours | limit | 2 | <= 1.5x | **no** |" in text
     assert "not measured" in text
