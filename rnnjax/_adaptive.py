@@ -17,7 +17,7 @@ from jax import lax
 from rnnjax._linalg import flatten
 from rnnjax._results import Status
 from rnnjax.inputs._base import AbstractInput
-from rnnjax.measures._base import AbstractMeasure, observed
+from rnnjax.measures._base import AbstractMeasure, begun, finished, observed
 from rnnjax.measures._piece import Piece
 from rnnjax.solvers._base import stage_time
 from rnnjax.solvers._embedded import Attempt, dense_weights, embedded_pair
@@ -107,7 +107,7 @@ class AdaptiveLane:
         t0 = self.window.t0
         first = self._field(stage_time(t0, 0.0, self.window.end - t0), start)
         zero = jnp.zeros((), jnp.int32)
-        measures = tuple(tuple(m.init(t0, x) for x in observed(m, start)) for m in self.measures)
+        measures = begun(self.measures, t0, start)
         return Carry(
             zero, zero, t0, self._first_step(start, first), start, first if self._reuses else None,
             jnp.zeros((), jnp.float32), measures, jnp.full((), int(Status.OK), jnp.int32),
@@ -169,13 +169,7 @@ class AdaptiveLane:
 
     def finish(self, carry: Carry) -> AdaptiveRun:
         """The results, each measure's in the structure of what it observes."""
-        measured = tuple(
-            jax.tree.structure(m.of(carry.state)).unflatten(
-                m.finish(c, carry.t, x)
-                for c, x in zip(folded, observed(m, carry.state), strict=True)
-            )
-            for m, folded in zip(self.measures, carry.measures, strict=True)
-        )
+        measured = finished(self.measures, carry.measures, carry.t, carry.state)
         return AdaptiveRun(
             carry.state, measured, carry.status, carry.attempts, carry.accepted, carry.t
         )

@@ -63,11 +63,12 @@ def run_fixed(
     at, variable = first_failure(
         circuit, input, run, solver=solver, t0=t0, step=step, noise=noise, key=key
     )
+    found = {"failed_at": at, "failed_variable": variable}
     if lanes is not None:
-        at = np.array(result["failed_at"])
-        variable, named = np.array(result["failed_variable"]), variable
-        variable[bad] = named
-    return result | {"failed_at": at, "failed_variable": variable}
+        for name, value in found.items():
+            found[name] = np.array(result[name])
+            found[name][bad] = value
+    return result | found
 
 
 @eqx.filter_jit

@@ -33,7 +33,7 @@ from rnnjax._gradient import (
 )
 from rnnjax._linalg import flatten
 from rnnjax._results import Status
-from rnnjax.measures._base import AbstractMeasure, observed
+from rnnjax.measures._base import AbstractMeasure, begun, finished, observed
 from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._base import noisy_step_function, step_function
 
@@ -193,22 +193,15 @@ class _Lane:
         """The carry at the start of the window that is measured."""
 
         def of_lane(state: Any) -> Any:
-            t = self._time(carry.n)
-            return tuple(tuple(m.init(t, x) for x in observed(m, state)) for m in self.measures)
+            return begun(self.measures, self._time(carry.n), state)
 
         return carry._replace(measures=self.each(of_lane, (1,), 1)(carry.state))
 
     def finish(self, carry: _Carry) -> tuple[Any, ...]:
         """The measures' results, each in the structure of what it observes."""
 
-        def of_lane(state: Any, measures: Any) -> Any:
-            t = self._time(carry.n)
-            return tuple(
-                jax.tree.structure(m.of(state)).unflatten(
-                    m.finish(c, t, x) for c, x in zip(folded, observed(m, state), strict=True)
-                )
-                for m, folded in zip(self.measures, measures, strict=True)
-            )
+        def of_lane(state: Any, carried: Any) -> Any:
+            return finished(self.measures, carried, self._time(carry.n), state)
 
         return self.each(of_lane, (1, 1), 1)(carry.state, carry.measures)
 

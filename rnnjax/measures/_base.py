@@ -1,7 +1,7 @@
 """What every measure is: something about a run, folded in while stepping."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -64,6 +64,23 @@ class AbstractMeasure(Parametric):
 def observed(measure: AbstractMeasure, state: Any) -> list[Any]:
     """The arrays that a measure is taken of."""
     return [jnp.asarray(x) for x in jax.tree.leaves(measure.of(state))]
+
+
+def begun(measures: Sequence[AbstractMeasure], t: Any, state: Any) -> tuple[Any, ...]:
+    """What all measures carry at the start of their window."""
+    return tuple(tuple(m.init(t, x) for x in observed(m, state)) for m in measures)
+
+
+def finished(
+    measures: Sequence[AbstractMeasure], carried: Any, t: Any, state: Any
+) -> tuple[Any, ...]:
+    """The results of all measures, each in the structure of what it observes."""
+    return tuple(
+        jax.tree.structure(m.of(state)).unflatten(
+            m.finish(c, t, x) for c, x in zip(folded, observed(m, state), strict=True)
+        )
+        for m, folded in zip(measures, carried, strict=True)
+    )
 
 
 class Crossings(eqx.Module):
