@@ -51,7 +51,8 @@ class BlockedAdjoint(AbstractMemory):
     respect to the circuit is $\sum_i (\partial f / \partial \theta)(z_i)^\top \kappa_i$. Here the
     $\kappa_i$ of a block of steps are collected first, so that for a matrix of weights the sum is
     one product, instead of one small product and one sum of matrices a step. The fastest for
-    networks, in memory one state a step. Reverse mode only.
+    networks, in memory one state a step. Reverse mode only. A batch goes as one, `start=` with an
+    axis more: under `jax.vmap` the weight gradient of every lane would be formed by itself.
 
     Args:
         block: steps in a block.
