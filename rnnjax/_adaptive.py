@@ -69,6 +69,16 @@ class Carry(NamedTuple):
     status: Any
 
 
+class Taken(NamedTuple):
+    """The last step taken: its ends (ms), the states there, and its slopes times its length."""
+
+    t0: Any
+    t1: Any
+    y0: Any
+    y1: Any
+    k: Any
+
+
 class AdaptiveRun(NamedTuple):
     """What one lane gave: as `Run`, with the steps it took and when (ms) it stopped."""
 
@@ -92,6 +102,7 @@ class AdaptiveLane:
         tolerances: of a step.
         measures: what is taken of the run.
         max_steps: the most attempts.
+        longest: the longest step, ms; of a plain function a hundredth of the run unless given.
     """
 
     circuit: Callable[[Any, Any], Any]
@@ -101,15 +112,18 @@ class AdaptiveLane:
     tolerances: Tolerances
     measures: Sequence[AbstractMeasure] = ()
     max_steps: int = MAX_STEPS
+    longest: Any = None
 
     def begin(self, start: Any) -> Carry:
         """The lane at its first time."""
         t0 = self.window.t0
         first = self._field(stage_time(t0, 0.0, self.window.end - t0), start)
+        order = embedded_pair(self.solver).order
+        h = first_step(self._field, self.window, start, first, self.tolerances, order)
         zero = jnp.zeros((), jnp.int32)
         measures = begun(self.measures, t0, start)
         return Carry(
-            zero, zero, t0, self._first_step(start, first), start, first if self._reuses else None,
+            zero, zero, t0, h, start, first if self._reuses else None,
             jnp.zeros((), jnp.float32), measures, jnp.full((), int(Status.OK), jnp.int32),
         )  # fmt: skip
 
@@ -119,6 +133,9 @@ class AdaptiveLane:
 
     def attempt(self, carry: Carry) -> Carry:
         """Try one step; take it if its error is small enough."""
+        return self._attempted(carry)[0]
+
+    def _attempted(self, carry: Carry) -> tuple[Carry, Taken]:
         running = self.running(carry)
         stop = self._next_stop(carry.t)
         h = self._at_most_the_longest(carry.h)
@@ -146,26 +163,27 @@ class AdaptiveLane:
         attempts = carry.attempts + running.astype(jnp.int32)
         status = jnp.where(attempts >= self.max_steps, int(Status.MAX_STEPS), carry.status)
         status = jnp.where(taken & (t1 >= self.window.end), carry.status, status)
-        smallest = jnp.finfo(carry.t.dtype).eps * jnp.maximum(
-            abs(self.window.t0), abs(self.window.end)
-        )
         lost = jnp.where(finite, int(Status.STEP_UNDERFLOW), int(Status.NON_FINITE))
-        status = jnp.where(~good & (proposed < smallest), lost, status)
+        status = jnp.where(~good & (proposed < smallest_step(self.window)), lost, status)
 
         def keep(new: Any, old: Any) -> Any:
             return jax.tree.map(lambda a, b: jnp.where(taken, a, b), new, old)
 
-        return Carry(
+        after = Carry(
             attempts=attempts,
             accepted=carry.accepted + taken.astype(jnp.int32),
             t=jnp.where(taken, t1, carry.t),
             h=jnp.where(running, proposed, carry.h),
             state=keep(tried.state, carry.state),
             slope=keep(tried.slopes[-1], carry.slope) if self._reuses else None,
-            memory=jnp.where(taken, jnp.where(squared > 0, inverse, 0), carry.memory),
+            memory=jnp.where(
+                taken & ~reaches, jnp.where(squared > 0, inverse, 0), carry.memory
+            ),
             measures=keep(self._measured(carry, tried, h, t1), carry.measures),
             status=jnp.where(running, status, carry.status).astype(jnp.int32),
         )
+        k = jax.tree.map(lambda *slopes: h * jnp.stack(slopes), *tried.slopes)
+        return after, Taken(carry.t, t1, carry.state, tried.state, k)
 
     def finish(self, carry: Carry) -> AdaptiveRun:
         """The results, each measure's in the structure of what it observes."""
@@ -177,6 +195,36 @@ class AdaptiveLane:
     def run(self, start: Any) -> AdaptiveRun:
         """From the first time to the last, alone."""
         return self.finish(lax.while_loop(self.running, self.attempt, self.begin(start)))
+
+    def path(self, start: Any, times: Any, observe: Any = None) -> tuple[AdaptiveRun, Any]:
+        """A run alone, with what is observed of its states at `times`, from the dense output."""
+        carry = self.begin(start)
+        taken = jax.eval_shape(self._attempted, carry)[1]
+        nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), taken)
+
+        def until(carry: Any, target: Any) -> Any:
+            def short(carry: Any) -> Any:
+                return self.running(carry[0]) & (carry[0].t < target)
+
+            def on(carry: Any) -> Any:
+                lane, before = carry
+                after, step = self._attempted(lane)
+                moved = after.accepted > lane.accepted
+                return after, jax.tree.map(lambda a, b: jnp.where(moved, a, b), step, before)
+
+            lane, last = lax.while_loop(short, on, carry)
+            reached = lane.t >= target
+            between = self.solver.interpolation_cls(**last._asdict()).evaluate(target)
+            state = jax.tree.map(
+                lambda now, b: jnp.where(
+                    target == lane.t, now, jnp.where(reached, b, jnp.inf).astype(now.dtype)
+                ),
+                lane.state, between,
+            )  # fmt: skip
+            return (lane, last), state if observe is None else observe(state)
+
+        (carry, _), states = lax.scan(until, (carry, nothing), times)
+        return self.finish(carry), states
 
     @property
     def _reuses(self) -> bool:
@@ -191,6 +239,8 @@ class AdaptiveLane:
 
     def _at_most_the_longest(self, h: Any) -> Any:
         """The step, or the longest that misses nothing of the input."""
+        if self.longest is not None:
+            return jnp.minimum(h, self.longest)
         if not isinstance(self.input, AbstractInput):
             return jnp.minimum(h, (self.window.end - self.window.t0) / 100)
         longest = self.input.longest_step()
@@ -204,7 +254,9 @@ class AdaptiveLane:
         for other in (self.window.begin, *self._jumps()):
             at = jnp.asarray(other, t.dtype)
             stop = jnp.where((at > t) & (at < stop), at, stop)
-        return stop
+        bend = self.input.next_bend(t) if isinstance(self.input, AbstractInput) else math.inf
+        smooth = isinstance(bend, float) and math.isinf(bend)
+        return stop if smooth else jnp.minimum(stop, jnp.asarray(bend, t.dtype))
 
     def _squared_error(self, state: Any, tried: Attempt) -> Any:
         """The mean square of the error in units of what is tolerated; above 1 it is too large."""
@@ -215,25 +267,6 @@ class AdaptiveLane:
 
         squares = jax.tree.leaves(jax.tree.map(leaf, state, tried.state, tried.error))
         return sum(x.sum() for x in squares) / sum(x.size for x in squares)
-
-    def _first_step(self, start: Any, first: Any) -> Any:
-        """Hairer, Norsett and Wanner's guess (section II.4), as diffrax makes it."""
-        y0, f0 = flatten(start)[0], flatten(first)[0]
-        scale = self.tolerances.atol + abs(y0) * self.tolerances.rtol
-        d0, d1 = _rms(y0 / scale), _rms(f0 / scale)
-        small = (d0 < 1e-5) | (d1 < 1e-5)
-        h0 = jnp.where(small, 1e-6, 0.01 * (d0 / jnp.where(small, 1, d1)))
-        t1 = self.window.t0 + h0
-        f1 = flatten(self._field(t1, flatten(start)[1](y0 + h0 * f0)))[0]
-        most = jnp.maximum(d1, _rms((f1 - f0) / scale) / h0)
-        order = embedded_pair(self.solver).order
-        safe = jnp.where(most <= 1e-15, 1, most)
-        h1 = jnp.where(
-            most <= 1e-15,
-            jnp.maximum(1e-6, h0 * 1e-3),
-            jnp.exp2(jnp.log2(0.01 / safe) / order),
-        )
-        return jnp.minimum(100 * h0, h1).astype(y0.dtype)
 
     def _measured(self, carry: Carry, tried: Attempt, h: Any, t1: Any) -> tuple[Any, ...]:
         """What the measures carry after this step, should it be taken."""
@@ -267,6 +300,40 @@ class AdaptiveLane:
                 )  # fmt: skip
             found.append(tuple(after))
         return tuple(found)
+
+
+def smallest_step(window: Window) -> Any:
+    """The smallest step (ms) that counts: below it, time plus a step is time again."""
+    t0, end = jnp.asarray(window.t0), jnp.asarray(window.end)
+    return jnp.finfo(t0.dtype).eps * jnp.maximum(abs(t0), abs(end))
+
+
+def first_step(
+    field: Callable[[Any, Any], Any], window: Window, start: Any, slope: Any,
+    tolerances: Tolerances, order: int,
+) -> Any:  # fmt: skip
+    """The step (ms) to try first: Hairer, Norsett and Wanner's guess, section II.4.
+
+    Args:
+        field: `(t, state) -> slope`.
+        window: the times.
+        start: the first state.
+        slope: the derivative there.
+        tolerances: of a step.
+        order: the order that step control goes by.
+    """
+    (y0, unravel), f0 = flatten(start), flatten(slope)[0]
+    scale = tolerances.atol + abs(y0) * tolerances.rtol
+    d0, d1 = _rms(y0 / scale), _rms(f0 / scale)
+    small = (d0 < 1e-5) | (d1 < 1e-5)
+    h0 = jnp.where(small, 1e-6, 0.01 * (d0 / jnp.where(small, 1, d1)))
+    f1 = flatten(field(window.t0 + h0, unravel(y0 + h0 * f0)))[0]
+    most = jnp.maximum(d1, _rms((f1 - f0) / scale) / h0)
+    safe = jnp.where(most <= 1e-15, 1, most)
+    h1 = jnp.where(
+        most <= 1e-15, jnp.maximum(1e-6, h0 * 1e-3), jnp.exp2(jnp.log2(0.01 / safe) / order)
+    )
+    return jnp.maximum(jnp.minimum(100 * h0, h1).astype(y0.dtype), smallest_step(window))
 
 
 def _mix(start: Any, h: Any, weights: Any, slopes: list[Any]) -> Any:

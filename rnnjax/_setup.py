@@ -62,9 +62,9 @@ def cache(folder: str | os.PathLike[str] | None = None) -> pathlib.Path:
 
     Importing the package never does this, the command line does. What is kept depends on the
     versions, the settings and the machine; a program that does not fit is compiled anew. Sweeps,
-    measures, runs with fixed steps, equilibria and their gradients are kept; adaptive runs of
-    `simulate` are not, since diffrax's checks call back to the host (they are where the
-    environment has EQX_ON_ERROR=nan).
+    measures, simulations, equilibria and gradients are kept. Not so, since diffrax's checks call
+    back to the host (they are where the environment has EQX_ON_ERROR=nan): adaptive runs with
+    an implicit solver, with noise or with dense output, and gradients of adaptive runs.
 
     Args:
         folder: where; the user's cache folder unless given.

@@ -10,18 +10,17 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import lineax
 import numpy as np
 
 from rnnjax._adaptive import MAX_STEPS
 from rnnjax._fixed import as_batch, devices_for, lane_of, run_fixed
 from rnnjax._gradient import AbstractMemory
-from rnnjax._linalg import fastest_variable, flatten, named_leaves, variable_names
+from rnnjax._linalg import named_leaves, variable_names
 from rnnjax._results import SimulationError, Status, describe_failure
+from rnnjax._solve import Choice, run_adaptive
 from rnnjax._types import DTypeLike, Float, Key, cast, is_traced, precision, to_host
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_noise, check_run, check_step, starting_state
-from rnnjax.inputs._base import AbstractInput
 from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._checks import check_tolerances, checked_solver, positive
 
@@ -137,8 +136,9 @@ def simulate(
 ) -> Trajectory:
     r"""Solve $\dot x = f(x, u(t))$ from the first of `times` to the last.
 
-    Without `step` the solver chooses its steps (diffrax: PI control, relative tolerance `rtol`,
-    absolute `atol` in the state's unit). With `step` the package's fixed-step engine takes
+    Without `step` the solver chooses its steps, by the PI control of diffrax with relative
+    tolerance `rtol` and absolute `atol` in the state's unit. Explicit solvers without noise run in
+    the package's own lanes; their gradients, and everything else, are diffrax's. With `step` the package's fixed-step engine takes
     them; `times` must then lie on its grid, and so should the jumps of the input. A batch of
     starts runs as one program, in which a network's weights meet the rates of all lanes in one
     product; batches of circuits or inputs come by `jax.vmap` or `eqx.filter_vmap`.
@@ -203,25 +203,11 @@ def simulate(
                 adjoint, lanes, devices, observe,
             )  # fmt: skip
         else:
-            tolerances = cast((np.float64(rtol), np.float64(atol)), found)
-
-            def until(times: Any) -> dict[str, Any]:
-                def one(state: Any, key: Any) -> dict[str, Any]:
-                    return _adaptive(
-                        circuit, driven, state, times, noise, key, solver, tolerances, max_steps,
-                        adjoint, dense,
-                    )  # fmt: skip
-
-                return one(state, key) if lanes is None else eqx.filter_vmap(one)(state, key)
-
-            result = until(times)
-            if observe is not None:
-                each = jax.vmap(observe) if lanes is None else jax.vmap(jax.vmap(observe))
-                result["states"] = each(result["states"])
-            if not is_traced(result) and lanes is None and result["status"] == Status.NON_FINITE:
-                # by now all may be infinite: who was the fastest shortly before?
-                end = times[0] + 0.999 * (result["failed_at"] - times[0])
-                result["failed_variable"] = until(np.stack([times[0], end]))["failed_variable"]
+            result = run_adaptive(
+                circuit, driven, state, times, noise, key,
+                cast((np.float64(rtol), np.float64(atol)), found),
+                Choice(solver, max_steps, adjoint, dense, lanes, observe),
+            )
     if lanes is not None:
         times = np.broadcast_to(times, (lanes, *np.shape(times)))
     one = state if lanes is None else lane_of(state, 0)
@@ -246,96 +232,13 @@ def _checked_adjoint(adjoint: Any, step: Any) -> Any:
                 f"{type(adjoint).__name__} is for fixed steps: give step=, or an adjoint of "
                 "diffrax such as RecursiveCheckpointAdjoint()"
             )
-        return diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
+        return adjoint
     if adjoint is not None and not isinstance(adjoint, AbstractMemory):
         raise ValueError(
             "adjoint: with step= expected StoreAll(), Checkpoint() or BlockedAdjoint() of rnnjax, "
             f"got {adjoint!r}"
         )
     return adjoint
-
-
-@eqx.filter_jit
-def _adaptive(
-    circuit: Any, input: Any, start: Any, times: Any, noise: Any, key: Any, solver: Any,
-    tolerances: Any, max_steps: int, adjoint: Any, dense: bool,
-) -> dict[str, Any]:  # fmt: skip
-    start = jax.tree.map(jnp.asarray, start)
-    times = jnp.asarray(times)
-    dtype = times.dtype
-    # below this, time plus a step is time again
-    smallest = jnp.finfo(dtype).eps * jnp.maximum(jnp.abs(times[0]), jnp.abs(times[-1]))
-    control: Any = diffrax.PIDController(
-        rtol=tolerances[0], atol=tolerances[1], dtmin=smallest, force_dtmin=False,
-        dtmax=_longest_step(input, times), pcoeff=0.4, icoeff=0.3,
-    )  # fmt: skip
-    jumps = input.jumps() if isinstance(input, AbstractInput) else ()
-    if jumps:
-        at = jnp.sort(jnp.stack([jnp.asarray(j, dtype) for j in jumps]))
-        control = diffrax.ClipStepSizeController(control, jump_ts=at)
-    terms, y0, undo = _terms(start, noise, key, times, solver)
-    save = diffrax.SaveAt(
-        subs=[diffrax.SubSaveAt(ts=times), diffrax.SubSaveAt(t1=True)], dense=dense
-    )
-    solution = diffrax.diffeqsolve(
-        terms, solver, times[0], times[-1], None, y0, args=(circuit, input, noise), saveat=save,
-        stepsize_controller=control, adjoint=adjoint, max_steps=max_steps, throw=False,
-    )  # fmt: skip
-    states, last = solution.ys  # pyright: ignore
-    last = jax.tree.map(lambda x: x[0], last)
-    stopped = solution.ts[1][0]  # pyright: ignore
-    derivative = circuit(undo(last), input(stopped))
-    stats = solution.stats
-    return {
-        "states": jax.vmap(undo)(states),
-        "status": _status(solution.result, last),
-        "failed_at": stopped,
-        "failed_variable": fastest_variable(derivative, last),
-        "stats": {
-            "steps": stats["num_accepted_steps"],
-            "rejected": stats["num_rejected_steps"],
-        },
-        "interpolation": solution.interpolation if dense else None,
-    }
-
-
-def _terms(start: Any, noise: Any, key: Any, times: Any, solver: Any) -> tuple[Any, Any, Any]:
-    """The equation in diffrax's terms; under noise on the flattened state."""
-    if noise is None:
-        return diffrax.ODETerm(lambda t, y, a: a[0](y, a[1](t))), start, lambda y: y
-    vector, unravel = flatten(start)
-    drift = diffrax.ODETerm(lambda t, y, a: flatten(a[0](unravel(y), a[1](t)))[0])
-    levy = (
-        diffrax.SpaceTimeLevyArea if isinstance(solver, diffrax.AbstractSRK)
-        else diffrax.BrownianIncrement
-    )  # fmt: skip
-    path = diffrax.VirtualBrownianTree(
-        times[0], times[-1], tol=(times[-1] - times[0]) * 2.0**-16, shape=vector.shape, key=key,
-        levy_area=levy,
-    )  # fmt: skip
-    diffusion = diffrax.ControlTerm(
-        lambda t, y, a: lineax.DiagonalLinearOperator(flatten(a[2](unravel(y)))[0]), path
-    )
-    return diffrax.MultiTerm(drift, diffusion), vector, unravel
-
-
-def _status(result: Any, last: Any) -> Any:
-    codes = diffrax.RESULTS
-    finite = jnp.isfinite(flatten(last)[0]).all()
-    return jnp.select(
-        [~finite, result == codes.successful, result == codes.dt_min_reached],
-        [int(Status.NON_FINITE), int(Status.OK), int(Status.STEP_UNDERFLOW)],
-        int(Status.MAX_STEPS),
-    ).astype(jnp.int32)
-
-
-def _longest_step(input: Any, times: Any) -> Any:
-    """The longest step that misses nothing of the input; of a plain function, what is asked for."""
-    if not isinstance(input, AbstractInput):
-        return jnp.max(jnp.diff(times))
-    longest = input.longest_step()
-    unlimited = isinstance(longest, float) and math.isinf(longest)
-    return None if unlimited else jnp.asarray(longest, times.dtype)
 
 
 def _grid(times: Any, step: Any) -> tuple[int, int, tuple[int, ...]] | None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rnnjax import inputs
+from rnnjax._types import cast
 from rnnjax.circuits import ExcitatoryInhibitoryState
 
 
@@ -46,6 +47,22 @@ def test_recording_interpolates_and_holds_its_ends():
     assert float(recording.longest_step()) == 10.0
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_recordings_bend_at_each_sample(dtype):
+    with jax.enable_x64(dtype is np.float64):
+        recording = cast(inputs.Recording(np.ones(300), sample_rate=700.0, start=-3.0), dtype)
+        t, seen = dtype(-10.0), []
+        while np.isfinite(t):
+            after = np.asarray(recording.next_bend(t), dtype)[()]
+            assert after > t
+            t = after
+            seen.append(t)
+        np.testing.assert_allclose(seen[:-1], -3.0 + np.arange(300) / 0.7, rtol=1e-6, atol=1e-6)
+        both = np.array([1.0, 2.0], dtype) * (recording + cast(inputs.Sinusoid(), dtype))
+        assert float(both.next_bend(dtype(-10.0))) == -3.0
+        assert float(inputs.Sinusoid().next_bend(0.0)) == np.inf
+
+
 def test_recordings_of_several_channels():
     samples = np.stack([np.arange(5.0), -2 * np.arange(5.0)], 1)
     recording = inputs.Recording(samples, sample_rate=1000.0)
@@ -58,8 +75,6 @@ def test_a_long_recording_keeps_its_place_in_float32():
     count = 1_200_000
     recording = inputs.Recording(np.arange(count) % 1000, sample_rate=20_000.0)
     with jax.enable_x64(False):
-        from rnnjax._types import cast
-
         single = cast(recording, np.float32)
         t = np.float32(1000 * 555_555 / 20_000)
         value = float(single(t))

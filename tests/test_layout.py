@@ -17,7 +17,7 @@ FAMILIES = {
 }  # fmt: skip
 FLOORS = FAMILIES | {
     "_types": 0, "_parameter": 0, "_results": 0, "_linalg": 0, "_setup": 0, "_axes": 0,
-    "_integrate": 1, "_plan": 1, "_adaptive": 1, "_gradient": 0, "_fixed": 2,
+    "_integrate": 1, "_plan": 1, "_adaptive": 1, "_gradient": 0, "_fixed": 2, "_solve": 2,
     "_simulate": 3, "_measure": 3, "_equilibria": 3, "_regions": 3, "_spikes": 3, "_orbits": 3,
     "_lyapunov": 3, "_continuation": 3,
     "_fit": 4, "_sweep": 4, "_store": 4, "_save": 4, "_labels": 4, "_infer": 4, "data": 4,
@@ -27,7 +27,7 @@ FLOORS = FAMILIES | {
 DEFERRED = {("_simulate", "_store"), ("_equilibria", "_store")}
 HOMES = {
     "matplotlib": {"plot"},
-    "diffrax": {"_simulate", "_integrate", "_measure", "_orbits", "solvers"},
+    "diffrax": {"_simulate", "_solve", "_integrate", "_measure", "_orbits", "solvers"},
     "optimistix": {"_equilibria", "_orbits", "_continuation"},
     "optax": {"_fit", "_infer"},
     "xarray": {"_store", "_sweep", "data"},

@@ -22,6 +22,7 @@ def tau_i(circuit): return circuit.tau_i
 scale = float(sys.argv[2])
 circuit = ExcitatoryInhibitory(m_ee=1.2 * scale)
 rnnjax.simulate(circuit, [0.0, 50.0 * scale], step=0.5 * scale)
+rnnjax.simulate(circuit, [0.0, 50.0 * scale], rtol=1e-5 * scale)
 rnnjax.sweep(circuit, {"end": measures.Final()}, [rnnjax.axis(tau_i, np.linspace(20, 60, 8))],
              duration=20.0 * scale, progress=False)
 rnnjax.sweep(circuit, {"end": measures.Final()}, [rnnjax.axis(tau_i, np.linspace(20, 60, 8))],
@@ -45,9 +46,9 @@ def test_a_second_process_compiles_nothing_again(tmp_path):
     folder = str(tmp_path / "kept")
     first = fresh(folder, "1.0")
     assert first[0] == folder
-    assert int(first[-1]) >= 3
+    assert int(first[-1]) >= 4
     second = fresh(folder, "1.1")  # other values, the same programs
-    assert int(second[second.index("hits") + 1]) >= 3
+    assert int(second[second.index("hits") + 1]) >= 4
     assert int(second[-1]) == 0
 
 

@@ -34,6 +34,10 @@ class AbstractInput(Parametric):
         """The longest step (ms) that misses nothing of it."""
         return np.inf
 
+    def next_bend(self, t: Scalar) -> Any:
+        """The first time (ms) after `t` at which it bends, its `jumps` apart; infinity for never."""
+        return np.inf
+
     def __add__(self, other: Any) -> "Sum":
         """Both at once."""
         return Sum(self, other) if isinstance(other, AbstractInput) else NotImplemented
@@ -83,6 +87,10 @@ class Sum(AbstractInput):
         """The shorter of both."""
         return jnp.minimum(self.first.longest_step(), self.second.longest_step())
 
+    def next_bend(self, t: Scalar) -> Any:
+        """The sooner of both."""
+        return jnp.minimum(self.first.next_bend(t), self.second.next_bend(t))
+
 
 class Profile(AbstractInput):
     r"""A spatial profile times a signal: $p_i\, s(t)$ to unit $i$."""
@@ -102,6 +110,10 @@ class Profile(AbstractInput):
     def longest_step(self) -> Any:
         """That of the signal."""
         return self.signal.longest_step()
+
+    def next_bend(self, t: Scalar) -> Any:
+        """That of the signal."""
+        return self.signal.next_bend(t)
 
 
 def between(t: Scalar, onset: Scalar, value: Any) -> Any:

@@ -55,6 +55,14 @@ class Recording(AbstractInput):
         """The time between samples (ms)."""
         return 1000 / self.sample_rate
 
+    def next_bend(self, t: Scalar) -> Any:
+        """The next sample."""
+        interval, last = 1000 / self.sample_rate, self.samples.shape[0] - 1
+        number = jnp.floor((t - self.start) / interval) + 1
+        at = self.start + number * interval
+        number = jnp.maximum(jnp.where(at > t, number, number + 1), 0)  # t may be it, but for rounding
+        return jnp.where(number > last, jnp.inf, self.start + number * interval)
+
 
 def _without_gaps(samples: Any, sample_rate: Any) -> np.ndarray:
     values = np.asarray(samples, np.float64)
