@@ -9,7 +9,10 @@ import sys
 from benchmarks import _table
 from benchmarks._harness import HERE, measure
 
-NAMES = ("sweep_fixed", "sweep_adaptive", "sweep_million", "network", "gradient", "first_result")
+NAMES = (
+    "sweep_fixed", "sweep_adaptive", "sweep_million", "sweep_neuron", "network", "gradient",
+    "first_result",
+)  # fmt: skip
 
 
 def main(arguments=None):

@@ -106,6 +106,12 @@ def interpreter(peer):
     return str(python)
 
 
+def environment():
+    """That of every tool: as its makers ship it, whatever this machine says about its libraries."""
+    theirs = ("OPENBLAS_", "MKL_", "OMP_", "NUMBA_", "XLA_", "JAX_")
+    return {k: v for k, v in os.environ.items() if not k.startswith(theirs) or k == "JAX_PLATFORMS"}
+
+
 class Worker:
     """A tool in its process."""
 
@@ -116,8 +122,9 @@ class Worker:
         ]  # fmt: skip
         self.tool = tool
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+            env=environment(),
+        )  # fmt: skip
         self.first = self._answer()
         if "missing" in self.first:
             raise MissingError(self.first["missing"])

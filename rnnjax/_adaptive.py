@@ -14,11 +14,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from rnnjax._kept import kept, what_to_keep
 from rnnjax._linalg import flatten
 from rnnjax._results import Status
 from rnnjax.inputs._base import AbstractInput
 from rnnjax.measures._base import AbstractMeasure, begun, finished, observed
-from rnnjax.measures._piece import Piece
+from rnnjax.measures._stretch import Piece, Stretch
 from rnnjax.solvers._base import stage_time
 from rnnjax.solvers._embedded import Attempt, dense_weights, embedded_pair
 
@@ -143,7 +144,8 @@ class AdaptiveLane:
         h = jnp.where(reaches, stop - carry.t, h)
         t1 = jnp.where(reaches, stop, carry.t + h)
         pair = embedded_pair(self.solver)
-        tried = pair.attempt(self._field, carry.t, carry.state, h, carry.slope)
+        keeping = what_to_keep(self._field, carry.t, carry.state, self.window.end)
+        tried = pair.attempt(self._field, carry.t, carry.state, h, carry.slope, keeping)
         squared = self._squared_error(carry.state, tried)
         good = squared < 1
         finite = jnp.isfinite(squared)
@@ -176,9 +178,7 @@ class AdaptiveLane:
             h=jnp.where(running, proposed, carry.h),
             state=keep(tried.state, carry.state),
             slope=keep(tried.slopes[-1], carry.slope) if self._reuses else None,
-            memory=jnp.where(
-                taken & ~reaches, jnp.where(squared > 0, inverse, 0), carry.memory
-            ),
+            memory=jnp.where(taken & ~reaches, jnp.where(squared > 0, inverse, 0), carry.memory),
             measures=keep(self._measured(carry, tried, h, t1), carry.measures),
             status=jnp.where(running, status, carry.status).astype(jnp.int32),
         )
@@ -284,11 +284,14 @@ class AdaptiveLane:
         found = []
         for m, folded in zip(self.measures, carry.measures, strict=True):
             seen = [(t, *jax.jvp(lambda s, m=m: observed(m, s), (y,), (f,))) for t, y, f in ends]
+            seen = [(t, *kept((x, f), self.window.end)) for t, x, f in seen]
             after = []
             for k, before in enumerate(folded):
-                now = before
-                for (ta, xa, fa), (tb, xb, fb) in itertools.pairwise(seen):
-                    now = m.follow(now, Piece(ta, tb, xa[k], xb[k], fa[k], fb[k]))
+                pieces = tuple(
+                    Piece(ta, tb, xa[k], xb[k], fa[k], fb[k])
+                    for (ta, xa, fa), (tb, xb, fb) in itertools.pairwise(seen)
+                )
+                now = m.follow(before, Stretch(pieces))
                 fresh = m.init(t1, seen[-1][1][k])
                 after.append(
                     jax.tree.map(

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnjax._integrate import Run, first_failure, integrate
 from rnnjax._linalg import fastest_variable
-from rnnjax._plan import Plan, choose_plan, has_product, spread
+from rnnjax._plan import Loop, Plan, choose_plan, has_product, spread
 from rnnjax._results import Status
 from rnnjax._types import is_traced
 
@@ -43,7 +43,7 @@ def devices_for(circuit: Any, input: Any, state: Any, lanes: int) -> int:
     first = jax.eval_shape(lambda s: lane_of(s, 0), state)
     products = has_product(lambda s: circuit(s, input(jnp.zeros(()))), first, looped=True)
     size = sum(x.size for x in jax.tree.leaves(first))
-    return math.gcd(choose_plan(products, variables=size).devices, lanes)
+    return math.gcd(choose_plan(products, Loop(size)).devices, lanes)
 
 
 def run_fixed(

@@ -31,6 +31,7 @@ from rnnjax._gradient import (
     adjoint_block,
     block_length,
 )
+from rnnjax._kept import Keeping, what_to_keep
 from rnnjax._linalg import flatten
 from rnnjax._results import Status
 from rnnjax.measures._base import AbstractMeasure, begun, finished, observed
@@ -118,8 +119,12 @@ def integrate(
     example = jax.tree.map(lambda x: x[..., 0], start) if lanes else start
     vector, unravel = flatten(example)
     t0, step = (jnp.asarray(x, vector.dtype) for x in (t0, step))
+
+    def field(given: Any, t: Any, state: Any) -> Any:
+        return given[0](state, given[1](t))
+
     lane = _Lane(
-        field=lambda given, t, state: given[0](state, given[1](t)),
+        field=field,
         parameters=(circuit, input),
         others=(t0, step, noise, increments),
         key=key,
@@ -130,6 +135,7 @@ def integrate(
         lanes=lanes,
         measures=(),
         observe=observe,
+        keep=what_to_keep(functools.partial(field, (circuit, input)), t0, example, step),
     )
     measuring = dataclasses.replace(lane, measures=tuple(measures))
     begin = jnp.asarray(first, jnp.int32)
@@ -160,6 +166,7 @@ class _Lane:
         lanes: whether it is a batch.
         measures: what is folded in at every step.
         observe: what is kept of a saved state.
+        keep: what of a step is computed once.
     """
 
     field: Callable[[Any, Any, Any], Any]
@@ -173,6 +180,7 @@ class _Lane:
     lanes: bool
     measures: tuple[AbstractMeasure, ...]
     observe: Callable[[Any], Any] | None = None
+    keep: Keeping | None = None
 
     def each(self, function: Callable[..., Any], in_axes: Any, out_axes: Any) -> Any:
         """`function` of one lane, for all lanes; 1 in the axes stands for the lane's."""
@@ -210,7 +218,8 @@ class _Lane:
         t0, step, noise, _ = others
         t = t0 + n.astype(step.dtype) * step
         if noise is None:
-            return step_function(self.solver)(field, t, state, step)
+            keep = None if self.keep is None else self.keep._replace(like=step)
+            return step_function(self.solver)(field, t, state, step, keep)
         advance = noisy_step_function(self.solver, noise.additive)
         return advance(field, lambda _, s: noise(s), t, state, step, self.unravel(dw))
 

@@ -9,11 +9,16 @@ from jax import lax
 
 from rnnjax._setup import tuned_devices
 
-TILE = 256  # lanes; their state stays in the first-level cache
-UNTUNED_TILE = 4096  # where each kernel is called by itself, it must be worth the call
+UNTUNED_TILE = 4096  # lanes; where each kernel is called by itself, it must be worth the call
 LARGE = 512  # variables from which on one product keeps all cores busy by itself
 _MOST_NUMBERS = 2**16  # of state in a tile of adaptive lanes
-ROUND = 16  # attempted steps between two looks at which lanes have finished
+_CACHED = (
+    2048  # bytes of each number of a tile: those of a small circuit stay in the first-level cache
+)
+_COMPILED_WHOLE = 800_000  # bytes that one step may touch; `tune_cpu` sets XLA's limit to a million
+_FEWEST_LANES, _LANES_APART = 32, 16  # of a tile: the fewest, and a vector register of them
+_ROUNDED = 256  # lanes: a tile where none is compiled whole; adaptive chunks are multiples of it
+ROUND = 24  # attempted steps between two looks at which lanes have finished
 
 
 class Plan(NamedTuple):
@@ -28,7 +33,33 @@ class Plan(NamedTuple):
     devices: int
 
 
-def choose_plan(products: bool, adaptive: bool = False, variables: int = 1) -> Plan:
+class Loop(NamedTuple):
+    """What the time loop of a lane is made of.
+
+    Attributes:
+        variables: how many numbers the state has.
+        arrays: how many arrays hold them; each has kernels of its own.
+        stages: of the solver.
+        itemsize: bytes of a number.
+        adaptive: whether lanes choose their own steps.
+        observed: how many numbers are measured.
+    """
+
+    variables: int = 1
+    arrays: int = 1
+    stages: int = 1
+    itemsize: int = 8
+    adaptive: bool = False
+    observed: int = 0
+
+    def touched(self) -> float:
+        """About how many numbers the kernels of one step read and write, for one lane."""
+        # the slope of a variable is made of all variables, a stage of the slopes before it
+        each = self.arrays + self.stages / 2 + (17 if self.adaptive else 6)
+        return self.stages * self.variables * each + self.observed * (25 if self.adaptive else 2)
+
+
+def choose_plan(products: bool, loop: Loop) -> Plan:
     """The plan for a lane's program on this backend.
 
     Small circuits on a tuned CPU run in tiles, each of which is compiled whole, over all host
@@ -38,18 +69,24 @@ def choose_plan(products: bool, adaptive: bool = False, variables: int = 1) -> P
 
     Args:
         products: whether the time loop of a lane holds a matrix product.
-        adaptive: whether lanes choose their own steps.
-        variables: how many numbers the state of a lane has.
+        loop: what else it is made of.
     """
     if jax.default_backend() != "cpu":
         return Plan(None, 1)
     devices = tuned_devices()
-    if adaptive:
-        tile = TILE if devices else UNTUNED_TILE
-        return Plan(max(8, min(tile, _MOST_NUMBERS // variables)), max(devices, 1))
+    tile = _tile(loop) if devices else UNTUNED_TILE
+    if loop.adaptive:
+        tile = _ROUNDED if products else tile
+        return Plan(max(8, min(tile, _MOST_NUMBERS // loop.variables)), max(devices, 1))
     if products:
-        return Plan(None, 1 if variables >= LARGE else max(devices, 1))
-    return Plan(TILE if devices else None, max(devices, 1))
+        return Plan(None, 1 if loop.variables >= LARGE else max(devices, 1))
+    return Plan(tile if devices else None, max(devices, 1))
+
+
+def _tile(loop: Loop) -> int:
+    """The most lanes whose numbers stay in the cache, and whose loop is still compiled whole."""
+    most = int(min(_CACHED, _COMPILED_WHOLE / loop.touched()) / loop.itemsize)
+    return _ROUNDED if most < _FEWEST_LANES else most // _LANES_APART * _LANES_APART
 
 
 def checked_plan(plan: Any) -> Plan:
@@ -74,7 +111,7 @@ def checked_plan(plan: Any) -> Plan:
 def lanes_together(plan: Plan, adaptive: bool = False) -> int:
     """The number of lanes that `map_lanes` takes a multiple of, and `map_workers` should."""
     tile = plan.tile or 1
-    return (min(tile, TILE) if adaptive else tile) * plan.devices
+    return (min(tile, _ROUNDED) if adaptive else tile) * plan.devices
 
 
 def map_lanes(lane: Callable[[Any, Any], Any], plan: Plan) -> Callable[[Any, Any], Any]:

@@ -138,10 +138,11 @@ def simulate(
 
     Without `step` the solver chooses its steps, by the PI control of diffrax with relative
     tolerance `rtol` and absolute `atol` in the state's unit. Explicit solvers without noise run in
-    the package's own lanes; their gradients, and everything else, are diffrax's. With `step` the package's fixed-step engine takes
-    them; `times` must then lie on its grid, and so should the jumps of the input. A batch of
-    starts runs as one program, in which a network's weights meet the rates of all lanes in one
-    product; batches of circuits or inputs come by `jax.vmap` or `eqx.filter_vmap`.
+    the package's own lanes; their gradients, and everything else, are diffrax's. With `step` the
+    package's fixed-step engine takes them; `times` must then lie on its grid, and so should the
+    jumps of the input. A batch of starts runs as one program, in which a network's weights meet the
+    rates of all lanes in one product; batches of circuits or inputs come by `jax.vmap` or
+    `eqx.filter_vmap`.
 
     Args:
         circuit: the circuit.
@@ -207,7 +208,7 @@ def simulate(
                 circuit, driven, state, times, noise, key,
                 cast((np.float64(rtol), np.float64(atol)), found),
                 Choice(solver, max_steps, adjoint, dense, lanes, observe),
-            )
+            )  # fmt: skip
     if lanes is not None:
         times = np.broadcast_to(times, (lanes, *np.shape(times)))
     one = state if lanes is None else lane_of(state, 0)

@@ -73,7 +73,7 @@ def _by_lanes(given: Any, choice: Choice) -> dict[str, Any]:
     others, fixed = eqx.partition(rest, eqx.is_array)
 
     def lanes(smooth: Any, others: Any) -> Any:
-        return _states_apart(_lanes(*eqx.combine(smooth, others, fixed), choice))
+        return _states_apart(_lanes(eqx.combine(smooth, others, fixed), choice))
 
     @jax.custom_vjp
     def run(smooth: Any, others: Any) -> Any:
@@ -97,9 +97,8 @@ def _states_apart(found: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     return found.pop("states"), found
 
 
-def _lanes(
-    circuit: Any, input: Any, start: Any, times: Any, tolerances: Any, choice: Choice
-) -> dict[str, Any]:
+def _lanes(given: Any, choice: Choice) -> dict[str, Any]:
+    circuit, input, start, times, tolerances = given
     lane = AdaptiveLane(
         circuit, input, choice.solver, Window(times[0], times[0], times[-1]),
         Tolerances(*tolerances), max_steps=choice.max_steps, longest=_longest_step(input, times),

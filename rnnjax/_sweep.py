@@ -1,48 +1,19 @@
 """And over a million parameter settings? `sweep`."""
 
-import dataclasses
-import functools
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
-import numpy as np
 
 from rnnjax._axes import Axis, Design, Points
-from rnnjax._labels import describe, flat, label, layout
-from rnnjax._measure import (
-    MeasuredRun,
-    RunSettings,
-    adaptive_lane,
-    measured_results,
-    run_measured,
-    starting_values,
-)
-from rnnjax._plan import (
-    Plan,
-    Worker,
-    checked_plan,
-    choose_plan,
-    has_product,
-    lanes_together,
-    map_lanes,
-    map_workers,
-)
-from rnnjax._results import Status, SweepInterrupted
-from rnnjax._setup import mention_tuning, tuned_devices
-from rnnjax._store import open_sink
+from rnnjax._labels import describe
+from rnnjax._measure import MeasuredRun
+from rnnjax._plan import Plan, checked_plan
+from rnnjax._program import program
 from rnnjax._types import DTypeLike, Key, cast, precision
 from rnnjax.circuits._base import Driven
-from rnnjax.circuits._checks import as_input, check_run
+from rnnjax.circuits._checks import check_run
 from rnnjax.measures._base import AbstractMeasure
-
-_MOST_LANES = 131072
-_MOST_NUMBERS = 2**22  # of state in one chunk
-_WORTH_A_WORD = 10**8  # steps of lanes from which on waiting is felt
-_TYPICAL_STEPS = 500  # of a lane that chooses its own
 
 
 def sweep(
@@ -138,11 +109,11 @@ def sweep(
         if run is not None:
             run.check_dtype(found)
         shared = cast((target, None if run is None else run.values(circuit)), found)
-        program = _program(
+        compiled = program(
             shared, design.leaves, tuple(functions.items()), None if run is None else run.settings()
         )
         settings = describe(target, duration, step, transient, run, found)
-        return program.run(design, shared, key, chunk, store, plan, progress, measures, settings)
+        return compiled.run(design, shared, key, chunk, store, plan, progress, measures, settings)
 
 
 def _sort(measures: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -160,215 +131,3 @@ def _sort(measures: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     if "status" in measures:
         raise ValueError("measures: the name 'status' is taken")
     return simulated, functions
-
-
-class _Program:
-    """The compiled part of a sweep: one lane, and how lanes are laid out."""
-
-    def __init__(self, static: Any, leaves: tuple[int, ...], functions: Any, settings: Any):
-        self._static, self._leaves = static, leaves
-        self._functions, self._settings = functions, settings
-        self._compiled: dict[Plan, list[Any]] = {}
-        self._known: dict[Any, Any] = {}
-        self.adaptive = settings is not None and settings.steps is None
-
-    def lane(self, point: Any, shared: Any) -> dict[str, Any]:
-        """Everything that is computed at one point, with fixed steps."""
-        target, circuit, run_values, key = self._at(point, shared)
-        results: dict[str, Any] = {}
-        status = jnp.asarray(int(Status.OK), jnp.int32)
-        if self._settings is not None:
-            measured, run = run_measured(circuit, run_values, key, self._settings)
-            results, status = dict(measured), run.status
-        return _ended(results | self._evaluated(target), status)
-
-    def functions(self, point: Any, shared: Any) -> dict[str, Any]:
-        """What is computed at one point without a simulation."""
-        target = self._at(point, shared)[0]
-        return _ended(self._evaluated(target), jnp.asarray(int(Status.OK), jnp.int32))
-
-    def worker(self) -> Worker:
-        """The simulation at one point, where it chooses its steps."""
-
-        def lane(point: Any, shared: Any) -> Any:
-            _, circuit, values, _ = self._at(point, shared)
-            return adaptive_lane(circuit, values, self._settings), circuit, values
-
-        def begin(point: Any, shared: Any) -> Any:
-            run, circuit, values = lane(point, shared)
-            return run.begin(starting_values(circuit, values))
-
-        def finish(point: Any, shared: Any, carry: Any) -> Any:
-            run, _, values = lane(point, shared)
-            end = run.finish(carry)
-            results = _ended(dict(measured_results(values, end)), end.status)
-            return results | {"attempts": end.attempts}
-
-        return Worker(
-            begin=begin,
-            attempt=lambda point, shared, carry: lane(point, shared)[0].attempt(carry),
-            running=lambda point, shared, carry: lane(point, shared)[0].running(carry),
-            finish=finish,
-        )
-
-    def _at(self, point: Any, shared: Any) -> Any:
-        """What was given, the circuit, the run's values and its key, at one point."""
-        values, index = point
-        arrays, key = shared
-        target, run_values = eqx.combine(arrays, self._static)
-        parts = jax.tree.leaves(target)
-        for k, value in zip(self._leaves, values, strict=True):
-            parts[k] = value
-        target = jax.tree.unflatten(jax.tree.structure(target), parts)
-        circuit = target.circuit if isinstance(target, Driven) else target
-        if self._settings is not None and isinstance(target, Driven):
-            run_values = dataclasses.replace(run_values, input=as_input(circuit, target.input))
-        own = None if key is None else jax.random.fold_in(key, index)
-        return target, circuit, run_values, own
-
-    def _evaluated(self, target: Any) -> dict[str, Any]:
-        return {name: function(target) for name, function in self._functions}
-
-    def _mapped(self, plan: Plan) -> list[Any]:
-        """The compiled programs, each `(lanes, shared) -> results`."""
-        if plan not in self._compiled:
-            if not self.adaptive:
-                each = [map_lanes(self.lane, plan)]
-            else:
-                each = [map_workers(self.worker(), plan)]
-                if self._functions:
-                    tiled = Plan(None, plan.devices)
-                    each.append(map_lanes(self.functions, tiled))
-            self._compiled[plan] = each
-        return self._compiled[plan]
-
-    def _traced_once(self, what: Callable[..., Any], probe: Any, arrays: Any) -> Any:
-        """`what(self.lane, probe, arrays)`, which depends on their shapes alone."""
-        leaves, structure = jax.tree.flatten((probe, arrays))
-        key = what, structure, tuple((np.shape(x), x.dtype) for x in leaves)
-        if key not in self._known:
-            self._known[key] = what(self.lane, probe, arrays)
-        return self._known[key]
-
-    def _plan(self, plan: Plan | None, probe: Any, arrays: Any, count: int, state: int) -> Plan:
-        """The plan that was given, or the one for this program."""
-        if plan is not None:
-            return plan
-        steps = 0
-        if self._settings is not None:
-            steps = (self._settings.steps or _TYPICAL_STEPS) + self._settings.transient
-        long = count * steps >= _WORTH_A_WORD
-        products = False
-        if not self.adaptive and (long or tuned_devices()):
-            products = self._traced_once(has_product, probe, arrays)
-        if long and not products:
-            mention_tuning()
-        return choose_plan(products, self.adaptive, state)
-
-    def run(
-        self, design: Design, shared: Any, key: Any, chunk: int | None, store: Any,
-        plan: Plan | None, progress: bool | None, measures: Any, settings: dict[str, Any],
-    ) -> Any:  # fmt: skip
-        """Run every chunk and return the labelled results."""
-        arrays = eqx.filter(shared, eqx.is_array), key
-        dtype = np.dtype(settings["dtype"])
-        count = math.prod(design.shape)
-        probe = jax.tree.map(lambda x: jnp.asarray(x[0], dtype), design.values(0, 1)), jnp.uint32(0)
-        state = _variables(shared[0])
-        plan = self._plan(plan, probe, arrays, count, state)
-        size = _chunk_size(chunk, count, lanes_together(plan, self.adaptive), state)
-        settings = settings | layout(plan, size, key)
-        shapes = self._traced_once(jax.eval_shape, probe, arrays)["results"]
-        labels = label(design, shapes, measures, settings)
-        sink = open_sink(store, labels, size)
-        programs = self._mapped(plan)
-        done, tried, needed = 0, 0, 0
-        with _bar(count, progress) as bar:
-            try:
-                for first in range(0, count, size):
-                    last = min(first + size, count)
-                    lanes = _padded(design.values(first, last), first, size, dtype)
-                    out = [jax.device_get(program(lanes, arrays)) for program in programs]
-                    if self.adaptive:
-                        out[0], steps = out[0]
-                        tried += int(steps.sum())
-                        needed += int(out[0]["attempts"][: last - first].sum())
-                    found = _together(out)
-                    sink.write(first, {n: np.asarray(x)[: last - first] for n, x in found.items()})
-                    done = last
-                    bar.update(last - first)
-            except KeyboardInterrupt:
-                raise SweepInterrupted(
-                    f"stopped after {done} of {count} points; {sink.kept}", sink.unfinished()
-                ) from None
-        if self.adaptive:
-            sink.note({"attempts_done": tried, "attempts_needed": needed})
-        return sink.finish()
-
-
-def _ended(results: dict[str, Any], status: Any) -> dict[str, Any]:
-    """Results with their status: undefined where the run went well and a number is missing."""
-    bad = functools.reduce(jnp.logical_or, [jnp.isnan(x).any() for x in jax.tree.leaves(results)])
-    undefined = jnp.asarray(int(Status.UNDEFINED), jnp.int32)
-    status = jnp.where((status == Status.OK) & bad, undefined, status)
-    return {"results": results, "status": status.astype(jnp.uint8)}
-
-
-def _together(parts: Sequence[Any]) -> dict[str, np.ndarray]:
-    """Every result by name, with the first status that is not OK."""
-    found: dict[str, np.ndarray] = {}
-    for part in parts:
-        found |= {name: x for name, (_, x) in flat(part["results"]).items()}
-        before = found.get("status")
-        worst = part["status"]
-        found["status"] = worst if before is None else np.where(before == Status.OK, worst, before)
-    return found
-
-
-def _program(shared: Any, leaves: Any, functions: Any, settings: Any) -> _Program:
-    """The program for these structures: the same one, compiled, for the same structures."""
-    static = eqx.filter(shared, eqx.is_array, inverse=True)
-    parts, structure = jax.tree.flatten(static)
-    key = (tuple(parts), structure, leaves, functions, settings)
-    try:
-        return _cached(*key)
-    except TypeError:  # something in it can't be hashed, so that it can't be looked up
-        return _cached.__wrapped__(*key)
-
-
-@functools.lru_cache(maxsize=32)
-def _cached(
-    parts: Any, structure: Any, leaves: Any, functions: Any, settings: RunSettings | None
-) -> _Program:
-    return _Program(jax.tree.unflatten(structure, parts), leaves, functions, settings)
-
-
-def _padded(values: tuple[np.ndarray, ...], first: int, size: int, dtype: np.dtype) -> Any:
-    """Exactly `size` points, the last repeated, so that every chunk has one shape."""
-    missing = size - len(values[0])
-
-    def pad(x: np.ndarray) -> np.ndarray:
-        return np.concatenate([x, np.repeat(x[-1:], missing, 0)]) if missing else x
-
-    index = np.arange(first, first + size, dtype=np.uint32)
-    return tuple(pad(v).astype(dtype) for v in values), index
-
-
-def _chunk_size(chunk: int | None, count: int, together: int, state: int) -> int:
-    if chunk is not None and (not isinstance(chunk, int | np.integer) or chunk < 1):
-        raise ValueError(f"chunk: expected a positive number of points, got {chunk!r}")
-    wanted = chunk or max(1, min(_MOST_LANES, _MOST_NUMBERS // max(1, state)))
-    return math.ceil(min(wanted, count) / together) * together
-
-
-def _variables(target: Any) -> int:
-    """How many numbers the state has."""
-    circuit = target.circuit if isinstance(target, Driven) else target
-    return sum(np.size(x) for x in jax.tree.leaves(jax.eval_shape(circuit.rest)))
-
-
-def _bar(count: int, progress: bool | None) -> Any:
-    from tqdm.auto import tqdm
-
-    hidden = None if progress is None else not progress
-    return tqdm(total=count, unit="point", unit_scale=True, disable=hidden)

@@ -1,5 +1,7 @@
 """Adaptive lanes: diffrax's steps and answers, lanes that don't disturb each other, true measures."""
 
+import itertools
+
 import diffrax
 import equinox as eqx
 import jax
@@ -14,7 +16,7 @@ from rnnjax._adaptive import AdaptiveLane, Tolerances, Window
 from rnnjax._plan import Plan, Worker, map_workers
 from rnnjax.circuits import ExcitatoryInhibitory, ExcitatoryInhibitoryState
 from rnnjax.inputs import Constant, Step
-from rnnjax.measures._piece import Piece
+from rnnjax.measures._stretch import Piece, Stretch
 from rnnjax.noise import Additive
 from rnnjax.solvers import RK4
 from rnnjax.solvers._embedded import dense_weights
@@ -103,29 +105,35 @@ def test_dense_output_is_the_solver_s(solver):
 
 
 @pytest.mark.parametrize("turn", [(0.3, 1.0), (-1.0, 2.0), (2.0, -0.7)])
-def test_a_piece_is_its_cubic(turn):
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_stretch_is_its_cubics(turn, count):
     polynomial = np.polynomial.Polynomial([0.2, turn[0], -1.5, turn[1]])
     slope, area = polynomial.deriv(), polynomial.integ()
-    piece = Piece(
-        *(np.float64(x) for x in (1.0, 3.0)),
-        polynomial(1.0),
-        polynomial(3.0),
-        slope(1.0),
-        slope(3.0),
-    )
-    inside = [polynomial(x.real) for x in slope.roots() if abs(x.imag) < 1e-12 and 1 < x.real < 3]
-    ends = [polynomial(1.0), polynomial(3.0)]
+    turns = np.sort([x.real for x in slope.roots() if abs(x.imag) < 1e-12])
+    begin, end = turns[0] - 0.2, turns.mean()  # one piece shows one turn
+    end = end if count == 1 else turns[-1] + 0.3
+    edges = np.linspace(begin, end, count + 1)
+    stretch = Stretch(tuple(
+        Piece(a, b, polynomial(a), polynomial(b), slope(a), slope(b))
+        for a, b in itertools.pairwise(edges)
+    ))  # fmt: skip
+    assert (stretch.t0, stretch.t1, stretch.x1) == (begin, end, polynomial(end))
+    seen = polynomial(np.array([begin, end, *turns[(turns > begin) & (turns < end)]]))
+    assert len(seen) > 2
     with jax.enable_x64(True):
-        low, high = piece.extremes()
-        np.testing.assert_allclose(
-            [low, high], [min(ends + inside), max(ends + inside)], rtol=1e-12
-        )
-        np.testing.assert_allclose(piece.integral(), area(3.0) - area(1.0), rtol=1e-12)
-        level = (ends[0] + ends[1]) / 2
-        at, up = piece.crossing(level)
-        assert bool(up) == (ends[1] > ends[0])
-        if up:
-            np.testing.assert_allclose(polynomial(float(at)), level, atol=1e-6)
+        low, high = stretch.extremes()
+        np.testing.assert_allclose([low, high], [seen.min(), seen.max()], rtol=1e-12)
+        np.testing.assert_allclose(stretch.integral(), area(end) - area(begin), rtol=1e-12)
+        level = stretch.x0 + 0.4 * (seen.max() - stretch.x0)
+        at, up = stretch.crossing(level)
+        rising = [
+            (a, b) for a, b in itertools.pairwise(edges) if polynomial(a) < level <= polynomial(b)
+        ]  # fmt: skip
+        assert bool(up) == bool(rising)
+        if rising:
+            roots = [x.real for x in (polynomial - level).roots() if abs(x.imag) < 1e-12]
+            inside = [x for x in roots if rising[0][0] < x <= rising[0][1]]
+            np.testing.assert_allclose(at, inside[0], atol=1e-6)
 
 
 def test_steps_onto_jumps():

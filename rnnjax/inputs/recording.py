@@ -59,8 +59,9 @@ class Recording(AbstractInput):
         """The next sample."""
         interval, last = 1000 / self.sample_rate, self.samples.shape[0] - 1
         number = jnp.floor((t - self.start) / interval) + 1
-        at = self.start + number * interval
-        number = jnp.maximum(jnp.where(at > t, number, number + 1), 0)  # t may be it, but for rounding
+        # but for rounding, t may be that sample
+        number = jnp.where(self.start + number * interval > t, number, number + 1)
+        number = jnp.maximum(number, 0)
         return jnp.where(number > last, jnp.inf, self.start + number * interval)
 
 

@@ -8,8 +8,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from rnnjax._kept import kept
 from rnnjax._parameter import Parametric
-from rnnjax.measures._piece import Piece
+from rnnjax.measures._stretch import Stretch
 
 
 def whole_state(state: Any) -> Any:
@@ -52,8 +53,8 @@ class AbstractMeasure(Parametric):
     def finish(self, carry: Any, t: Any, x: Any) -> Any:
         """The result, at the end of the window."""
 
-    def follow(self, carry: Any, piece: Piece) -> Any:
-        """The carry after one more stretch of a run with adaptive steps.
+    def follow(self, carry: Any, stretch: Stretch) -> Any:
+        """The carry after one more step of a run with adaptive steps, seen between its ends as well.
 
         Raises:
             NotImplementedError: for a measure that is defined for equal steps only.
@@ -128,11 +129,11 @@ def count_crossings(seen: Crossings, t: Any, x: Any, level: Any | None) -> Cross
     return _count(seen, t, x, level, (jnp.minimum(seen.low, x), jnp.maximum(seen.high, x)), chord)
 
 
-def follow_crossings(seen: Crossings, piece: Piece, level: Any | None) -> Crossings:
+def follow_crossings(seen: Crossings, stretch: Stretch, level: Any | None) -> Crossings:
     """One more stretch of an adaptive run, counted likewise."""
-    low, high = piece.extremes()
+    low, high = kept(stretch.extremes(), stretch.t1)
     extremes = jnp.minimum(seen.low, low), jnp.maximum(seen.high, high)
-    return _count(seen, piece.t1, piece.x1, level, extremes, piece.crossing)
+    return _count(seen, stretch.t1, stretch.x1, level, extremes, stretch.crossing)
 
 
 def _count(
@@ -173,9 +174,9 @@ class AbstractCycleMeasure(AbstractMeasure):
         """Count the crossing, if this step made one."""
         return count_crossings(carry, t, x, self.level)
 
-    def follow(self, carry: Crossings, piece: Piece) -> Crossings:
+    def follow(self, carry: Crossings, stretch: Stretch) -> Crossings:
         """Count the crossing, if there is one."""
-        return follow_crossings(carry, piece, self.level)
+        return follow_crossings(carry, stretch, self.level)
 
 
 def mean_period(seen: Crossings, smallest: Any) -> tuple[Any, Any]:

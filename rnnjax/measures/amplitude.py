@@ -7,7 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from rnnjax.measures._base import AbstractMeasure, whole_state
-from rnnjax.measures._piece import Piece
+from rnnjax.measures._stretch import Stretch
 
 
 class Amplitude(AbstractMeasure):
@@ -25,9 +25,9 @@ class Amplitude(AbstractMeasure):
         """The extremes so far."""
         return jnp.minimum(carry[0], x), jnp.maximum(carry[1], x)
 
-    def follow(self, carry: Any, piece: Piece) -> Any:
+    def follow(self, carry: Any, stretch: Stretch) -> Any:
         """The extremes so far."""
-        low, high = piece.extremes()
+        low, high = stretch.extremes()
         return jnp.minimum(carry[0], low), jnp.maximum(carry[1], high)
 
     def finish(self, carry: Any, t: Any, x: Any) -> Any:

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from rnnjax.measures._base import AbstractMeasure, whole_state
-from rnnjax.measures._piece import Piece
+from rnnjax.measures._stretch import Stretch
 
 
 class Range(NamedTuple):
@@ -32,9 +32,9 @@ class MinMax(AbstractMeasure):
         """The extremes so far."""
         return Range(jnp.minimum(carry.min, x), jnp.maximum(carry.max, x))
 
-    def follow(self, carry: Range, piece: Piece) -> Range:
+    def follow(self, carry: Range, stretch: Stretch) -> Range:
         """The extremes so far."""
-        low, high = piece.extremes()
+        low, high = stretch.extremes()
         return Range(jnp.minimum(carry.min, low), jnp.maximum(carry.max, high))
 
     def finish(self, carry: Range, t: Any, x: Any) -> Range:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 
 from rnnjax.measures._base import AbstractMeasure, whole_state
-from rnnjax.measures._piece import Piece
+from rnnjax.measures._stretch import Stretch
 
 
 class Final(AbstractMeasure):
@@ -24,7 +24,7 @@ class Final(AbstractMeasure):
         """Nothing is carried."""
         return ()
 
-    def follow(self, carry: Any, piece: Piece) -> Any:
+    def follow(self, carry: Any, stretch: Stretch) -> Any:
         """Nothing is carried."""
         return ()
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from rnnjax._parameter import parameter
 from rnnjax._types import Scalar, is_traced
 from rnnjax.measures._base import AbstractMeasure, whole_state
-from rnnjax.measures._piece import Piece
+from rnnjax.measures._stretch import Stretch
 
 
 class Growth(AbstractMeasure):
@@ -53,9 +53,12 @@ class Growth(AbstractMeasure):
         """The extremes before and after the split."""
         return self._widen(carry, t, x, x)
 
-    def follow(self, carry: Any, piece: Piece) -> Any:
-        """The extremes before and after the split; a piece belongs to where its middle is."""
-        return self._widen(carry, (piece.t0 + piece.t1) / 2, *piece.extremes())
+    def follow(self, carry: Any, stretch: Stretch) -> Any:
+        """The extremes before and after the split; a quarter of a step belongs to where its middle is."""
+        for piece in stretch.pieces:
+            middle = (piece.t0 + piece.t1) / 2
+            carry = self._widen(carry, middle, *Stretch((piece,)).extremes())
+        return carry
 
     def _widen(self, carry: Any, t: Any, least: Any, most: Any) -> Any:
         low, high, later_low, later_high = carry

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from rnnjax.measures._base import AbstractMeasure, whole_state
-from rnnjax.measures._piece import Piece
+from rnnjax.measures._stretch import Stretch
 
 
 class Mean(AbstractMeasure):
@@ -30,12 +30,12 @@ class Mean(AbstractMeasure):
         n = n + 1
         return mean + (x - mean) / n, n
 
-    def follow(self, carry: Any, piece: Piece) -> Any:
+    def follow(self, carry: Any, stretch: Stretch) -> Any:
         """The mean so far and the time (ms) that it is over."""
         mean, elapsed = carry
-        length = piece.t1 - piece.t0
+        length = stretch.t1 - stretch.t0
         elapsed = elapsed + length
-        change = piece.integral() - mean * length
+        change = stretch.integral() - mean * length
         return mean + change / jnp.where(elapsed > 0, elapsed, 1), elapsed
 
     def finish(self, carry: Any, t: Any, x: Any) -> Any:

@@ -8,21 +8,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._kept import Keeping
+
 Field = Callable[[Any, Any], Any]
 """(t, state) -> derivative, or diffusion."""
 
 
-def step_function(solver: Any) -> Callable[[Field, Any, Any, Any], Any]:
-    """One step of an ordinary differential equation, `step(field, t, state, dt) -> state`.
+def step_function(solver: Any) -> Callable[..., Any]:
+    """One step of an ordinary differential equation, `step(field, t, state, dt, keep) -> state`.
 
     The stages of the solver's tableau are unrolled, so that a step compiles to straight-line
-    code. Zero coefficients cost nothing.
+    code. Zero coefficients cost nothing. `keep` says what of the step is computed once.
 
     Raises:
         TypeError: for a solver that has no explicit tableau; the message lists those that do.
     """
     if isinstance(solver, diffrax.Euler):
-        return lambda field, t, y, dt: combine(y, dt, (1.0,), [field(stage_time(t, 0.0, dt), y)])
+        return lambda field, t, y, dt, keep=None: combine(
+            y, dt, (1.0,), [field(stage_time(t, 0.0, dt), y)]
+        )
     tableau = explicit_tableau(solver)
     if tableau is None:
         raise TypeError(
@@ -30,16 +34,24 @@ def step_function(solver: Any) -> Callable[[Field, Any, Any, Any], Any]:
             f"tableau: use one of {', '.join(explicit_solvers())}, or leave out `step=`"
         )
 
-    def step(field: Field, t: Any, y: Any, dt: Any) -> Any:
+    def step(field: Field, t: Any, y: Any, dt: Any, keep: Keeping | None = None) -> Any:
+        field, stage = kept_stages(field, keep)
         slopes = [field(stage_time(t, 0.0, dt), y)]
         for row, c in zip(tableau.a_lower, tableau.c, strict=True):
-            z = combine(y, dt, row, slopes)
+            z = stage(combine(y, dt, row, slopes))
             if tableau.ssal and len(slopes) == tableau.num_stages - 1:
                 return z  # the last stage is the solution
             slopes.append(field(stage_time(t, float(c), dt), z))
-        return combine(y, dt, tableau.b_sol, slopes)
+        return stage(combine(y, dt, tableau.b_sol, slopes))
 
     return step
+
+
+def kept_stages(field: Field, keep: Keeping | None) -> tuple[Field, Callable[[Any], Any]]:
+    """The field, and what the state at a stage goes through, with what is to be computed once."""
+    if keep is None:
+        return field, lambda state: state
+    return lambda t, y: keep.slope(field(t, y)), keep.stage
 
 
 def noisy_step_function(solver: Any, additive: bool) -> Callable[..., Any]:

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.solvers._base import Field, combine, explicit_tableau, stage_time
+from rnnjax._kept import Keeping
+from rnnjax.solvers._base import Field, combine, explicit_tableau, kept_stages, stage_time
 
 
 class Attempt(NamedTuple):
@@ -29,8 +30,8 @@ class Pair(NamedTuple):
     """An explicit Runge-Kutta method with an error estimate.
 
     Attributes:
-        attempt: `(field, t, state, dt, first) -> Attempt`; `first` is the derivative at the
-            start, or None to compute it.
+        attempt: `(field, t, state, dt, first, keep) -> Attempt`; `first` is the derivative at the
+            start, or None to compute it, `keep` what is computed once.
         order: the order that step control goes by.
         reuses: whether the last stage of a step is the first of the next (FSAL).
     """
@@ -60,13 +61,16 @@ def embedded_pair(solver: Any) -> Pair:
             "give step= in ms, or another solver such as Tsit5()"
         )
 
-    def attempt(field: Field, t: Any, y: Any, dt: Any, first: Any) -> Attempt:
+    def attempt(
+        field: Field, t: Any, y: Any, dt: Any, first: Any, keep: Keeping | None = None
+    ) -> Attempt:
+        field, stage = kept_stages(field, keep)
         slopes = [field(stage_time(t, 0.0, dt), y) if first is None else first]
         z = y
         for row, c in zip(tableau.a_lower, tableau.c, strict=True):
-            z = combine(y, dt, row, slopes)
+            z = stage(combine(y, dt, row, slopes))
             slopes.append(field(stage_time(t, float(c), dt), z))
-        end = z if tableau.ssal else combine(y, dt, tableau.b_sol, slopes)
+        end = z if tableau.ssal else stage(combine(y, dt, tableau.b_sol, slopes))
         zero = jax.tree.map(jnp.zeros_like, y)
         return Attempt(end, combine(zero, dt, tableau.b_error, slopes), slopes)
 
