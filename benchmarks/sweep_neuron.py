@@ -9,21 +9,24 @@ from benchmarks.sweep_fixed import versions  # noqa: F401
 
 SPEC = {"points": 10_000, "duration": 50.0, "step": 0.02, "tolerance": 1e-6}
 SMALL = {"points": 1024, "duration": 10.0}
+COMPARED = 9
 START = (-65.0, 0.053, 0.596, 0.318)
 
 
 def currents(spec):
-    """Currents into the neurons (uA/cm2) and their sodium conductances (mS/cm2), float64."""
+    """Currents (uA/cm2) and sodium conductances (mS/cm2): nine that are compared, then a grid."""
     count = spec.get("share", spec["points"])
     k = np.linspace(0, spec["points"] - 1, count).astype(int)
     side = int(np.ceil(np.sqrt(spec["points"])))
-    return 2.0 + 18.0 * (k % side) / side, 100.0 + 40.0 * (k // side) / side
+    current, conductance = 2.0 + 18.0 * (k % side) / side, 100.0 + 40.0 * (k // side) / side
+    current[:COMPARED] = np.repeat([3.0, 8.0, 15.0], 3)
+    conductance[:COMPARED] = np.tile([105.0, 120.0, 135.0], 3)
+    return current, conductance
 
 
 def checked(v):
-    """The final potentials of nine points spread over the sweep."""
-    v = np.asarray(v)
-    return [float(x) for x in v[np.linspace(0, len(v) - 1, 9).astype(int)]]
+    """The final potentials of those that are compared."""
+    return [float(x) for x in np.asarray(v)[:COMPARED]]
 
 
 class Neuron(NamedTuple):

@@ -12,13 +12,13 @@ from rnnjax._integrate import Run, first_failure, integrate
 from rnnjax._linalg import fastest_variable
 from rnnjax._plan import Loop, Plan, choose_plan, has_product, spread
 from rnnjax._results import Status
-from rnnjax._types import is_traced
+from rnnjax._types import by_shapes, is_traced
 
 
 def as_batch(circuit: Any, start: Any) -> tuple[Any, int | None]:
     """The start, and how many lanes there are if it is a batch: one axis more than a state."""
     start = np.asarray(start) if isinstance(start, list) else start
-    rest = jax.eval_shape(circuit.rest)
+    rest = _rest(circuit)
     if start is None or jax.tree.structure(start) != jax.tree.structure(rest):
         return start, None
     shapes = [np.shape(x) for x in jax.tree.leaves(start)]
@@ -33,6 +33,12 @@ def as_batch(circuit: Any, start: Any) -> tuple[Any, int | None]:
     return given, shapes[0][0]
 
 
+@by_shapes
+def _rest(circuit: Any) -> Any:
+    """The shapes of the resting state."""
+    return jax.eval_shape(circuit.rest)
+
+
 def lane_of(batch: Any, k: Any) -> Any:
     """One lane of a batch."""
     return jax.tree.map(lambda x: x[k], batch)
@@ -40,10 +46,15 @@ def lane_of(batch: Any, k: Any) -> Any:
 
 def devices_for(circuit: Any, input: Any, state: Any, lanes: int) -> int:
     """Over how many devices a batch is spread."""
+    return math.gcd(choose_plan(*_loop_of(circuit, input, state)).devices, lanes)
+
+
+@by_shapes
+def _loop_of(circuit: Any, input: Any, state: Any) -> tuple[bool, Loop]:
+    """Whether the loop of a lane holds a matrix product, and how many numbers its state has."""
     first = jax.eval_shape(lambda s: lane_of(s, 0), state)
     products = has_product(lambda s: circuit(s, input(jnp.zeros(()))), first, looped=True)
-    size = sum(x.size for x in jax.tree.leaves(first))
-    return math.gcd(choose_plan(products, Loop(size)).devices, lanes)
+    return products, Loop(sum(x.size for x in jax.tree.leaves(first)))
 
 
 def run_fixed(

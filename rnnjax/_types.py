@@ -1,6 +1,7 @@
 """Array types, and the precision in which a verb computes."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ else:
     PerUnit = Float[ArrayLike, "..."]  # one number for all units, or one per unit
     Matrix = Float[ArrayLike, "post pre"]  # weights, the receiving unit first
     Numbers = Shaped[ArrayLike, "..."]
+
+_REMEMBERED = 256  # results of a function that depends on shapes alone
 
 Key = PRNGKeyArray
 DTypeLike = Any
@@ -81,6 +84,31 @@ def cast(tree: PyTree, dtype: DTypeLike) -> PyTree:
         return value
 
     return jax.tree.map(leaf, tree)
+
+
+def by_shapes(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function(*trees)`, whose result depends on shapes and dtypes alone, worked out once for each."""
+    known: dict[Any, Any] = {}
+
+    @functools.wraps(function)
+    def run(*trees: PyTree) -> Any:
+        leaves, structure = jax.tree.flatten(trees)
+        try:
+            kinds = tuple(
+                (np.shape(x), jnp.result_type(x)) if eqx.is_array_like(x) else x for x in leaves
+            )
+            key = structure, kinds, default_dtype()
+            if key in known:
+                return known[key]
+        except TypeError:  # something in it can't be looked up
+            return function(*trees)
+        result = function(*trees)
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        known[key] = result
+        return result
+
+    return run
 
 
 def to_host(tree: PyTree) -> PyTree:

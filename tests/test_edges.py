@@ -11,6 +11,7 @@ import pytest
 
 import rnnjax
 from rnnjax._results import Status
+from rnnjax._types import by_shapes
 from rnnjax.circuits import ExcitatoryInhibitory, LinearNetwork, RateNetwork
 from rnnjax.circuits import ExcitatoryInhibitoryState as State
 from rnnjax.circuits import rectified as rectified_of_the_package
@@ -348,3 +349,25 @@ def test_default_guesses_work_inside_a_float32_program():
         return rnnjax.find_equilibria(circuit, key=jax.random.key(1)).found.sum()
 
     assert int(jax.jit(count)(1.25)) == int(jax.jit(drawn)(1.25)) == 1
+
+
+def test_what_depends_on_shapes_is_worked_out_once():
+    calls = []
+
+    @by_shapes
+    def count(tree, function):
+        calls.append(1)
+        if function is None:
+            raise ValueError("no function")
+        return len(calls)
+
+    first = count((np.ones(3), 2.0), np.sin)
+    assert count((np.zeros(3), 5.0), np.sin) == first
+    assert count((np.zeros(4), 5.0), np.sin) != first
+    assert count((np.zeros(3), 5.0), np.cos) != first
+    assert count((np.zeros(3, np.float32), 5.0), np.sin) != first
+    with jax.enable_x64(not jax.config.jax_enable_x64):
+        assert count((np.zeros(3), 5.0), np.sin) != first
+    for _ in range(2):  # what is refused once is refused again
+        with pytest.raises(ValueError, match="no function"):
+            count(1.0, None)

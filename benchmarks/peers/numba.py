@@ -90,7 +90,7 @@ def solve_neurons(current, conductance, steps, t, start, out):
 
 
 def neurons(spec):
-    """An even share of the neurons, in double precision, which is numba's fastest here."""
+    """An even share of the neurons, in double precision, that of the constants."""
     from benchmarks.sweep_neuron import START, checked, currents
 
     current, conductance = currents(spec)

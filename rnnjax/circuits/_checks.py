@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from rnnjax._parameter import Parametric, check, parameter_fields
-from rnnjax._types import default_dtype, is_traced
+from rnnjax._types import by_shapes, default_dtype, is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.inputs.constant import Constant
 
@@ -83,11 +83,18 @@ def starting_state(circuit: AbstractCircuit[Any], input: Any, start: Any) -> Any
         ValueError: if the start or the input does not have the circuit's structure.
         TypeError: if the derivative does not have the structure of the state.
     """
-    rest = circuit.rest()
-    start = rest if start is None else start
+    start = circuit.rest() if start is None else start
     if isinstance(start, list):
         start = np.asarray(start)
-    _same("start", jax.eval_shape(lambda: start), jax.eval_shape(lambda: rest), circuit)
+    _check_shapes(circuit, input, start)
+    return jax.tree.map(lambda x: x if is_traced(x) else np.asarray(x, np.float64), start)
+
+
+@by_shapes
+def _check_shapes(circuit: AbstractCircuit[Any], input: Any, start: Any) -> None:
+    """Refuse a start, an input or a derivative that does not fit."""
+    rest = jax.eval_shape(circuit.rest)
+    _same("start", jax.eval_shape(lambda: start), rest, circuit)
     try:
         given = jax.eval_shape(as_input(circuit, input), jax.ShapeDtypeStruct((), default_dtype()))
     except (
@@ -115,7 +122,6 @@ def starting_state(circuit: AbstractCircuit[Any], input: Any, start: Any) -> Any
             f"{type(circuit).__name__}.__call__: expected the derivative in the structure of the "
             f"state, {_describe(rest)}, got {_describe(derivative)}"
         )
-    return jax.tree.map(lambda x: x if is_traced(x) else np.asarray(x, np.float64), start)
 
 
 def _same(name: str, given: Any, wanted: Any, circuit: Any, scalars: bool = False) -> None:
