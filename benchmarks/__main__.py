@@ -37,7 +37,7 @@ def main(arguments=None):
         _table.write(HERE / "results" / "gpu", HERE / "GPU.md")
         return
     if given.table:
-        _table.write(HERE / "results", HERE / "README.md")
+        _table.write(HERE / "results", HERE / "README.md", HERE.parent / "README.md")
         return
     unknown = [n for n in given.names if n not in workloads]
     if unknown:

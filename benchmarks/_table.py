@@ -23,8 +23,29 @@ def markdown(report):
     return "\n".join(lines) + "\n"
 
 
-def write(results, readme):
-    """Put the tables of all reports between the marks of the README."""
+def summary(reports):
+    """What matters of all reports in one table: times beside the peers and the limits."""
+    lines = ["| what | beside | rnnjax |", "|---|---|---|"]
+    for report in reports:
+        tools = {row["tool"]: row["outcome"] for row in report["rows"]}
+        for bar in report["bars"]:
+            if bar["against"] not in tools or bar["ratio"] is None:
+                continue
+            faster = bar["reach"].startswith(">=")
+            found = (
+                f"{bar['ratio']:.3g} times as fast"
+                if faster
+                else f"{bar['ratio']:.3g} times its time"
+            )
+            if any(tools[t].startswith("differs") for t in (bar["tool"], bar["against"])):
+                found = "outcomes differ"
+            what = bar["tool"].removeprefix("rnnjax").strip(" ,") or "simulate"
+            lines.append(f"| {report['question']}: {what} | {bar['against']} | {found} |")
+    return "\n".join(lines) + "\n"
+
+
+def write(results, readme, front=None):
+    """Put the tables of all reports between the marks of the README, a summary into the front one."""
     reports = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
     if not reports:
         raise FileNotFoundError(f"no reports in {results}: run `make bench` first")
@@ -35,8 +56,14 @@ def write(results, readme):
     versions = {}
     for report in reports:
         versions |= report["versions"]
-    head += ", ".join(f"{k} {v}" for k, v in sorted(versions.items())) + ".\n"
-    tables = "\n".join(markdown(report) for report in reports)
-    text = readme.read_text() if readme.exists() else f"# Benchmarks on a GPU\n\n{BEGIN}\n{END}\n"
-    before, rest = text.split(BEGIN)
-    readme.write_text(f"{before}{BEGIN}\n{head}\n{tables}\n{END}{rest.split(END)[1]}")
+    versions = ", ".join(f"{k} {v}" for k, v in sorted(versions.items())) + ".\n"
+    if not readme.exists():
+        readme.write_text(f"# Benchmarks on a GPU\n\n{BEGIN}\n{END}\n")
+    _put(readme, f"{head}{versions}\n" + "\n".join(markdown(report) for report in reports))
+    if front is not None:
+        _put(front, f"{head}\n{summary(reports)}")
+
+
+def _put(file, text):
+    before, rest = file.read_text().split(BEGIN)
+    file.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")

@@ -198,6 +198,60 @@ def test_strong_order(solver, order):
     assert abs(slope - order) < 0.2
 
 
+def test_strong_order_under_additive_noise():
+    """Euler-Maruyama is of order 1 there; beside Heun's steps on the finest grid of the path."""
+    paths, finest, counts = 500, 2048, (16, 32, 64, 128)
+    wiener = np.sqrt(1 / finest) * np.random.default_rng(7).normal(size=(paths, finest))
+
+    @functools.partial(jax.jit, static_argnums=(1, 2))
+    def ends(increments, steps, solver):
+        def one(dw):
+            return integrate(
+                lambda x, u: jnp.sin(3 * x) - x**3, jnp.zeros_like, jnp.asarray(0.3), solver=solver, t0=0.0,
+                step=1 / steps, steps=steps, noise=noise.Additive(0.5), increments=dw[:, None],
+            ).final  # fmt: skip
+
+        return jax.vmap(one)(increments)
+
+    exact = ends(wiener, finest, diffrax.Heun())
+    errors = [
+        np.sqrt(np.mean((ends(wiener.reshape(paths, n, -1).sum(-1), n, diffrax.Euler()) - exact) ** 2))
+        for n in counts
+    ]  # fmt: skip
+    slope = np.polyfit(np.log(1 / np.array(counts)), np.log(errors), 1)[0]
+    assert abs(slope - 1) < 0.2
+
+
+@pytest.mark.parametrize(("solver", "order"), [(diffrax.Euler(), 1), (diffrax.Heun(), 2)])
+def test_weak_order_under_additive_noise(solver, order):
+    """Without sampling: the end of a linear equation is linear in the increments of the noise."""
+    decay, coupling, scale, span = 1.0, 0.7, 0.5, 2.0
+    matrix = np.array([[-decay, coupling], [-coupling, -2 * decay]])
+    begin, counts = np.array([1.0, -0.5]), (8, 16, 32, 64)
+    # A S + S A^T = -s^2 I at rest; from there on the covariance grows to it as exp(A t) does
+    values, vectors = np.linalg.eig(matrix)
+    flow = (vectors * np.exp(values * span) @ np.linalg.inv(vectors)).real
+    left, right = np.kron(matrix, np.eye(2)), np.kron(np.eye(2), matrix)
+    rest = np.linalg.solve(left + right, -(scale**2) * np.eye(2).ravel()).reshape(2, 2)
+    mean, covariance = flow @ begin, rest - flow @ rest @ flow.T
+    errors = []
+    for steps in counts:
+
+        def end(dw, steps=steps):
+            return integrate(
+                lambda x, u: jnp.asarray(matrix) @ x, jnp.zeros_like, jnp.asarray(begin), solver=solver,
+                t0=0.0, step=span / steps, steps=steps, noise=noise.Additive(scale), increments=dw,
+            ).final  # fmt: skip
+
+        still = jnp.zeros((steps, 2))
+        weights = np.asarray(jax.jacfwd(end)(still)).reshape(2, -1)
+        found = np.asarray(end(still)), weights @ weights.T * span / steps
+        errors.append([abs(found[0] - mean).max(), abs(found[1] - covariance).max()])
+    for each in np.array(errors).T:
+        slope = np.polyfit(np.log(span / np.array(counts)), np.log(each), 1)[0]
+        assert abs(slope - order) < 0.25
+
+
 @pytest.mark.parametrize("solver", [diffrax.Euler(), diffrax.Heun()], ids=["Euler", "Heun"])
 def test_moments_of_the_ornstein_uhlenbeck_process(solver):
     lanes, step, tau, scale, steps = 20_000, 0.05, 2.0, 0.7, 60
