@@ -92,7 +92,9 @@ def test_a_peer_that_is_missing_is_reported(monkeypatch):
 def test_tables(tmp_path):
     report = {
         "name": "name", "question": "what?", "machine": _harness.machine(), "versions": {"a": "1"},
-        "rows": [row("ours", 2.0), _harness._row("theirs", outcome="missing: no wheel")],
+        "rows": [
+            row("ours", 2.0), row("limit", 1.0), _harness._row("theirs", outcome="missing: no wheel"),
+        ],
         "bars": _harness.judge(workload(), {"ours": row("ours", 2.0), "limit": row("limit", 1.0)}),
     }  # fmt: skip
     (tmp_path / "name.json").write_text(json.dumps(report))
