@@ -166,7 +166,9 @@ class AdaptiveLane:
         status = jnp.where(attempts >= self.max_steps, int(Status.MAX_STEPS), carry.status)
         status = jnp.where(taken & (t1 >= self.window.end), carry.status, status)
         lost = jnp.where(finite, int(Status.STEP_UNDERFLOW), int(Status.NON_FINITE))
-        status = jnp.where(~good & (proposed < smallest_step(self.window)), lost, status)
+        # written so that a step that is no number ends the lane as well
+        lives = good | (proposed >= smallest_step(self.window))
+        status = jnp.where(lives, status, lost)
 
         def keep(new: Any, old: Any) -> Any:
             return jax.tree.map(lambda a, b: jnp.where(taken, a, b), new, old)
@@ -256,7 +258,10 @@ class AdaptiveLane:
             stop = jnp.where((at > t) & (at < stop), at, stop)
         bend = self.input.next_bend(t) if isinstance(self.input, AbstractInput) else math.inf
         smooth = isinstance(bend, float) and math.isinf(bend)
-        return stop if smooth else jnp.minimum(stop, jnp.asarray(bend, t.dtype))
+        if smooth:
+            return stop
+        bend = jnp.asarray(bend, t.dtype)
+        return jnp.where((bend > t) & (bend < stop), bend, stop)
 
     def _squared_error(self, state: Any, tried: Attempt) -> Any:
         """The mean square of the error in units of what is tolerated; above 1 it is too large."""
@@ -331,12 +336,16 @@ def first_step(
     small = (d0 < 1e-5) | (d1 < 1e-5)
     h0 = jnp.where(small, 1e-6, 0.01 * (d0 / jnp.where(small, 1, d1)))
     f1 = flatten(field(window.t0 + h0, unravel(y0 + h0 * f0)))[0]
-    most = jnp.maximum(d1, _rms((f1 - f0) / scale) / h0)
+    d2 = _rms((f1 - f0) / scale) / h0
+    most = jnp.maximum(d1, d2)
     safe = jnp.where(most <= 1e-15, 1, most)
     h1 = jnp.where(
         most <= 1e-15, jnp.maximum(1e-6, h0 * 1e-3), jnp.exp2(jnp.log2(0.01 / safe) / order)
     )
-    return jnp.maximum(jnp.minimum(100 * h0, h1).astype(y0.dtype), smallest_step(window))
+    smallest = smallest_step(window)
+    guess = jnp.maximum(jnp.minimum(100 * h0, h1).astype(y0.dtype), smallest)
+    # a trial point outside of the field's domain says nothing: then let the step grow from nothing
+    return jnp.where(jnp.isfinite(d1) & jnp.isfinite(d2) & jnp.isfinite(h0), guess, smallest)
 
 
 def _mix(start: Any, h: Any, weights: Any, slopes: list[Any]) -> Any:

@@ -18,6 +18,7 @@ class Status(enum.IntEnum):
     STEP_UNDERFLOW = 3
     NOT_CONVERGED = 4
     UNDEFINED = 5
+    UNORDERED_TIMES = 6
     NOT_RUN = 255
 
     @property
@@ -53,7 +54,57 @@ _MESSAGES = {
         "found at this point (try other `guesses=`), (b) a measure of your own divides by zero or "
         "takes the root of a negative number."
     ),
+    Status.UNORDERED_TIMES: (
+        "the times do not increase. They were made inside a JAX transformation, where they can't "
+        "be looked at beforehand. Sort them."
+    ),
     Status.NOT_RUN: "not computed: the sweep was interrupted before this point.",
+}
+
+
+class BranchEnd(enum.IntEnum):
+    """Where a branch of equilibria ended, or why it could not be followed further."""
+
+    MAX_POINTS = 0
+    BOUND = 1
+    CLOSED = 2
+    UNDERFLOW = 3
+    FAR = 4
+    NO_START = 5
+
+    @property
+    def reached(self) -> bool:
+        """Whether the branch was followed to an end of its own."""
+        return self in (BranchEnd.BOUND, BranchEnd.CLOSED)
+
+    @property
+    def message(self) -> str:
+        """What happened, its usual causes, and what to change."""
+        return _ENDS[self]
+
+
+_ENDS = {
+    BranchEnd.MAX_POINTS: (
+        "the branch used up its points before it reached a bound. Usual causes: (a) it is long or "
+        "bends often, (b) `max_step=` is small. Try a larger `max_points=`, or narrower bounds."
+    ),
+    BranchEnd.BOUND: "reached a bound",
+    BranchEnd.CLOSED: "came back to where it began",
+    BranchEnd.UNDERFLOW: (
+        "the branch could not be followed further with the smallest step. Usual causes: (a) the "
+        "vector field has a kink there (a rectified unit switches), (b) the Jacobian is singular "
+        "everywhere, a continuum of equilibria, (c) the field is not finite. Begin a new branch "
+        "beyond the kink, or follow a parameter that the equilibrium depends on."
+    ),
+    BranchEnd.FAR: (
+        "the state ran away along the branch: the equilibrium goes to infinity at a finite value "
+        "of the parameter. Try narrower bounds."
+    ),
+    BranchEnd.NO_START: (
+        "the start is not an equilibrium. Usual causes: (a) it was found for other parameters or "
+        "another input, (b) it lies too far from one. Give one of `find_equilibria(circuit, "
+        "input)`, with the same circuit and input."
+    ),
 }
 
 
@@ -62,7 +113,15 @@ class SimulationError(RuntimeError):
 
 
 class ConvergenceError(RuntimeError):
-    """An iteration did not converge; the message says which and what to change."""
+    """An iteration did not converge; the message says which and what to change.
+
+    Attributes:
+        branch: of a branch that did not reach its end, the part that was followed.
+    """
+
+    def __init__(self, message: str, branch: Any = None):
+        super().__init__(message)
+        self.branch = branch
 
 
 class FitError(RuntimeError):

@@ -22,7 +22,7 @@ from rnnjax._types import DTypeLike, Float, Key, cast, is_traced, precision, to_
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_noise, check_run, check_step, starting_state
 from rnnjax.noise._base import AbstractNoise
-from rnnjax.solvers._checks import check_tolerances, checked_solver, positive
+from rnnjax.solvers._checks import check_tolerances, checked_solver, counted, positive
 
 
 class Trajectory(eqx.Module):
@@ -178,9 +178,13 @@ def simulate(
         ValueError, TypeError: for arguments that can't be right, before anything compiles.
     """
     check_run(circuit, input, noise, key)
-    traced = is_traced(circuit, times, input, start, noise, key)
+    traced = is_traced(circuit, times, input, start, noise, key, rtol, atol)
     times = jnp.asarray(times) if is_traced(times) else np.asarray(times, np.float64)
     solver = checked_solver(solver, noise, step, dense)
+    if observe is not None and not callable(observe):
+        raise TypeError(
+            f"observe: expected a function of the state, e.g. lambda s: s.v, got {observe!r}"
+        )
     adjoint = _checked_adjoint(adjoint, step)
     start = start(circuit) if callable(start) else start
     with precision(None if traced else dtype) as found:
@@ -191,6 +195,7 @@ def simulate(
         check_noise(noise, state if lanes is None else lane_of(state, 0))
         if step is None:
             check_tolerances(rtol, atol, found)
+            max_steps = counted(max_steps, "max_steps")
         grid = _grid(times, step)
         circuit, driven, state, times, noise = cast(
             (circuit, as_input(circuit, input), state, times, noise), found
@@ -204,9 +209,10 @@ def simulate(
                 adjoint, lanes, devices, observe,
             )  # fmt: skip
         else:
+            tolerances = tuple(x if is_traced(x) else np.float64(x) for x in (rtol, atol))
             result = run_adaptive(
                 circuit, driven, state, times, noise, key,
-                cast((np.float64(rtol), np.float64(atol)), found),
+                cast(tolerances, found),
                 Choice(solver, max_steps, adjoint, dense, lanes, observe),
             )  # fmt: skip
     if lanes is not None:

@@ -69,6 +69,14 @@ def run_adaptive(
 def _by_lanes(given: Any, choice: Choice) -> dict[str, Any]:
     """Our own lanes; going back, diffrax's."""
     given = jax.tree.map(lambda x: jnp.asarray(x) if eqx.is_array(x) else x, given)
+    circuit, input, state, times, tolerances = given
+    # what functions hold of numbers under differentiation must be seen, to have a derivative
+    if not isinstance(input, eqx.Module):
+        input = _opened(input, times[0])
+    observe = choice.observe
+    if observe is not None:
+        observe = _opened(observe, _one_lane(state, choice))
+    given = (circuit, input, state, times, tolerances, observe)
     smooth, rest = eqx.partition(given, eqx.is_inexact_array)
     others, fixed = eqx.partition(rest, eqx.is_array)
 
@@ -81,8 +89,9 @@ def _by_lanes(given: Any, choice: Choice) -> dict[str, Any]:
 
     def forward(smooth: Any, others: Any) -> Any:
         def solved(smooth: Any) -> Any:
-            circuit, input, state, times, tolerances = eqx.combine(smooth, others, fixed)
-            found = _by_diffrax(circuit, input, state, times, None, None, tolerances, choice)
+            circuit, input, state, times, tolerances, observe = eqx.combine(smooth, others, fixed)
+            chosen = choice._replace(observe=observe)
+            found = _by_diffrax(circuit, input, state, times, None, None, tolerances, chosen)
             return _states_apart({k: x for k, x in found.items() if x is not None})
 
         states, back, others_found = jax.vjp(solved, smooth, has_aux=True)
@@ -93,23 +102,48 @@ def _by_lanes(given: Any, choice: Choice) -> dict[str, Any]:
     return {"states": states} | found
 
 
+def _one_lane(state: Any, choice: Choice) -> Any:
+    return state if choice.lanes is None else jax.tree.map(lambda x: x[0], state)
+
+
+class _Opened(eqx.Module):
+    """A function with the numbers that it captured as its leaves."""
+
+    function: Any
+    dtypes: Any = eqx.field(static=True)
+
+    def __call__(self, x: Any) -> Any:
+        leaves, structure = jax.tree.flatten(x)
+        same = [
+            jax.lax.convert_element_type(a, d) for a, d in zip(leaves, self.dtypes, strict=True)
+        ]
+        return self.function(jax.tree.unflatten(structure, same))
+
+
+def _opened(function: Any, example: Any) -> _Opened:
+    dtypes = tuple(jnp.result_type(x) for x in jax.tree.leaves(example))
+    return _Opened(eqx.filter_closure_convert(function, example), dtypes)
+
+
 def _states_apart(found: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     return found.pop("states"), found
 
 
 def _lanes(given: Any, choice: Choice) -> dict[str, Any]:
-    circuit, input, start, times, tolerances = given
+    circuit, input, start, times, tolerances, observe = given
+    ordered = (jnp.diff(times) > 0).all()
     lane = AdaptiveLane(
         circuit, input, choice.solver, Window(times[0], times[0], times[-1]),
         Tolerances(*tolerances), max_steps=choice.max_steps, longest=_longest_step(input, times),
     )  # fmt: skip
 
     def one(start: Any) -> dict[str, Any]:
-        run, states = lane.path(start, times, choice.observe)
+        run, states = lane.path(start, times, observe)
+        states = jax.tree.map(lambda x: jnp.where(ordered, x, jnp.full_like(x, jnp.nan)), states)
         derivative = circuit(run.final, input(run.stopped))
         return {
             "states": states,
-            "status": run.status,
+            "status": jnp.where(ordered, run.status, int(Status.UNORDERED_TIMES)),
             "failed_at": run.stopped,
             "failed_variable": fastest_variable(derivative, run.final),
             "stats": {"steps": run.accepted, "rejected": run.attempts - run.accepted},

@@ -87,16 +87,17 @@ def cast(tree: PyTree, dtype: DTypeLike) -> PyTree:
 
 
 def by_shapes(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function(*trees)`, whose result depends on shapes and dtypes alone, worked out once for each."""
+    """`function(*trees)`, which looks at the arrays' shapes and dtypes alone, worked out once for each.
+
+    What is no array, a Python number as well, may decide anything, and is part of the key.
+    """
     known: dict[Any, Any] = {}
 
     @functools.wraps(function)
     def run(*trees: PyTree) -> Any:
         leaves, structure = jax.tree.flatten(trees)
         try:
-            kinds = tuple(
-                (np.shape(x), jnp.result_type(x)) if eqx.is_array_like(x) else x for x in leaves
-            )
+            kinds = tuple(_kind(x) for x in leaves)
             key = structure, kinds, default_dtype()
             if key in known:
                 return known[key]
@@ -109,6 +110,12 @@ def by_shapes(function: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return run
+
+
+def _kind(leaf: Any) -> Any:
+    """What distinguishes a leaf where only the shapes of arrays matter."""
+    shaped = eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct)
+    return (leaf.shape, leaf.dtype) if shaped else (type(leaf), leaf)
 
 
 def to_host(tree: PyTree) -> PyTree:

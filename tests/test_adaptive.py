@@ -14,7 +14,8 @@ import rnnjax
 from rnnjax import measures
 from rnnjax._adaptive import AdaptiveLane, Tolerances, Window
 from rnnjax._plan import Plan, Worker, map_workers
-from rnnjax.circuits import ExcitatoryInhibitory, ExcitatoryInhibitoryState
+from rnnjax.circuits import ExcitatoryInhibitory, ExcitatoryInhibitoryState, LinearNetwork
+from rnnjax.connectivity import Dense
 from rnnjax.inputs import Constant, Step
 from rnnjax.measures._stretch import Piece, Stretch
 from rnnjax.noise import Additive
@@ -125,15 +126,29 @@ def test_a_stretch_is_its_cubics(turn, count):
         np.testing.assert_allclose([low, high], [seen.min(), seen.max()], rtol=1e-12)
         np.testing.assert_allclose(stretch.integral(), area(end) - area(begin), rtol=1e-12)
         level = stretch.x0 + 0.4 * (seen.max() - stretch.x0)
-        at, up = stretch.crossing(level)
+        at, times = stretch.crossing(level)
         rising = [
             (a, b) for a, b in itertools.pairwise(edges) if polynomial(a) < level <= polynomial(b)
         ]  # fmt: skip
-        assert bool(up) == bool(rising)
+        assert times == len(rising)
         if rising:
             roots = [x.real for x in (polynomial - level).roots() if abs(x.imag) < 1e-12]
-            inside = [x for x in roots if rising[0][0] < x <= rising[0][1]]
+            inside = [x for x in roots if rising[-1][0] < x <= rising[-1][1]]
             np.testing.assert_allclose(at, inside[0], atol=1e-6)
+
+
+def eight_times_the_phase(state):
+    return jnp.cos(8 * jnp.arctan2(state[1], state[0]))
+
+
+def test_every_crossing_within_a_step_counts():
+    rotation = LinearNetwork(Dense([[1.0, -0.2], [0.2, 1.0]]), tau=1.0)
+    run = {"start": np.array([1.0, 0.0]), "rtol": 1e-3, "atol": 1e-3, "dtype": "float64"}
+    found = rnnjax.measure(
+        rotation, measures.Frequency(of=eight_times_the_phase, level=0.0), 1000.0, **run
+    )
+    # steps of 6 ms, in which it rises up to three times
+    np.testing.assert_allclose(found, 8 * 1000 * 0.2 / (2 * np.pi), rtol=2e-3)
 
 
 def test_steps_onto_jumps():

@@ -216,6 +216,12 @@ RUNS = {
     "times that are not finite": (simulated(E_I, [0.0, np.inf]), ValueError, ["times", "finite"]),
     "one time": (simulated(E_I, [0.0]), ValueError, ["times", "at least two", "got shape (1,)"]),
     "a negative step": (simulated(step=-0.1), ValueError, ["step", "positive", "got -0.1"]),
+    "a tolerance that is no number": (
+        simulated(rtol="tight"), ValueError, ["rtol", "positive number", "'tight'"],
+    ),
+    "no steps": (simulated(max_steps=0), ValueError, ["max_steps", "positive whole", "got 0"]),
+    "half a step": (simulated(max_steps=10.5), ValueError, ["max_steps", "whole", "got 10.5"]),
+    "no function": (simulated(observe="v"), TypeError, ["observe", "function", "'v'"]),
     "a tolerance of zero": (simulated(rtol=0.0), ValueError, ["rtol", "positive", "got 0"]),
     "a tolerance below the resolution": (
         simulated(rtol=1e-9, dtype="float32"), ValueError, ["rtol", "float32", "dtype='float64'"],

@@ -351,6 +351,34 @@ def test_default_guesses_work_inside_a_float32_program():
     assert int(jax.jit(count)(1.25)) == int(jax.jit(drawn)(1.25)) == 1
 
 
+class Coupled(rnnjax.AbstractCircuit):
+    r"""As many units as an integer field says, driven by their sum.
+
+    $\dot x_k = -x_k + \tfrac{1}{10} \sum_j x_j$
+    """
+
+    tau: Any = rnnjax.parameter(10.0, "ms", positive=True)
+    units: int = 1
+
+    def __call__(self, state, input):
+        return (-state + jnp.sum(state) / 10) / self.tau
+
+    def rest(self):
+        return jnp.ones((self.units,) if self.units > 1 else (), jnp.result_type(self.tau))
+
+
+@pytest.mark.parametrize("settings", [{}, {"step": 0.5}], ids=["adaptive", "fixed"])
+def test_a_number_that_decides_the_shape(settings):
+    """What was learned of one size does not hold for another."""
+    start, times = np.arange(3.0), [0.0, 10.0]
+    rnnjax.simulate(Coupled(units=1), times, **settings)
+    found = rnnjax.simulate(Coupled(units=3), times, start=start, dtype="float64", **settings)
+    apart = np.exp(-1) * (start - 1) + np.exp(-0.7)  # the mean decays more slowly
+    np.testing.assert_allclose(found.final, apart, atol=1e-5)
+    many = rnnjax.simulate(Coupled(units=2), times, start=np.ones((4, 2)), **settings)
+    assert many.states.shape == (4, 2, 2)
+
+
 def test_what_depends_on_shapes_is_worked_out_once():
     calls = []
 
@@ -361,13 +389,15 @@ def test_what_depends_on_shapes_is_worked_out_once():
             raise ValueError("no function")
         return len(calls)
 
-    first = count((np.ones(3), 2.0), np.sin)
-    assert count((np.zeros(3), 5.0), np.sin) == first
-    assert count((np.zeros(4), 5.0), np.sin) != first
-    assert count((np.zeros(3), 5.0), np.cos) != first
-    assert count((np.zeros(3, np.int32), 5.0), np.sin) != first
+    first = count((np.ones(3), 2), np.sin)
+    assert count((np.zeros(3), 2), np.sin) == first
+    assert count((np.zeros(4), 2), np.sin) != first
+    assert count((np.zeros(3), 2), np.cos) != first
+    assert count((np.zeros(3, np.int32), 2), np.sin) != first
+    # Python numbers may decide the structure: each is a case of its own, whatever it equals
+    assert len({first, *(count((np.ones(3), x), np.sin) for x in (1, True, 1.0, 3))}) == 5
     with jax.enable_x64(not jax.config.jax_enable_x64):
-        assert count((np.zeros(3), 5.0), np.sin) != first
+        assert count((np.zeros(3), 2), np.sin) != first
     for _ in range(2):  # what is refused once is refused again
         with pytest.raises(ValueError, match="no function"):
             count(1.0, None)

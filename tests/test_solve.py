@@ -1,5 +1,7 @@
 """Adaptive runs of `simulate`: our own lanes and diffrax give the same, forward and back."""
 
+from typing import Any
+
 import diffrax
 import equinox as eqx
 import jax
@@ -121,6 +123,74 @@ def test_gradients_under_vmap_and_of_batches():
         mapped = jax.vmap(one, (None, 0))(weights, starts)
         np.testing.assert_allclose(mapped, each, rtol=1e-5, atol=1e-8)
         np.testing.assert_allclose(one(weights, starts), each.sum(0), rtol=1e-5, atol=1e-8)
+
+
+def test_gradients_through_what_functions_captured():
+    network, start = CurrentNetwork(tau=5.0), np.array([1.0, 0.0, -1.0])
+
+    def of_input(a):
+        run = rnnjax.simulate(network, TIMES, lambda t: a * jnp.sin(t), start=start, rtol=1e-8)
+        return jnp.sum(run.final)
+
+    def of_observed(w):
+        many = np.stack([start, 2 * start])
+        return jnp.sum(rnnjax.simulate(network, TIMES, start=many, observe=lambda s: w * s).states)
+
+    with jax.enable_x64(True):
+        found = jax.jit(jax.vmap(jax.grad(of_input)))(np.array([0.7, 0.2]))
+        slope = central_difference(jax.jit(of_input), 0.7)
+        np.testing.assert_allclose(found[0], slope, rtol=1e-5)
+        value, slope = jax.jit(jax.value_and_grad(of_observed))(0.7)
+        np.testing.assert_allclose(slope, value / 0.7, rtol=1e-6)
+
+
+class Logarithmic(rnnjax.AbstractCircuit):
+    r"""Calcium decays, and the potential follows its reversal potential.
+
+    $\dot v = (12.5 \log(2 / c) - v) / 10,\; \dot c = (5 \cdot 10^{-5} - c) / 5$
+    """
+
+    tau: Any = rnnjax.parameter(5.0, "ms", positive=True)
+
+    def __call__(self, state, input):
+        v, c = state
+        return jnp.stack([(12.5 * jnp.log(2 / c) - v) / 10, (5e-5 - c) / self.tau])
+
+    def rest(self):
+        return jnp.asarray([12.5 * np.log(2e3), 1e-3], jnp.result_type(self.tau))
+
+    def no_input(self):
+        return np.zeros(())
+
+
+@pytest.mark.parametrize(
+    "solver", [diffrax.Tsit5(), diffrax.Kvaerno5()], ids=lambda s: type(s).__name__
+)
+def test_a_first_guess_that_leaves_the_domain(solver):
+    run = {"dtype": "float64", "rtol": 1e-8, "atol": 1e-8}
+    found = rnnjax.simulate(Logarithmic(), [0.0, 25.0, 50.0], solver=solver, **run)
+    truth = rnnjax.simulate(Logarithmic(), [0.0, 25.0, 50.0], step=0.01, dtype="float64")
+    np.testing.assert_allclose(found.states, truth.states, rtol=1e-6)
+    assert found.stats["steps"] < 500
+
+
+@pytest.mark.parametrize("start", [[np.nan, 1e-3], [90.0, -1.0]], ids=["start", "slope"])
+def test_what_is_no_number_ends_at_once(start):
+    found = rnnjax.simulate(Logarithmic(), [0.0, 50.0], start=np.array(start), throw=False)
+    assert found.status == rnnjax.Status.NON_FINITE
+    assert found.stats["rejected"] <= 3
+
+
+@pytest.mark.parametrize("times", [[0.0, 5.0, 3.0, 10.0], [3.0, 1.0]])
+def test_traced_times_that_do_not_increase(times):
+    def run(times):
+        return rnnjax.simulate(Logarithmic(), times)
+
+    found = jax.jit(run)(jnp.asarray(times))
+    assert found.status == rnnjax.Status.UNORDERED_TIMES
+    assert np.isnan(found.states).all()
+    with pytest.raises(rnnjax.SimulationError, match="the times do not increase"):
+        found.raise_failures()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -124,7 +124,8 @@ def count_crossings(seen: Crossings, t: Any, x: Any, level: Any | None) -> Cross
     def chord(level: Any) -> tuple[Any, Any]:
         up = (seen.x < level) & (x >= level)
         rise = jnp.where(up, x - seen.x, 1)
-        return seen.t + (t - seen.t) * jnp.where(up, level - seen.x, 0) / rise, up
+        at = seen.t + (t - seen.t) * jnp.where(up, level - seen.x, 0) / rise
+        return at, up.astype(jnp.int32)
 
     return _count(seen, t, x, level, (jnp.minimum(seen.low, x), jnp.maximum(seen.high, x)), chord)
 
@@ -145,8 +146,9 @@ def _count(
         level = (low + high) / 2
         widened = high - low > 1.0001 * (seen.high - seen.low)
         count = jnp.where(widened, jnp.zeros_like(count), count)
-    at, up = crossing(level)
-    one = up.astype(count.dtype)
+    at, times = crossing(level)
+    up, times = times > 0, times.astype(count.dtype)
+    # of several crossings in the very first step the last is taken for the first
     return Crossings(
         x=x,
         t=jnp.broadcast_to(jnp.asarray(t, x.dtype), x.shape),
@@ -154,9 +156,9 @@ def _count(
         high=high,
         last=jnp.where(up, at, seen.last),
         first=jnp.where(up & (count == 0), at, seen.first),
-        count=count + one,
+        count=jnp.where(up & (count == 0), 1, count + times),
         first_ever=jnp.where(up & (seen.count_ever == 0), at, seen.first_ever),
-        count_ever=seen.count_ever + one,
+        count_ever=jnp.where(up & (seen.count_ever == 0), 1, seen.count_ever + times),
     )
 
 

@@ -85,9 +85,9 @@ class Stretch(NamedTuple):
         return total
 
     def crossing(self, level: Any) -> tuple[Any, Any]:
-        """When it first rises through the level (ms), and whether it does: below before, not after."""
+        """When it last rises through the level (ms), and how often: below before, not after."""
         ups = [(p.x0 < level) & (p.x1 >= level) for p in self.pieces]
-        piece, up = _first(ups, self.pieces)
+        piece, up = _first(ups[::-1], self.pieces[::-1])
         # in units of the rise, so that the iterations start from quotients, which are kept
         rise = jnp.where(up, piece.x1 - piece.x0, 1)
         a, b, c = (x / rise for x in piece.coefficients())
@@ -98,10 +98,14 @@ class Stretch(NamedTuple):
             theta = jnp.clip(
                 theta - jnp.where(slope > 0, off / jnp.where(slope > 0, slope, 1), 0), 0, 1
             )
-        return kept(piece.t0 + theta * (piece.t1 - piece.t0), self.t1), up
+        return kept(piece.t0 + theta * (piece.t1 - piece.t0), self.t1), sum(
+            each.astype(jnp.int32) for each in ups
+        )
 
     def _peak(self, sign: int) -> Any:
         r"""The highest point between the ends of pieces, of $-x$ for a negative sign.
+
+        Of several pieces with a maximum, that of the one with the highest end.
 
         Where a piece rises at its start and falls at its end, its one maximum is at
         $\theta = c / (\sqrt{b^2 - 3 a c} - b)$.
@@ -124,7 +128,7 @@ class Stretch(NamedTuple):
 
 
 def _first(chosen: list[Any], pieces: tuple[Piece, ...]) -> tuple[Piece, Any]:
-    """The first chosen piece, and whether there is one; without one the last piece."""
+    """The first chosen piece, and whether there is one; without one the last of them."""
     piece, some = pieces[-1], chosen[-1]
     for choose, other in zip(chosen[-2::-1], pieces[-2::-1], strict=True):
         piece = jax.tree.map(lambda a, b, c=choose: jnp.where(c, a, b), other, piece)

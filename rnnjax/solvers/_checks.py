@@ -57,9 +57,17 @@ def checked_solver(solver: Any, noise: Any, step: Any, dense: bool) -> Any:
 
 def positive(value: Any, name: str) -> float:
     """One positive number, or a ValueError that names it."""
-    if is_traced(value) or np.ndim(value) != 0 or not np.isfinite(value) or value <= 0:
+    is_number = not is_traced(value) and np.issubdtype(np.asarray(value).dtype, np.number)
+    if not is_number or np.ndim(value) != 0 or not np.isfinite(value) or value <= 0:
         raise ValueError(f"{name}: expected one positive number, got {value!r}")
     return float(value)
+
+
+def counted(value: Any, name: str) -> int:
+    """A positive whole number, or a ValueError that names it."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name}: expected a positive whole number, got {value!r}")
+    return int(value)
 
 
 def check_tolerances(rtol: Any, atol: Any, dtype: Any) -> None:
