@@ -34,10 +34,10 @@ def main(arguments=None):
             print(f"{name:<16} {workload.question}")
         return
     if given.table and given.gpu:
-        _table.write(HERE / "results" / "gpu", HERE / "GPU.md")
+        _table.write(HERE / "results" / "gpu", HERE / "GPU.md", order=NAMES)
         return
     if given.table:
-        _table.write(HERE / "results", HERE / "README.md", HERE.parent / "README.md")
+        _table.write(HERE / "results", HERE / "README.md", HERE.parent / "README.md", NAMES)
         return
     unknown = [n for n in given.names if n not in workloads]
     if unknown:

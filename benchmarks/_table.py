@@ -25,28 +25,33 @@ def markdown(report):
 
 def summary(reports):
     """What matters of all reports in one table: times beside the peers and the limits."""
-    lines = ["| what | beside | rnnjax |", "|---|---|---|"]
+    lines = ["| rnnjax | beside | |", "|---|---|---|"]
     for report in reports:
         tools = {row["tool"]: row["outcome"] for row in report["rows"]}
-        for bar in report["bars"]:
-            if bar["against"] not in tools or bar["ratio"] is None:
-                continue
+        compared = [
+            bar for bar in report["bars"] if bar["against"] in tools and bar["ratio"] is not None
+        ]
+        if compared:
+            lines.append(f"| **{report['question']}** | | |")
+        for bar in compared:
+            ratio = f"{bar['ratio']:.3g}" if bar["ratio"] < 100 else f"{bar['ratio']:.0f}"
             faster = bar["reach"].startswith(">=")
-            found = (
-                f"{bar['ratio']:.3g} times as fast"
-                if faster
-                else f"{bar['ratio']:.3g} times its time"
-            )
+            found = f"{ratio} times as fast" if faster else f"{ratio} times its time"
             if any(tools[t].startswith("differs") for t in (bar["tool"], bar["against"])):
                 found = "outcomes differ"
             what = bar["tool"].removeprefix("rnnjax").strip(" ,") or "simulate"
-            lines.append(f"| {report['question']}: {what} | {bar['against']} | {found} |")
+            lines.append(f"| {what} | {bar['against']} | {found} |")
     return "\n".join(lines) + "\n"
 
 
-def write(results, readme, front=None):
-    """Put the tables of all reports between the marks of the README, a summary into the front one."""
-    reports = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
+def write(results, readme, front=None, order=()):
+    """Put the tables of all reports between the marks of the README, a summary into the front one.
+
+    Reports whose names are in `order` come first, and in that order.
+    """
+    place = {name: k for k, name in enumerate(order)}
+    paths = sorted(results.glob("*.json"), key=lambda p: (place.get(p.stem, len(place)), p.stem))
+    reports = [json.loads(path.read_text()) for path in paths]
     if not reports:
         raise FileNotFoundError(f"no reports in {results}: run `make bench` first")
     found = reports[0]["machine"]

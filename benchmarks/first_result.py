@@ -95,7 +95,7 @@ def _tool(name, program, **more):
 
 WORKLOAD = Workload(
     name="first_result",
-    question="the first result in a new process, with a warm cache; CPU seconds of imports",
+    question="the first result in a new process, with a warm cache",
     spec=SPEC,
     small={},
     tools=(

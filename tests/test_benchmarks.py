@@ -103,7 +103,7 @@ def test_tables(tmp_path):
     front = tmp_path / "FRONT.md"
     front.write_text(f"before\n{_table.BEGIN}\n{_table.END}\nafter\n")
     _table.write(tmp_path, readme, front)
-    assert "| what?: ours | limit | 2 times its time |" in front.read_text()
+    assert "| **what?** | | |\n| ours | limit | 2 times its time |" in front.read_text()
     assert "theirs" not in front.read_text()  # it is missing
     text = readme.read_text()
     assert text.startswith("before")
