@@ -13,9 +13,13 @@ _HOMES = {
     "AbstractCircuit": "circuits",
     "Driven": "circuits",
     "BlockedAdjoint": "_gradient",
+    "Bifurcation": "_branch",
+    "Branch": "_branch",
+    "BranchEnd": "_results",
     "Checkpoint": "_gradient",
     "StoreAll": "_gradient",
     "ConvergenceError": "_results",
+    "Diagram": "_diagram",
     "Equilibria": "_equilibria",
     "Fit": "_fit",
     "FitError": "_results",
@@ -29,6 +33,8 @@ _HOMES = {
     "VectorField": "_regions",
     "axis": "_axes",
     "cache": "_setup",
+    "continue_equilibria": "_continuation",
+    "diagram": "_diagram",
     "doctor": "_setup",
     "find_equilibria": "_equilibria",
     "fit": "_fit",
@@ -44,7 +50,16 @@ _HOMES = {
     "tune_cpu": "_setup",
     "vector_field": "_regions",
 }
-_FAMILIES = ("circuits", "connectivity", "inputs", "measures", "noise", "plot", "solvers")
+_FAMILIES = (
+    "bifurcations",
+    "circuits",
+    "connectivity",
+    "inputs",
+    "measures",
+    "noise",
+    "plot",
+    "solvers",
+)
 
 __version__ = "0.1.0"
 __all__ = [*_HOMES, *_FAMILIES]  # pyright: ignore[reportUnsupportedDunderAll]

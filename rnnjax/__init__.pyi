@@ -1,5 +1,6 @@
 """What `rnnjax` exports; loaded when first used."""
 
+from rnnjax import bifurcations as bifurcations
 from rnnjax import circuits as circuits
 from rnnjax import connectivity as connectivity
 from rnnjax import inputs as inputs
@@ -10,6 +11,11 @@ from rnnjax import solvers as solvers
 from rnnjax._axes import axis as axis
 from rnnjax._axes import points as points
 from rnnjax._axes import random_points as random_points
+from rnnjax._branch import Bifurcation as Bifurcation
+from rnnjax._branch import Branch as Branch
+from rnnjax._continuation import continue_equilibria as continue_equilibria
+from rnnjax._diagram import Diagram as Diagram
+from rnnjax._diagram import diagram as diagram
 from rnnjax._equilibria import Equilibria as Equilibria
 from rnnjax._equilibria import Linearization as Linearization
 from rnnjax._equilibria import Stability as Stability
@@ -25,6 +31,7 @@ from rnnjax._parameter import parameter as parameter
 from rnnjax._plan import Plan as Plan
 from rnnjax._regions import VectorField as VectorField
 from rnnjax._regions import vector_field as vector_field
+from rnnjax._results import BranchEnd as BranchEnd
 from rnnjax._results import ConvergenceError as ConvergenceError
 from rnnjax._results import FitError as FitError
 from rnnjax._results import SimulationError as SimulationError

@@ -76,7 +76,7 @@ def find_root(
         guess: where to start, `(n,)`.
         max_steps: the most steps of the search.
     """
-    x = _dogleg(frozen, lax.stop_gradient(guess), max_steps)
+    x = dogleg(frozen, lax.stop_gradient(guess), max_steps)
     polished = x - jnp.linalg.solve(jax.jacfwd(frozen)(x), frozen(x))
     x = jnp.where(abs(frozen(polished)).max() <= abs(frozen(x)).max(), polished, x)
     # A lane that found nothing must not spoil the gradients of the others: 0 times NaN is NaN.
@@ -88,6 +88,44 @@ def find_root(
         safe = jnp.where(regular, jacobian, jnp.eye(x.size, dtype=x.dtype))
         x = _attach(x, _only(regular, jnp.linalg.solve(safe, field(x))))
     return x, finite
+
+
+def root_of(
+    equations: Callable[[PyTree, Array, PyTree], Array],
+    parameters: PyTree,
+    x: Array,
+    constants: PyTree,
+) -> Array:
+    r"""A solved $x$ of `equations(parameters, x, constants)` = 0, with all its derivatives.
+
+    $dx = -(\partial f / \partial x)^{-1} (\partial f / \partial \theta)\, d\theta$ for the
+    parameters $\theta$, which is not finite where the equations are singular. The rule costs
+    nothing where no derivative is asked for.
+
+    Args:
+        equations: f; it must capture no arrays.
+        parameters: what derivatives may be asked by, arrays.
+        x: the solution, `(n,)`.
+        constants: other arrays.
+    """
+
+    @jax.custom_jvp
+    def root(parameters: PyTree, x: Array, constants: PyTree) -> Array:
+        return x
+
+    @root.defjvp
+    def _(primals: Any, tangents: Any) -> tuple[Array, Array]:
+        parameters, x, constants = primals
+        solved = root(parameters, x, constants)
+        change = jax.jvp(lambda p: equations(p, solved, constants), (parameters,), (tangents[0],))[
+            1
+        ]
+        derivatives = jax.jacfwd(lambda z: equations(parameters, z, constants))(solved)
+        regular = jnp.isfinite(jnp.linalg.solve(derivatives, jnp.ones_like(solved))).all()
+        safe = jnp.where(regular, derivatives, jnp.eye(solved.size, dtype=solved.dtype))
+        return solved, _only(regular, jnp.linalg.solve(safe, -change))
+
+    return root(parameters, x, constants)
 
 
 def refuse(found: Array, x: Array) -> Array:
@@ -123,7 +161,7 @@ class _Search(NamedTuple):
     going: Array
 
 
-def _dogleg(field: Callable[[Array], Array], guess: Array, max_steps: int) -> Array:
+def dogleg(field: Callable[[Array], Array], guess: Array, max_steps: int) -> Array:
     """Powell's trust-region step between steepest descent and Newton, until it stands still.
 
     Written in plain JAX operations: a library's solver is lowered after the float64 scope of its
@@ -173,6 +211,24 @@ def _within(cauchy: Array, newton: Array, radius: Array) -> Array:
 
 def _norm(x: Array) -> Array:
     return jnp.sqrt(x @ x)
+
+
+def index_of_largest(x: Array) -> Array:
+    """The first index of the largest entry along the first axis, as int32.
+
+    `argmax` is lowered after the float64 scope of its caller has ended, and then fails inside a
+    float32 program.
+    """
+    places = lax.broadcasted_iota(jnp.int32, x.shape, 0)
+    return jnp.where(x == x.max(0), places, x.shape[0] - 1).min(0)
+
+
+def first_of(conditions: list[Array], choices: list[int], otherwise: Any) -> Array:
+    """The choice of the first condition that holds, as int32; for the same reason no `jnp.select`."""
+    chosen = jnp.asarray(otherwise, jnp.int32)
+    for condition, choice in zip(conditions[::-1], choices[::-1], strict=True):
+        chosen = jnp.where(condition, jnp.asarray(choice, jnp.int32), chosen)
+    return chosen
 
 
 def fastest_variable(derivative: Any, state: Any) -> Any:

@@ -71,6 +71,8 @@ class BranchEnd(enum.IntEnum):
     UNDERFLOW = 3
     FAR = 4
     NO_START = 5
+    SINGULAR = 6
+    INDEPENDENT = 7
 
     @property
     def reached(self) -> bool:
@@ -104,6 +106,15 @@ _ENDS = {
         "the start is not an equilibrium. Usual causes: (a) it was found for other parameters or "
         "another input, (b) it lies too far from one. Give one of `find_equilibria(circuit, "
         "input)`, with the same circuit and input."
+    ),
+    BranchEnd.SINGULAR: (
+        "the derivatives by state and parameter are singular at the start: there is a continuum of "
+        "equilibria (a perfect integrator, a symmetry that can be turned continuously), or the "
+        "start is a branch point. Begin elsewhere, or break the symmetry by a small input."
+    ),
+    BranchEnd.INDEPENDENT: (
+        "the vector field does not depend on this number, at the start and around it. Follow "
+        "another, or begin where it has an effect."
     ),
 }
 

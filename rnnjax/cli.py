@@ -1,4 +1,4 @@
-"""The command line: `rnnjax circuits | simulate | stability | sweep | doctor`.
+"""The command line: `rnnjax circuits | simulate | stability | diagram | sweep | doctor`.
 
 It sets the processor up for speed (`rnnjax.tune_cpu()`) and keeps compiled programs in the user's cache
 folder (`rnnjax.cache()`); importing the package never does either.
@@ -16,6 +16,7 @@ import click
 
 # rnnjax and JAX are imported inside the commands, so that `rnnjax --help` is quick.
 
+_BOUNDS = re.compile(r"^([^=]+)=([^:]+):([^:]+)$")
 _RANGE = re.compile(r"^([^=]+)=([^:]+):([^:]+):([^:]+)$")
 
 
@@ -118,6 +119,39 @@ def stability(name: str, settings: tuple[str, ...]) -> None:
         for value in near.eigenvalues[:4]:
             turns = f", {1000 * abs(value.imag) / 6.283185307179586:.5g} Hz" if value.imag else ""
             click.echo(f"   eigenvalue {1000 * value:.6g} per s{turns}")
+
+
+@main.command()
+@_CIRCUIT
+@click.option(
+    "--follow", required=True, metavar="FIELD=LOW:HIGH", help="The parameter, from where to where."
+)
+@_SET
+@click.option("--variable", default=None, help="Of the state, on the vertical axis.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
+def diagram(
+    name: str, follow: str, settings: tuple[str, ...], variable: str | None, out: Path
+) -> None:
+    """Follow a circuit's equilibria along a parameter; write diagram.png and branch_K.nc."""
+    import rnnjax
+    from rnnjax._store import write_netcdf
+
+    _keep_programs()
+    circuit = _circuit(name, settings)
+    where, bounds = _followed(follow, circuit)
+    _folder(out)
+    found = rnnjax.diagram(circuit, where, bounds)
+    for k, branch in enumerate(found):
+        click.secho(f"branch {k + 1}: {len(branch)} points", bold=True)
+        for point in branch.bifurcations:
+            click.echo(f"   {point!r}")
+        for end in branch.endings:
+            if not end.reached:
+                click.echo(f"   {end.message}")
+        write_netcdf(branch.to_xarray(), out / f"branch_{k + 1}.nc")
+    ax = rnnjax.plot.branches(found, variable=variable, unit=circuit.state_unit)
+    _picture(ax, out / "diagram.png")
+    click.echo(f"wrote {out / 'diagram.png'} and {len(found)} branches beside it")
 
 
 @main.command()
@@ -278,6 +312,16 @@ def _axis(text: str, circuit: Any) -> Any:
             f"--vary {text}: expected a positive whole number of points, got {count:g}"
         )
     return rnnjax.axis(_where(circuit, field, "--vary"), np.linspace(low, high, int(count)))
+
+
+def _followed(text: str, circuit: Any) -> tuple[Any, tuple[float, float]]:
+    """The parameter that is followed, and its bounds."""
+    match = _BOUNDS.match(text)
+    if match is None:
+        raise ValueError(f"--follow {text}: expected FIELD=LOW:HIGH, e.g. tau_i=5:100")
+    field, *numbers = match.groups()
+    low, high = (_number(x, f"--follow {text}") for x in numbers)
+    return _where(circuit, field, "--follow"), (low, high)
 
 
 def _where(circuit: Any, field: str, option: str) -> Any:

@@ -70,6 +70,26 @@ def own(tmp_path):
     return f"{tmp_path / 'own.py'}"
 
 
+def test_diagram_of_an_own_circuit(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import jax.numpy as jnp\nimport rnnjax\n"
+        "class Fold(rnnjax.AbstractCircuit):\n"
+        '    r"""A fold: $\\dot x = \\mu - x^2 + u$."""\n'
+        "    mu: float = rnnjax.parameter(0.5)\n"
+        "    def __call__(self, x, u):\n        return self.mu - x**2 + u\n"
+        "    def rest(self):\n        return jnp.ones_like(self.mu)\n"
+    )
+    result = run("diagram", f"{file}:Fold", "--follow", "mu=-1:1", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "LP at" in result.output
+    assert "fold, coefficient -1" in result.output
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"diagram.png", "branch_1.nc"}
+    wrong = run("diagram", "MorrisLecar", "--follow", "current=1", "--out", tmp_path / "out")
+    assert wrong.exit_code == 2
+    assert "expected FIELD=LOW:HIGH" in wrong.output
+
+
 def test_sweep_of_an_own_circuit_with_an_own_measure(own, tmp_path):
     out = tmp_path / "out"
     done = run(

@@ -143,7 +143,7 @@ def test_circuit_rests(cls):
     for x in arrays(circuit.rest()):
         assert np.isfinite(x).all()
     assert isinstance(cls.state_unit, str)
-    trajectory = rnnjax.simulate(circuit, np.array([0.0, 2.0]), step=0.5)
+    trajectory = rnnjax.simulate(circuit, np.array([0.0, 2.0]), step=0.05)
     assert trajectory.status == rnnjax.Status.OK
     assert jax.tree.structure(trajectory.final) == jax.tree.structure(circuit.rest())
 

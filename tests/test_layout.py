@@ -16,15 +16,15 @@ FAMILIES = {
     "proposals": 2, "bifurcations": 2,
 }  # fmt: skip
 FLOORS = FAMILIES | {
-    "_types": 0, "_parameter": 0, "_results": 0, "_linalg": 0, "_kept": 0, "_setup": 0, "_axes": 0,
+    "_small": 0, "_types": 0, "_parameter": 0, "_results": 0, "_linalg": 0, "_kept": 0, "_setup": 0, "_axes": 0,
     "_integrate": 1, "_plan": 1, "_adaptive": 1, "_gradient": 0, "_fixed": 2, "_solve": 2,
     "_simulate": 3, "_measure": 3, "_equilibria": 3, "_regions": 3, "_spikes": 3, "_orbits": 3,
-    "_lyapunov": 3, "_continuation": 3,
+    "_lyapunov": 3, "_continuation": 3, "_diagram": 3, "_branch": 3, "_follow": 3, "_locate": 3,
     "_fit": 4, "_sweep": 4, "_program": 4, "_store": 4, "_save": 4, "_labels": 4, "_infer": 4, "data": 4,
     "plot": 5, "cli": 5,
 }  # fmt: skip
 # A result hands itself to the store, when it is asked to and not before.
-DEFERRED = {("_simulate", "_store"), ("_equilibria", "_store")}
+DEFERRED = {("_simulate", "_store"), ("_equilibria", "_store"), ("_branch", "_store")}
 HOMES = {
     "matplotlib": {"plot"},
     "diffrax": {"_simulate", "_solve", "_integrate", "_measure", "_orbits", "solvers"},

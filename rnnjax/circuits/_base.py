@@ -68,6 +68,29 @@ def softplus(x: Float[Any, "..."]) -> Float[Array, "..."]:
     return jax.nn.softplus(x)
 
 
+def exp_linear(x: Float[Any, "..."]) -> Float[Array, "..."]:
+    r"""$x / (1 - e^{-x})$: the rate of many ion channels, 1 at 0 and smooth there.
+
+    Near 0, where the quotient and its derivatives lose their digits, its series in $x^2$ is used.
+    """
+    size = abs(x)
+    near = size < 0.25
+    away = jnp.where(near, jnp.ones_like(size), size)
+    decay = jnp.exp(-away)
+    quotient = away * jnp.where(x < 0, decay, 1) / (1 - decay)
+    small = jnp.where(near, x, jnp.zeros_like(x))
+    square, series = small**2, jnp.zeros_like(small)
+    for coefficient in _BERNOULLI:
+        series = series * square + coefficient
+    return jnp.where(near, small / 2 + series, quotient)
+
+
+# B_k / k! for k = 12, 10, ..., 0, the Bernoulli numbers B_k
+_BERNOULLI = (
+    -691 / 1307674368000, 1 / 47900160, -1 / 1209600, 1 / 30240, -1 / 720, 1 / 12, 1.0,
+)  # fmt: skip
+
+
 class AbstractNetwork(AbstractCircuit[Array]):
     """Units coupled by a connectivity; the state is one number per unit.
 

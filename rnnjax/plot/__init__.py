@@ -3,6 +3,7 @@
 Every function takes an `ax`, makes a figure if there is none, and returns the `Axes`.
 """
 
+from rnnjax.plot.branches import branches as branches
 from rnnjax.plot.fit import fit as fit
 from rnnjax.plot.phase_plane import phase_plane as phase_plane
 from rnnjax.plot.ring_activity import ring_activity as ring_activity

@@ -1,0 +1,173 @@
+"""All branches of equilibria along a parameter: `diagram`."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from rnnjax._branch import Bifurcation, Branch
+from rnnjax._continuation import continue_equilibria
+from rnnjax._equilibria import GUESSES, find_equilibria
+from rnnjax._parameter import path_of
+from rnnjax._types import Key, is_traced
+from rnnjax.circuits._base import AbstractCircuit, Driven
+
+_SAME = 1e-5  # relative distance below which two equilibria are one
+
+
+class Diagram(eqx.Module):
+    """The branches of equilibria that were found, those through a branch point each once.
+
+    Attributes:
+        branches: in the order in which they were found.
+    """
+
+    branches: tuple[Branch, ...]
+
+    def __iter__(self) -> Iterator[Branch]:
+        """One branch after the other."""
+        return iter(self.branches)
+
+    def __len__(self) -> int:
+        """How many branches there are."""
+        return len(self.branches)
+
+    def __getitem__(self, index: int) -> Branch:
+        """One of the branches."""
+        return self.branches[index]
+
+    @property
+    def bifurcations(self) -> list[Bifurcation]:
+        """All bifurcation points, by the parameter; those on two branches once."""
+        found: list[Bifurcation] = []
+        for branch in self.branches:
+            for point in branch.bifurcations:
+                if not any(_same_point(point, other) for other in found):
+                    found.append(point)
+        return sorted(found, key=lambda b: float(b.parameter))
+
+    def __repr__(self) -> str:
+        """The branches and what happens on them."""
+        return "\n".join([f"Diagram({len(self)} branches,", *(f"{b!r}," for b in self), ")"])
+
+
+def diagram(
+    circuit: AbstractCircuit[Any] | Driven,
+    where: Callable[[Any], Any],
+    bounds: tuple[float, float],
+    *,
+    input: Any = None,
+    values: int = 5,
+    guesses: Any = None,
+    key: Key | None = None,
+    max_branches: int = 50,
+    **options: Any,
+) -> Diagram:
+    """All equilibria between two values of a parameter: every branch, and those that cross it.
+
+    At several values of the parameter equilibria are sought from many guesses; each one that is
+    on no known branch begins a new one. At every branch point the crossing branch is followed.
+    A branch that no guess leads to is not found: take more `values` and `guesses`.
+
+    Args:
+        circuit: the circuit, or `Driven(circuit, input)` to follow a number of the input.
+        where: names the one number that is followed; its value in `circuit` does not matter.
+        bounds: the lowest and the highest value of the parameter.
+        input: the input, held.
+        values: at how many values of the parameter equilibria are sought.
+        guesses: the states to start from, with a guess axis in front; see `find_equilibria`.
+        key: for random guesses.
+        max_branches: the most branches that are followed.
+        options: those of `continue_equilibria`.
+
+    Raises:
+        ValueError: for arguments that do not fit.
+    """
+    path_of(circuit, where)
+    if is_traced(circuit, input):
+        raise ValueError(
+            "diagram looks at its branches and can't run inside jit, vmap or grad: use "
+            "continue_equilibria there"
+        )
+    if not (isinstance(values, int) and values >= 1):
+        raise ValueError(f"values: expected a positive whole number, got {values!r}")
+    if np.shape(bounds) != (2,) or not bounds[0] < bounds[1]:
+        raise ValueError(f"bounds: expected (lowest, highest), got {bounds}")
+    found: list[Branch] = []
+
+    def follow(at: float, start: Any) -> None:
+        branch = continue_equilibria(
+            _at(circuit, where, at), where, start, bounds, input=input, throw=False, **options
+        )
+        if len(branch) > 1:
+            found.append(branch)
+
+    low, high = (float(b) for b in bounds)
+    for at in np.linspace(low, high, values + 2)[1:-1] if values > 1 else [(low + high) / 2]:
+        here = _at(circuit, where, at)
+        own, drive = (here.circuit, here.input) if isinstance(here, Driven) else (here, input)
+        resting = find_equilibria(own, drive, guesses=guesses, key=key, throw=False)
+        for k in range(len(resting)):
+            known = _on_branches(own, drive, found, at)
+            if len(found) < max_branches and not _listed(resting[k], known):
+                follow(at, resting[k])
+                _switch(found, follow, max_branches)
+    return Diagram(tuple(found))
+
+
+def _switch(found: list[Branch], follow: Any, most: int) -> None:
+    """Follow every branch that crosses a known one and is not known itself."""
+    tried: list[Bifurcation] = []
+    while len(found) < most:
+        crossings = [p for branch in found for p in branch.bifurcations if p.label == "BP"]
+        ahead = [
+            p for k, p in enumerate(crossings)
+            if not any(_same_point(p, q) for q in tried)
+            and sum(_same_point(p, q) for q in crossings) < 2
+        ]  # fmt: skip
+        if not ahead:
+            return
+        tried.append(ahead[0])
+        follow(float(ahead[0].parameter), ahead[0])
+
+
+def _at(circuit: Any, where: Any, value: Any) -> Any:
+    return eqx.tree_at(where, circuit, np.asarray(value, np.float64))
+
+
+def _on_branches(circuit: Any, input: Any, branches: list[Branch], value: float) -> list[Any]:
+    """The equilibria that the known branches have at a value of the parameter."""
+    guesses = []
+    for branch in branches:
+        p = np.asarray(branch.parameter)
+        for k in np.flatnonzero((p[:-1] - value) * (p[1:] - value) <= 0):
+            share = (value - p[k]) / (p[k + 1] - p[k]) if p[k + 1] != p[k] else 0.0
+            guesses.append(
+                jax.tree.map(lambda x, k=k, s=share: x[k] + s * (x[k + 1] - x[k]), branch.states)
+            )
+    known = []
+    for first in range(0, len(guesses), GUESSES):
+        some = guesses[first : first + GUESSES]
+        some += [some[0]] * (GUESSES - len(some))  # of one shape, so that nothing compiles again
+        stacked = jax.tree.map(lambda *x: np.stack(x), *some)
+        near = find_equilibria(circuit, input, guesses=stacked, throw=False)
+        known += [near[k] for k in range(len(near))]
+    return known
+
+
+def _listed(state: Any, known: list[Any]) -> bool:
+    return any(_close(state, other) for other in known)
+
+
+def _same_point(a: Bifurcation, b: Bifurcation) -> bool:
+    return a.label == b.label and _close((a.state, a.parameter), (b.state, b.parameter))
+
+
+def _close(a: Any, b: Any) -> bool:
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(
+        np.all(np.abs(np.asarray(x) - y) <= _SAME * (1 + np.maximum(np.abs(x), np.abs(y))))
+        for x, y in pairs
+    )

@@ -1,0 +1,217 @@
+"""Following a branch of equilibria: steps along it, and what vanishes between them."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from rnnjax._linalg import first_of, index_of_largest
+from rnnjax._results import BranchEnd
+from rnnjax._small import solve
+from rnnjax._types import Array
+from rnnjax.bifurcations._base import Family, jacobian, jacobian_and_value
+
+BLOCK = 32  # attempts between looks at whether the branch has ended
+_GOING = BranchEnd.MAX_POINTS  # unless it ends for another reason
+_NEWTON = 8  # corrections of a step at most
+_SAMPLES = 16  # places between two points at which a test is looked at
+_BEND = 0.02  # of a step, the distance between its chord and the mean of its tangents
+_SMOOTH = 0.15  # of a test's size, what its values and slopes may disagree by
+
+
+class Limits(NamedTuple):
+    """How far and how finely a branch is followed, in scaled coordinates."""
+
+    low: Any
+    high: Any
+    first: Any
+    smallest: Any
+    largest: Any
+    farthest: Any
+
+
+class Place(NamedTuple):
+    """A point of the branch, the direction in which it goes on, and the tests there."""
+
+    u: Array
+    tangent: Array
+    values: Array
+    slopes: Array
+
+
+class March(NamedTuple):
+    """Where the steps have come to."""
+
+    at: Place
+    step: Array
+    length: Array
+    going: Array
+    end: Array
+
+
+class Taken(NamedTuple):
+    """One attempt: from where, to where and in which direction it went on, and whether it was taken.
+
+    `root` is where between the two points each test vanishes, as a share of the step; NaN where
+    it does not.
+    """
+
+    begin: Place
+    end: Array
+    onward: Array
+    step: Array
+    taken: Array
+    root: Array
+
+
+def corrected(family: Family, guess: Array, normal: Array, tolerance: float) -> tuple[Array, Array]:
+    """The point of the branch on the plane through `guess`, by Newton's method; whether found."""
+
+    def body(now: Any) -> Any:
+        u, size, _, count = now
+        derivatives, value = jacobian_and_value(family, u)
+        matrix = jnp.concatenate([derivatives, normal[None]])
+        rest = jnp.append(value, normal @ (u - guess))
+        change = solve(matrix, -rest)
+        new = jnp.sqrt(change @ change)
+        fails = ~jnp.isfinite(new) | ((count > 0) & (new > 0.7 * size) & (new > tolerance))
+        return jnp.where(fails, u, u + change), new, fails, count + 1
+
+    def go(now: Any) -> Any:
+        _, size, fails, count = now
+        return ~fails & (size > tolerance) & (count < _NEWTON)
+
+    start = (guess, jnp.full((), jnp.inf), jnp.zeros((), bool), jnp.zeros((), jnp.int32))
+    u, size, fails, _ = lax.while_loop(go, body, start)
+    return u, ~fails & (size <= tolerance)
+
+
+def place(family: Family, tests: Any, u: Array, along: Array) -> Place:
+    """The tangent and the tests at a point, and the slopes of the tests along the branch."""
+
+    def looked_at(v: Array) -> tuple[Array, Array]:
+        derivatives = jacobian(family, v)
+        matrix = jnp.concatenate([derivatives, along[None]])
+        direction = solve(matrix, jnp.zeros_like(v).at[-1].set(1.0))
+        direction = direction / jnp.sqrt(direction @ direction)
+        return direction, jnp.stack([test(derivatives, direction) for test in tests])
+
+    # the tangent is needed before the slopes along it: one linearization serves both
+    (tangent, values), slope = jax.linearize(looked_at, u)
+    return Place(u, tangent, values, slope(tangent)[1])
+
+
+def follow(
+    family: Family, tests: Any, u: Array, along: Array, limits: Limits, blocks: int
+) -> tuple[March, Taken]:
+    """Steps along the branch until it leaves the bounds, closes, or `blocks` blocks are used up."""
+    start = place(family, tests, u, along)
+    first = March(
+        start,
+        jnp.asarray(limits.first),
+        jnp.zeros(()),
+        jnp.ones((), bool),
+        jnp.zeros((), jnp.int32),
+    )
+
+    def attempt(now: March, _: Any) -> tuple[March, Taken]:
+        return _attempt(family, tests, start, limits, now)
+
+    def block(carry: Any) -> Any:
+        now, record, k = carry
+        now, taken = lax.scan(attempt, now, None, length=BLOCK)
+        record = jax.tree.map(
+            lambda all_, new: lax.dynamic_update_slice_in_dim(all_, new, k * BLOCK, 0),
+            record,
+            taken,
+        )
+        return now, record, k + 1
+
+    _, shape = jax.eval_shape(attempt, first, None)
+    record = jax.tree.map(lambda x: jnp.zeros((blocks * BLOCK, *x.shape), x.dtype), shape)
+    now, record, _ = lax.while_loop(
+        lambda c: c[0].going & (c[2] < blocks), block, (first, record, jnp.zeros((), jnp.int32))
+    )
+    return now, record
+
+
+def _attempt(
+    family: Family, tests: Any, start: Place, limits: Limits, now: March
+) -> tuple[March, Taken]:
+    """One step: predict along the tangent, correct, and look at what lies between."""
+    at, step = now.at, now.step
+    guess = at.u + step * at.tangent
+    u, solved = corrected(family, guess, at.tangent, 1e-8)
+    new = place(family, tests, jnp.where(solved, u, at.u), at.tangent)
+    chord = new.u - at.u
+    bend = chord - step * (at.tangent + new.tangent) / 2
+    bend = jnp.sqrt(bend @ bend) / (step * _BEND)
+    rough, dips, root = _between(at, new, step)
+    error = jnp.maximum(bend, rough)
+    error = jnp.where(jnp.isfinite(error), error, 100.0)
+    finest = step <= limits.smallest
+    good = solved & (error <= 1) & ~dips & (at.tangent @ new.tangent > 0.9)
+    good |= solved & finest & (bend <= 1)
+    underflow = finest & ~good
+    change = jnp.where(solved, jnp.clip(0.9 / jnp.sqrt(error + 1e-12), 0.25, 2.0), 0.25)
+    change = jnp.where(dips, jnp.minimum(change, 0.5), change)
+    change = jnp.where(good, change, jnp.minimum(change, 0.5))
+    following = jnp.clip(step * change, limits.smallest, limits.largest)
+    taken = now.going & good
+    length = now.length + step
+    outside = (new.u[-1] > limits.high) | (new.u[-1] < limits.low)
+    back = new.u - start.u
+    near = jnp.sqrt(back @ back) < step
+    closed = near & (new.tangent @ start.tangent > 0.9) & (now.length > 2 * step)
+    closed &= back @ start.tangent >= 0
+    far = (abs(new.u) > limits.farthest).any()
+    end = first_of(
+        [underflow, good & far, good & outside, good & closed],
+        [BranchEnd.UNDERFLOW, BranchEnd.FAR, BranchEnd.BOUND, BranchEnd.CLOSED],
+        _GOING,
+    )
+    moved = jax.tree.map(lambda a, b: jnp.where(taken, b, a), at, new)
+    after = March(
+        moved,
+        jnp.where(now.going, following, step),
+        jnp.where(taken, length, now.length),
+        now.going & (end == _GOING),
+        jnp.where(now.going, end, now.end),
+    )
+    return after, Taken(at, new.u, new.tangent, step, taken, jnp.where(taken, root, jnp.nan))
+
+
+def _between(at: Place, new: Place, step: Array) -> tuple[Array, Array, Array]:
+    """What the tests do between two points, by the cubic through their values and slopes.
+
+    Returns how rough they are (1: as rough as allowed), whether one of them touches zero or
+    crosses it more than once, and where each of them crosses it once.
+    """
+    before, after = at.values, new.values
+    rise, fall = step * at.slopes, step * new.slopes
+    size = jnp.maximum(jnp.maximum(abs(before), abs(after)), jnp.maximum(abs(rise), abs(fall)))
+    size = jnp.where(size > 0, size, 1.0)
+    rough = abs(after - before - (rise + fall) / 2) / size / _SMOOTH
+    share = np.linspace(0, 1, _SAMPLES + 1)[:, None]
+    cubic = hermite(before, after, rise, fall, share)
+    changes = (cubic[1:] > 0) != (cubic[:-1] > 0)
+    once = changes.sum(0) == 1
+    smallest = abs(cubic).min(0)
+    ends = jnp.minimum(abs(before), abs(after))
+    dips = (changes.sum(0) > 1) | ((changes.sum(0) == 0) & (smallest < 0.5 * ends))
+    k = index_of_largest(changes)
+    left = jnp.take_along_axis(cubic, k[None], 0)[0]
+    right = jnp.take_along_axis(cubic, k[None] + 1, 0)[0]
+    root = (k.astype(left.dtype) + left / jnp.where(left == right, 1.0, left - right)) / _SAMPLES
+    return rough.max(), dips.any(), jnp.where(once, root, jnp.nan)
+
+
+def hermite(before: Array, after: Array, rise: Array, fall: Array, share: Any) -> Array:
+    """The cubic with these values and slopes at 0 and 1."""
+    s = share
+    return (
+        before * (1 + 2 * s) * (1 - s) ** 2 + after * s**2 * (3 - 2 * s)
+        + rise * s * (1 - s) ** 2 - fall * s**2 * (1 - s)
+    )  # fmt: skip

@@ -1,0 +1,102 @@
+"""Linear algebra of small matrices in plain operations, and of large ones by LAPACK.
+
+For a few variables the calls to LAPACK cost more than the arithmetic, and what surrounds them (loops
+over pivots) compiles slowly and does not fuse across a batch.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from rnnjax._types import Array
+
+LARGEST = 16  # rows up to which a matrix counts as small
+
+
+@jax.custom_jvp
+def inverse(a: Array) -> Array:
+    """The inverse of a square matrix; not finite where it is singular."""
+    return _eliminated(a) if a.shape[0] <= LARGEST else jnp.linalg.inv(a)
+
+
+@inverse.defjvp
+def _inverse_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    found = inverse(*primals)
+    return found, -_product(_product(found, tangents[0]), found)
+
+
+def solve(a: Array, b: Array) -> Array:
+    """The solution of a x = b for a vector b, once refined."""
+    found = inverse(a)
+    x = (found * b).sum(-1)
+    return x + (found * (b - (a * x).sum(-1))).sum(-1)
+
+
+def determinant(a: Array) -> Array:
+    """The determinant; its derivative is right where the matrix is singular as well."""
+    if a.shape[0] > LARGEST:
+        return jnp.linalg.det(a)
+    product = jnp.ones((), a.dtype)
+    while a.shape[0] > 1:
+        row, where = _pivot(abs(a[:, 0]))
+        count = a.shape[0] - 1
+        pivot = jnp.where(where[:, None], a, 0.0).sum(0)
+        above = lax.broadcasted_iota(jnp.int32, (count, 1), 0) < row
+        others = jnp.where(above, a[:-1], a[1:])
+        value = pivot[0]
+        product = product * value * jnp.where(row % 2 == 0, 1.0, -1.0)
+        safe = jnp.where(value == 0, 1.0, value)
+        a = others[:, 1:] - others[:, :1] * (pivot[1:] / safe)
+    return product * a[0, 0]
+
+
+def null_vectors(a: Array) -> tuple[Array, Array]:
+    """Unit vectors near the right and the left null space of an almost singular square matrix.
+
+    From the inverse of the matrix with one row and one column more, which are fixed and generic: a
+    border of ones would miss null vectors that sum to zero, as symmetric circuits have them.
+    """
+    n = a.shape[0]
+    generic = [0.3 + ((k * 0.6180339887) % 1.0) for k in range(1, 2 * n + 1)]
+    right = jnp.asarray(generic[:n], a.dtype)
+    left = jnp.asarray([(-1.0) ** k * x for k, x in enumerate(generic[n:])], a.dtype)
+    size = jnp.sqrt((a**2).mean())
+    found = inverse(bordered(a, size * left, size * right))
+    right, left = found[:-1, -1], found[-1, :-1]
+    return right / jnp.sqrt((right**2).sum()), left / jnp.sqrt((left**2).sum())
+
+
+def bordered(a: Array, column: Array, row: Array) -> Array:
+    """The matrix with one column and one row more, and 0 in the corner."""
+    upper = jnp.concatenate([a, column[:, None]], 1)
+    return jnp.concatenate([upper, jnp.append(row, 0.0)[None]], 0)
+
+
+def _product(a: Array, b: Array) -> Array:
+    if a.shape[0] > LARGEST:
+        return a @ b
+    return (a[:, :, None] * b[None]).sum(1)
+
+
+def _eliminated(a: Array) -> Array:
+    """Gauss-Jordan elimination with the largest pivot of each column; rows stay where they are."""
+    n = a.shape[0]
+    whole = jnp.concatenate([a, jnp.eye(n, dtype=a.dtype)], 1)
+    free, order = jnp.ones(n, bool), []
+    for j in range(n):
+        column = whole[:, j]
+        _, where = _pivot(jnp.where(free, abs(column), -1.0))
+        pivot = jnp.where(where[:, None], whole, 0.0).sum(0)
+        pivot = pivot / pivot[j]
+        whole = jnp.where(where[:, None], pivot, whole - column[:, None] * pivot)
+        free = free & ~where
+        order.append(where)
+    return jnp.stack([jnp.where(w[:, None], whole[:, n:], 0.0).sum(0) for w in order])
+
+
+def _pivot(size: Array) -> tuple[Array, Array]:
+    """The first place of the largest entry, as a number and as a mask."""
+    size = lax.stop_gradient(size)
+    places = lax.broadcasted_iota(jnp.int32, size.shape, 0)
+    first = jnp.where(size == size.max(), places, size.shape[0]).min()
+    return first, places == first

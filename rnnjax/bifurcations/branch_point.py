@@ -1,0 +1,103 @@
+"""The branch point: two branches of equilibria cross."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+
+from rnnjax._small import null_vectors, solve
+from rnnjax._types import Array
+from rnnjax.bifurcations._base import (
+    AbstractBifurcation,
+    Family,
+    Found,
+    crossing_plane,
+    directional,
+    jacobian,
+    jacobian_and_value,
+    largest_positive,
+    normalized_determinant,
+)
+
+_FLAT = 1e-6  # of the third derivative's share, below which a quadratic term counts as none
+
+
+class BranchPoint(AbstractBifurcation):
+    r"""Two branches of equilibria cross: a transcritical or a pitchfork bifurcation.
+
+    $(f_x, f_p)$ loses rank there. Along the null vector $v$ of $f_x$ ($|v| = 1$) the flow is
+    $\dot \xi = \dots + a \xi^2 + c \xi^3$ with $a = \tfrac12 \langle w, B(v, v) \rangle$ and
+    $c = \tfrac16 \langle w, C(v, v, v) - 3 B(v, h) \rangle$, $A h = B(v, v)$ on the complement of
+    $v$. Where $a$ is not zero the branches exchange their stability (transcritical; the
+    coefficient is $|a|$); where it is, the new branch is a parabola (pitchfork; the coefficient is
+    $c$, negative where the new states are stable).
+
+    Symmetry is what makes branch points: a parameter that breaks it turns them into folds, and
+    the derivative with respect to such a parameter is that of the point at which the equations
+    can be mended by a constant.
+
+    References:
+        Kuznetsov (2004), Elements of Applied Bifurcation Theory, sections 7.4 and 10.2.
+    """
+
+    label = "BP"
+    kinds = ("transcritical", "supercritical pitchfork", "subcritical pitchfork")
+
+    def test(self, derivatives: Array, tangent: Array) -> Array:
+        """How singular the derivatives by state and parameter are across the branch."""
+        return normalized_determinant(jnp.concatenate([derivatives, tangent[None]]))
+
+    def begin(self, family: Family, u: Array, tangent: Array) -> tuple[Array, Any]:
+        """The point and a zero; the borders span the null spaces."""
+        right, left = crossing_plane(family, u, tangent)
+        return jnp.append(u, 0.0), (right, left)
+
+    def equations(self, family: Family, unknowns: Array, constants: Any) -> Array:
+        """The mended vector field, and how singular its derivatives are in two directions."""
+        _, border = constants
+        u, mend = unknowns[:-1], unknowns[-1]
+        derivatives, value = jacobian_and_value(family, u)
+        _, g = _left_null(derivatives, constants)
+        return jnp.concatenate([value + mend * border, g])
+
+    def normal_form(self, family: Family, unknowns: Array, constants: Any) -> Found:
+        """Transcritical or pitchfork, and its coefficient."""
+        u, mend = unknowns[:-1], unknowns[-1]
+        derivatives = jacobian(family, u)
+        w, _ = _left_null(derivatives, constants)
+        a = derivatives[:, :-1]
+        _, border = constants
+        # the null vector of f_x, its border the left one's own
+        size = a.shape[0]
+        v = largest_positive(null_vectors(lax.stop_gradient(a))[0])
+        whole = jnp.zeros((size + 1, size + 1), a.dtype)
+        whole = whole.at[:size, :size].set(a).at[:size, size].set(border).at[size, :size].set(v)
+        v = solve(whole, jnp.zeros(size + 1, a.dtype).at[-1].set(1.0))[:-1]
+        v = v / jnp.sqrt(v @ v)
+        w = w / (w @ v)
+        along = jnp.append(v, 0.0)
+        bend = directional(family, u, along, along)
+        quadratic = w @ bend / 2
+        right = bend - (w @ bend) * v
+        h = solve(whole.at[size, :size].set(w), jnp.append(right, 0.0))[:-1]
+        cubic = w @ (
+            directional(family, u, along, along, along)
+            - 3 * directional(family, u, along, jnp.append(h, 0.0))
+        )
+        cubic = cubic / 6
+        flat = abs(quadratic) <= _FLAT * jnp.maximum(abs(w) @ abs(bend), abs(cubic))
+        pushed = abs(w @ derivatives[:, -1]) <= _FLAT * (abs(w) @ abs(derivatives[:, -1]) + 1e-300)
+        genuine = pushed & (abs(mend) <= 1e-9 * (1 + abs(derivatives).max()))
+        kind = jnp.where(flat, jnp.where(cubic < 0, 1, 2), 0).astype(jnp.int32)
+        return Found(genuine, jnp.zeros_like(cubic), jnp.where(flat, cubic, abs(quadratic)), kind)
+
+
+def _left_null(derivatives: Array, constants: Any) -> tuple[Array, Array]:
+    """The left null vector of `(n, n + 1)` derivatives and how far they are from rank n - 1."""
+    rows, column = constants
+    n = column.size
+    whole = jnp.zeros((n + 2, n + 2), derivatives.dtype)
+    whole = whole.at[:n, : n + 1].set(derivatives).at[:n, n + 1].set(column)
+    whole = whole.at[n:, : n + 1].set(rows)
+    found = solve(whole.T, jnp.zeros(n + 2, derivatives.dtype).at[-1].set(1.0))
+    return found[:n], found[n:]

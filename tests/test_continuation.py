@@ -1,0 +1,296 @@
+"""Branches of equilibria: closed forms, gradients, batches, and what can't be followed."""
+
+import operator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from oracles import Pitchfork, SaddleNode, StuartLandau, central_difference
+
+import rnnjax
+from rnnjax import bifurcations
+from rnnjax.circuits import (
+    Driven,
+    ExcitatoryInhibitory,
+    ExcitatoryInhibitoryState,
+    LinearNetwork,
+    MorrisLecar,
+    WilsonCowan,
+)
+from rnnjax.connectivity import Dense
+from rnnjax.inputs import Constant
+
+mu, current, tau_i = (operator.attrgetter(name) for name in ("mu", "current", "tau_i"))
+
+
+def test_a_fold_in_closed_form(both_modes):
+    found = rnnjax.continue_equilibria(SaddleNode(mu=1.0), mu, bounds=(-1.0, 1.0))
+    assert [str(e.name) for e in found.endings] == ["BOUND", "BOUND"]
+    np.testing.assert_allclose(found.states**2, found.parameter, atol=1e-12)
+    assert found.parameter.dtype == np.float64
+    assert np.ptp(found.states) == pytest.approx(2, abs=1e-9)  # both halves, onto the bounds
+    (fold,) = found.bifurcations
+    assert fold.label == "LP"
+    assert abs(fold.parameter) < 1e-14
+    np.testing.assert_allclose(fold.coefficient, -1, rtol=1e-12)
+    np.testing.assert_array_equal(found.stable, found.states > 0)
+
+
+def test_a_hopf_point_in_closed_form(both_modes):
+    found = rnnjax.continue_equilibria(StuartLandau(mu=-1.0), mu, bounds=(-1.0, 1.0))
+    (hopf,) = found.bifurcations
+    assert (hopf.label, hopf.kind) == ("H", "supercritical")
+    assert abs(hopf.parameter) < 1e-14
+    np.testing.assert_allclose(hopf.frequency, 1000 * 0.5 / (2 * np.pi), rtol=1e-12)
+    # z = sqrt(2) zeta for an eigenvector of length 1: c1 = -2, and l1 = Re(c1) / omega
+    np.testing.assert_allclose(hopf.coefficient, -2 / 0.5, rtol=1e-12)
+
+
+def test_a_pitchfork_and_the_branch_that_crosses():
+    found = rnnjax.continue_equilibria(
+        Pitchfork(mu=-1.0), mu, start=np.array(0.0), bounds=(-1.0, 1.0)
+    )
+    (point,) = found.bifurcations
+    assert (point.label, point.kind) == ("BP", "supercritical pitchfork")
+    np.testing.assert_allclose([point.parameter, point.coefficient], [0, -1], atol=1e-12)
+    crossing = rnnjax.continue_equilibria(Pitchfork(), mu, start=point, bounds=(-1.0, 1.0))
+    np.testing.assert_allclose(crossing.states**2, crossing.parameter, atol=1e-12)
+    assert np.ptp(crossing.states) == pytest.approx(2, abs=1e-9)
+    whole = rnnjax.diagram(Pitchfork(), mu, (-1.0, 1.0), values=3)
+    assert len(whole) == 2
+    assert [b.label for b in whole.bifurcations] == ["BP"]
+
+
+def test_the_degenerate_hopf_point_of_the_rectified_pair():
+    rest = ExcitatoryInhibitoryState(80 / 3, 50 / 3)
+    found = rnnjax.continue_equilibria(
+        ExcitatoryInhibitory(tau_i=10.0), tau_i, start=rest, bounds=(5.0, 100.0)
+    )
+    (hopf,) = found.bifurcations
+    assert (hopf.label, hopf.kind) == ("H", "degenerate")
+    assert abs(hopf.parameter - 40) < 1e-8
+    np.testing.assert_allclose(hopf.state, rest, rtol=1e-12)
+
+
+def test_a_closed_branch_is_followed_once():
+    class Isola(rnnjax.AbstractCircuit):
+        r"""A circle of equilibria: $\dot x = 1 - x^2 - \mu^2$."""
+
+        mu: object = rnnjax.parameter(0.5, "1")
+
+        def __call__(self, state, input):
+            return 1 - state**2 - self.mu**2 + input
+
+        def rest(self):
+            return jnp.ones_like(self.mu)
+
+    found = rnnjax.continue_equilibria(Isola(), mu, bounds=(-2.0, 2.0))
+    assert found.endings[0] == rnnjax.BranchEnd.CLOSED
+    assert [b.label for b in found.bifurcations] == ["LP", "LP"]
+    np.testing.assert_allclose(sorted(b.parameter for b in found.bifurcations), [-1, 1], rtol=1e-12)
+    np.testing.assert_allclose(found.states**2 + found.parameter**2, 1, atol=1e-12)
+
+
+def test_gradients_are_those_of_differences():
+    def places(w_ee):
+        found = rnnjax.continue_equilibria(
+            WilsonCowan(p=0.0, w_ee=w_ee), operator.attrgetter("p"), bounds=(-1.0, 4.0),
+            bifurcations=(bifurcations.Fold(), bifurcations.Hopf()),
+        )  # fmt: skip
+        special = found.special
+        return jnp.stack([special.parameter[:3], special.coefficient[:3], special.frequency[:3]])
+
+    with jax.enable_x64(True):
+        call = jax.jit(places)
+        slopes = jax.jit(jax.jacrev(places))(16.0)
+        differences = central_difference(call, 16.0, by=1e-4)
+    np.testing.assert_allclose(slopes, differences, rtol=1e-6, atol=1e-9)
+
+
+def test_gradients_of_the_branch_are_across_it():
+    def states(delta):
+        found = rnnjax.continue_equilibria(
+            Driven(SaddleNode(mu=1.0), Constant(delta)), lambda d: d.circuit.mu, bounds=(-1.0, 1.0)
+        )
+        return found.parameter, found.states
+
+    with jax.enable_x64(True):
+        p, x = map(np.asarray, jax.jit(states)(0.0))
+        dp, dx = map(np.asarray, jax.jit(jax.jacfwd(states))(0.0))
+    assert np.isnan(dx[np.isnan(p)]).all()
+    # p + delta = x^2 in scaled coordinates (x, q = p / 2): the tangent is (1, x), across it (-x, 1)
+    inside = abs(p) < 0.999  # on the bounds the tangent is that of the step across them
+    np.testing.assert_allclose(dp[inside], -(1 / (1 + x**2))[inside], rtol=1e-6)
+    np.testing.assert_allclose(dx[inside], (x / (2 + 2 * x**2))[inside], rtol=1e-6, atol=1e-9)
+
+
+def test_what_was_not_found_has_no_gradient():
+    def first(delta):
+        driven = Driven(SaddleNode(mu=0.7), Constant(delta))
+        found = rnnjax.continue_equilibria(driven, lambda d: d.circuit.mu, bounds=(0.5, 1.0))
+        return found.special.parameter[0]
+
+    with jax.enable_x64(True):
+        value, slope = jax.jit(jax.value_and_grad(first))(0.0)
+    assert np.isnan(value)
+    assert np.isnan(slope)
+
+
+def test_a_batch_is_a_loop():
+    circuit = MorrisLecar.snic(current=-40.0)
+
+    def follow(g_ca):
+        other = eqx.tree_at(lambda c: c.g_ca, circuit, g_ca)
+        found = rnnjax.continue_equilibria(
+            other, current, bounds=(-50.0, 300.0),
+            bifurcations=(bifurcations.Fold(), bifurcations.Hopf()),
+        )  # fmt: skip
+        return found.special, found.ends, found.found.sum()
+
+    with jax.enable_x64(True):
+        values = jnp.linspace(3.4, 4.6, 64)
+        call = jax.jit(follow)
+        special, ends, count = jax.jit(jax.vmap(follow))(values)
+        for k in (0, 13, 31, 63):
+            one, end, several = call(values[k])
+            np.testing.assert_array_equal(ends[k], end)
+            assert abs(int(count[k]) - int(several)) <= 2  # rounding decides about a step
+            np.testing.assert_array_equal(special.type_index[k], one.type_index)
+            np.testing.assert_array_equal(special.kind_index[k], one.kind_index)
+            np.testing.assert_allclose(special.parameter[k], one.parameter, rtol=1e-10)
+            np.testing.assert_allclose(special.coefficient[k], one.coefficient, rtol=1e-7)
+
+
+def test_new_values_do_not_compile_again():
+    core = rnnjax._continuation._continued
+    before = core._cached._cache_size()
+    for value, bounds in ((0.3, (-1.0, 1.0)), (0.4, (-0.7, 1.3))):
+        rnnjax.continue_equilibria(SaddleNode(mu=value), mu, bounds=bounds, max_points=64)
+    assert core._cached._cache_size() == before + 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_lowers_for_cuda(dtype):
+    def follow(g_ca):
+        circuit = eqx.tree_at(lambda c: c.g_ca, MorrisLecar.snic(current=-40.0), g_ca)
+        return rnnjax.continue_equilibria(circuit, current, bounds=(-50.0, 300.0)).special.parameter
+
+    with jax.enable_x64(dtype == "float64"):
+        traced = jax.jit(jax.vmap(follow)).trace(jax.ShapeDtypeStruct((4,), dtype))
+        text = traced.lower(lowering_platforms=("cuda",)).as_text()
+    assert "callback" not in text
+
+
+INTEGRATOR = LinearNetwork(Dense([[1.0, 0.0], [0.0, 0.5]]), tau=10.0)
+
+
+class Idle(SaddleNode):
+    r"""A fold with a number that does nothing: $\dot x = \mu - x^2 + u$."""
+
+    idle: object = rnnjax.parameter(0.5, "1")
+
+
+FAR = MorrisLecar().rest()._replace(w=np.array(0.9))
+UNFOLLOWED = {
+    "no equilibrium": (MorrisLecar(current=10.0), current, FAR, "NO_START", "find_equilibria"),
+    "a continuum": (INTEGRATOR, operator.attrgetter("tau"), None, "SINGULAR", "integrator"),
+    "no effect": (Idle(), operator.attrgetter("idle"), None, "INDEPENDENT", "Follow another"),
+}
+
+
+@pytest.mark.parametrize("name", UNFOLLOWED)
+def test_what_can_not_be_followed(name):
+    circuit, where, start, end, words = UNFOLLOWED[name]
+    settings = {"start": start, "bounds": (0.0, 20.0) if name != "a continuum" else (1.0, 20.0)}
+    found = rnnjax.continue_equilibria(circuit, where, **settings, throw=False)
+    assert {e.name for e in found.endings} == {end}
+    assert len(found) == 0
+    assert not found.bifurcations
+    with pytest.raises(rnnjax.ConvergenceError, match=words) as caught:
+        rnnjax.continue_equilibria(circuit, where, **settings)
+    assert caught.value.branch.endings == found.endings
+
+
+def test_a_branch_that_is_too_long_is_given_as_far_as_it_went():
+    with pytest.raises(rnnjax.ConvergenceError, match="max_points") as caught:
+        rnnjax.continue_equilibria(
+            SaddleNode(mu=1.0), mu, bounds=(-1.0, 1.0), max_points=32, max_step=0.01
+        )
+    part = caught.value.branch
+    assert 0 < len(part) < 70
+    np.testing.assert_allclose(part.states**2, part.parameter, atol=1e-12)
+
+
+def test_a_kink_ends_the_branch():
+    """Below its threshold the rectified pair rests elsewhere: the branch has a corner."""
+    found = rnnjax.continue_equilibria(
+        ExcitatoryInhibitory(tau_i=10.0), operator.attrgetter("gamma_i"), bounds=(-40.0, 60.0),
+        start=ExcitatoryInhibitoryState(80 / 3, 50 / 3), throw=False,
+    )  # fmt: skip
+    assert rnnjax.BranchEnd.UNDERFLOW in found.endings
+    assert np.isfinite(found.parameter).all()
+
+
+WRONG = {
+    "swapped bounds": ({"bounds": (1.0, -1.0)}, ValueError, "swap them"),
+    "no bounds": ({}, ValueError, r"expected \(lowest, highest\) of mu, got None"),
+    "a start outside": ({"bounds": (2.0, 3.0)}, ValueError, "around the value of mu, 0.25"),
+    "steps": ({"bounds": (-1.0, 1.0), "max_step": 0.0}, ValueError, "max_step"),
+    "no points": ({"bounds": (-1.0, 1.0), "max_points": 0}, ValueError, "max_points"),
+    "no bifurcation": (
+        {"bounds": (-1.0, 1.0), "bifurcations": ("hopf",)}, TypeError, "rnnjax.bifurcations",
+    ),
+    "a start of another shape": (
+        {"bounds": (-1.0, 1.0), "start": np.zeros(2)}, ValueError, "start: expected",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_arguments(name):
+    settings, error, words = WRONG[name]
+    with pytest.raises(error, match=words):
+        rnnjax.continue_equilibria(SaddleNode(), mu, **settings)
+
+
+def test_what_is_followed_must_be_one_number():
+    with pytest.raises(ValueError, match="give the number a field of its own"):
+        rnnjax.continue_equilibria(INTEGRATOR, lambda c: c.connectivity.weights, bounds=(0.0, 1.0))
+    fold = rnnjax.continue_equilibria(SaddleNode(), mu, bounds=(-1.0, 1.0)).bifurcations[0]
+    with pytest.raises(ValueError, match="got a LP"):
+        rnnjax.continue_equilibria(SaddleNode(), mu, start=fold, bounds=(-1.0, 1.0))
+
+
+def test_nouns_say_what_they_hold():
+    found = rnnjax.continue_equilibria(
+        MorrisLecar.snic(current=-40.0), current, bounds=(-50.0, 300.0)
+    )
+    assert "LP at 39.963153: fold" in repr(found)
+    assert "H at 97.646164: subcritical, 40.23 Hz" in repr(found)
+    data = found.to_xarray()
+    assert list(data.label.values) == ["LP", "LP", "H"]
+    assert data.v.dims == ("point",)
+    assert data.frequency.attrs["units"] == "Hz"
+    np.testing.assert_array_equal(data.current, found.parameter)
+    ax = rnnjax.plot.branches(found, unit="mV")
+    lines = {line.get_gid(): line for line in ax.lines}
+    stable = lines["stable v"].get_ydata()
+    assert np.isfinite(stable).sum() > np.sum(found.stable)
+    shown = lines["H 2"]
+    assert shown.get_xdata()[0] == pytest.approx(97.6461639)
+    assert shown.get_markerfacecolor() == "white"
+    assert ax.get_ylabel() == "v (mV)"
+    with pytest.raises(ValueError, match="variable: expected one of"):
+        rnnjax.plot.branches(found, variable="nothing")
+    with pytest.raises(TypeError, match="continue_equilibria"):
+        rnnjax.plot.branches(3)
+
+
+def test_other_types_can_be_left_out():
+    found = rnnjax.continue_equilibria(
+        MorrisLecar.snic(current=-40.0), current, bounds=(-50.0, 300.0),
+        bifurcations=(bifurcations.Fold(),),
+    )  # fmt: skip
+    assert [b.label for b in found.bifurcations] == ["LP", "LP"]
