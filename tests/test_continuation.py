@@ -203,7 +203,10 @@ UNFOLLOWED = {
 @pytest.mark.parametrize("name", UNFOLLOWED)
 def test_what_can_not_be_followed(name):
     circuit, where, start, end, words = UNFOLLOWED[name]
-    settings = {"start": start, "bounds": (0.0, 20.0) if name != "a continuum" else (1.0, 20.0)}
+    settings = {
+        "start": start, "bounds": (0.0, 20.0) if name != "a continuum" else (1.0, 20.0),
+        "bifurcations": (bifurcations.Fold(),),
+    }  # fmt: skip
     found = rnnjax.continue_equilibria(circuit, where, **settings, throw=False)
     assert {e.name for e in found.endings} == {end}
     assert len(found) == 0

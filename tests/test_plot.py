@@ -115,6 +115,21 @@ def bar_of(ax):
 # --- every drawing -----------------------------------------------------------------------------
 
 
+def fold_branch():
+    """The equilibria of x' = mu - x^2, with their fold, as `continue_equilibria` returns them."""
+    x = np.linspace(-1.0, 1.0, 21)
+    none, one = np.zeros(1), np.ones(1, bool)
+    fold = rnnjax._branch.Special(
+        state=none, parameter=none, tangent=np.array([[1.0, 0.0]]), type_index=np.zeros(1, int),
+        kind_index=np.zeros(1, int), frequency=none, coefficient=np.array([-1.0]), at=none,
+        found=one, unsolved=np.zeros((), int),
+    )  # fmt: skip
+    return rnnjax.Branch(
+        states=x, parameter=x**2, at=x, jacobian=-2 * x[:, None, None], found=np.ones(21, bool),
+        special=fold, ends=np.ones(2, int), name="mu", types=(("LP", ("fold",)),),
+    )  # fmt: skip
+
+
 def drawings(run, field):
     fit = types.SimpleNamespace(losses=np.array([3.0, 2.0, 1.0]), status=Status.OK)
     return {
@@ -125,6 +140,7 @@ def drawings(run, field):
         "sweep_curve": (grid()[:, 0],),
         "ring_activity": (np.arange(-170.0, 181.0, 10.0), np.arange(36.0)),
         "fit": (fit,),
+        "branches": (fold_branch(),),
     }
 
 
@@ -135,8 +151,11 @@ def test_every_drawing_is_tried(run, field):
 
 @pytest.mark.parametrize(
     "name",
-    ["trajectory", "phase_plane", "spectrum", "sweep_map", "sweep_curve", "ring_activity", "fit"],
-)
+    [
+        "trajectory", "phase_plane", "spectrum", "sweep_map", "sweep_curve", "ring_activity", "fit",
+        "branches",
+    ],
+)  # fmt: skip
 def test_draws_on_the_given_axes_and_makes_its_own(name, run, field):
     arguments = drawings(run, field)[name]
     figure, axes = plt.subplots(1, 2)
@@ -516,3 +535,19 @@ def test_fit_refusals():
         plot.fit(fitted(np.ones((1, 1, 2))))
     with pytest.raises(ValueError, match="one status per seed, 3 of them, got 2"):
         plot.fit(fitted(np.ones((3, 4)), [0, 0]))
+
+
+def test_branches_are_dashed_where_they_are_unstable():
+    ax = plot.branches([fold_branch(), fold_branch()], unit="Hz")
+    lines = {line.get_gid(): line for line in ax.lines}
+    x, y = lines["stable state"].get_xdata(), lines["stable state"].get_ydata()
+    shown = np.isfinite(y)
+    np.testing.assert_allclose(x[shown], y[shown] ** 2, atol=1e-15)
+    assert y[shown].min() == pytest.approx(0.1)
+    assert lines["stable state"].get_linestyle() == "-"
+    unstable = lines["unstable state"]
+    assert unstable.get_linestyle() == "--"
+    assert np.nanmax(unstable.get_ydata()) == pytest.approx(0.1)  # up to the first stable point
+    assert lines["LP 0"].get_xydata().tolist() == [[0.0, 0.0]]
+    assert legend_texts(ax) == ["stable", "unstable", "fold, 0"]  # once, though on two branches
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("mu", "state (Hz)")
