@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._parameter import check_values, field_of, path_of
+from rnnjax._parameter import check_values, field_of, leaf_of, path_of
 from rnnjax._types import Key
 
 
@@ -100,10 +100,7 @@ class Design:
             raise ValueError(f"over: expected different parameters, got {self.paths}")
         self.names = _names(self.paths, self.axes)
         self.fields = [field_of(target, p) for p in self.paths]
-        indices = jax.tree.unflatten(
-            jax.tree.structure(target), range(len(jax.tree.leaves(target)))
-        )
-        self.leaves = tuple(a.where(indices) for a in self.axes)
+        self.leaves = tuple(leaf_of(target, a.where) for a in self.axes)
         for each, field, name in zip(self.axes, self.fields, self.names, strict=True):
             wanted = np.shape(each.where(target))
             if each.values.shape[1:] != wanted:

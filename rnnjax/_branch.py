@@ -129,20 +129,7 @@ class Branch(eqx.Module):
         """
         if np.ndim(self.special.found) != 1 or is_traced(self.special.found):
             raise ValueError("a batch of branches: see `.special`, or select one lane")
-        return [self._bifurcation(int(k)) for k in np.flatnonzero(self.special.found)]
-
-    def _bifurcation(self, k: int) -> Bifurcation:
-        at = self.special
-        label, kinds = self.types[int(at.type_index[k])]
-        return Bifurcation(
-            label,
-            kinds[int(at.kind_index[k])],
-            at.parameter[k],
-            jax.tree.map(lambda x: x[k], at.state),
-            1000 * at.frequency[k] / (2 * np.pi),
-            at.coefficient[k],
-            at.tangent[k],
-        )
+        return [_read(self, int(k)) for k in np.flatnonzero(self.special.found)]
 
     def __len__(self) -> int:
         """How many points there are."""
@@ -166,3 +153,18 @@ class Branch(eqx.Module):
         ends = ", ".join(e.name.lower().replace("_", " ") for e in self.endings)
         head = f"Branch({len(self)} points, {self.name} from {low:.6g} to {high:.6g}, ends: {ends},"
         return "\n".join([head, *lines, ")"])
+
+
+def _read(branch: Branch, k: int) -> Bifurcation:
+    """The bifurcation in one slot."""
+    at = branch.special
+    label, kinds = branch.types[int(at.type_index[k])]
+    return Bifurcation(
+        label,
+        kinds[int(at.kind_index[k])],
+        at.parameter[k],
+        jax.tree.map(lambda x: x[k], at.state),
+        1000 * at.frequency[k] / (2 * np.pi),
+        at.coefficient[k],
+        at.tangent[k],
+    )

@@ -11,16 +11,16 @@ from jax import lax
 
 from rnnjax._branch import Bifurcation, Branch, Special
 from rnnjax._follow import BLOCK, Limits, corrected, follow, hermite
-from rnnjax._linalg import dogleg, first_of, flatten, index_of_largest, refuse, root_of
+from rnnjax._linalg import dogleg, first_of, flatten, index_of_largest, refuse, root_of, vanishes
 from rnnjax._locate import Families, Located, locate, sorted_once
-from rnnjax._parameter import check_values, field_of, path_of
+from rnnjax._parameter import check_values, counted, field_of, leaf_of, path_of
 from rnnjax._results import BranchEnd, ConvergenceError
 from rnnjax._small import solve
 from rnnjax._types import Array, in_float64, is_traced
 from rnnjax.bifurcations._base import AbstractBifurcation, Family, jacobian, jacobian_and_value
 from rnnjax.bifurcations._crossing import other_direction
 from rnnjax.circuits._base import AbstractCircuit, Driven
-from rnnjax.circuits._checks import as_input, check_run, starting_state
+from rnnjax.circuits._checks import apart, as_input, check_run, starting_state
 
 MAX_STEP = 0.05  # scaled: the bounds are 1 apart, a state variable is its own size or 1
 _MIN_STEP = 1e-7
@@ -107,18 +107,14 @@ def continue_equilibria(
         Keller (1977), in Applications of Bifurcation Theory, 359-384; Kuznetsov (2004), Elements
         of Applied Bifurcation Theory, chapter 10.
     """
-    target, leaf, first = _checked(circuit, where, bounds, input, start, time)
+    target, leaf, (state, p, tangent) = _checked(circuit, where, bounds, input, start)
     if not 0 < max_step <= 1:
         raise ValueError(f"max_step: expected a share of the bounds, in (0, 1], got {max_step}")
-    for count, name in ((max_points, "max_points"), (max_bifurcations, "max_bifurcations")):
-        if count < 1:
-            raise ValueError(f"{name}: expected a positive whole number, got {count}")
-    state, p, tangent = first
     settings = Settings(
         types=_types(bifurcations, sum(np.size(x) for x in jax.tree.leaves(state))),
         leaf=leaf,
-        blocks=max(1, -(-max_points // BLOCK)),
-        slots=max_bifurcations,
+        blocks=-(-counted(max_points, "max_points") // BLOCK),
+        slots=counted(max_bifurcations, "max_bifurcations"),
         directions=(1.0, -1.0) if both_directions else (1.0,),
         begin="rest" if start is None else "state" if tangent is None else "switch",
     )
@@ -136,13 +132,10 @@ def continue_equilibria(
 
 
 def _checked(
-    circuit: Any, where: Any, bounds: Any, input: Any, start: Any, time: float
+    circuit: Any, where: Any, bounds: Any, input: Any, start: Any
 ) -> tuple[Any, int, tuple[Any, Any, Any]]:
     """What is followed, which of its leaves, and from which state, value and tangent."""
-    own = circuit.circuit if isinstance(circuit, Driven) else circuit
-    if isinstance(circuit, Driven) and input is not None:
-        raise ValueError("input: the Driven pair has one already; give it there")
-    drive = circuit.input if isinstance(circuit, Driven) else input
+    own, drive = apart(circuit, input)
     check_run(own, drive, None, None)
     path = path_of(circuit, where)
     value, tangent = where(circuit), None
@@ -158,7 +151,7 @@ def _checked(
                 "give its `.state`"
             )
         start, value, tangent = start.state, start.parameter, start.tangent
-    low, high = _bounds(bounds, path)
+    low, high = checked_bounds(bounds, path)
     if not is_traced(value) and not low <= float(value) <= high:
         raise ValueError(
             f"bounds: expected them around the value of {path}, {float(value):g}, at which the "
@@ -170,12 +163,12 @@ def _checked(
     state = starting_state(own, drive, start)
     target = circuit if isinstance(circuit, Driven) else Driven(circuit, as_input(own, input))
     inside = where if isinstance(circuit, Driven) else (lambda d: where(d.circuit))
-    indices = jax.tree.unflatten(jax.tree.structure(target), range(len(jax.tree.leaves(target))))
     value = value if is_traced(value) else np.asarray(value, np.float64)
-    return target, inside(indices), (state, value, tangent)
+    return target, leaf_of(target, inside), (state, value, tangent)
 
 
-def _bounds(bounds: Any, path: str) -> tuple[float, float]:
+def checked_bounds(bounds: Any, path: str) -> tuple[float, float]:
+    """The lowest and the highest value of the parameter, or a ValueError."""
     if bounds is None or np.shape(bounds) != (2,) or not np.isfinite(bounds).all():
         raise ValueError(f"bounds: expected (lowest, highest) of {path}, got {bounds}")
     low, high = (float(b) for b in bounds)
@@ -210,7 +203,7 @@ def _family(target: Any, leaf: int, unravel: Any, time: Any) -> Family:
 
     def family(u: Array) -> Array:
         pair = jax.tree.unflatten(structure, [*leaves[:leaf], u[-1], *leaves[leaf + 1 :]])
-        return flatten(pair.circuit(unravel(u[:-1]), pair.input(time)))[0]
+        return flatten(pair.circuit(unravel(u[:-1]), as_input(pair.circuit, pair.input)(time)))[0]
 
     return family
 
@@ -282,12 +275,11 @@ def _near_rest(field: Family, rest: Array) -> Array:
     guesses = jnp.concatenate([rest[None], guesses])
     found = jax.vmap(lambda x: dogleg(field, x, 100))(guesses)
 
-    def left(x: Array) -> Array:
+    def rests(x: Array) -> Array:
         derivatives, value = jacobian_and_value(field, x)
-        return (abs(value) / (abs(derivatives) @ (1 + abs(x)) + 1e-300)).max()
+        return vanishes(value, derivatives, x)
 
-    off = jax.vmap(left)(found)
-    return found[index_of_largest(jnp.isfinite(off) & (off < 1e-9))]
+    return found[index_of_largest(jax.vmap(rests)(found))]
 
 
 def _started(frozen: Family, u: Array, tangent: Any, scale: Array, settings: Settings) -> _Start:

@@ -8,11 +8,13 @@ import jax
 import numpy as np
 
 from rnnjax._branch import Bifurcation, Branch
-from rnnjax._continuation import continue_equilibria
+from rnnjax._continuation import checked_bounds, continue_equilibria
 from rnnjax._equilibria import GUESSES, find_equilibria
-from rnnjax._parameter import path_of
+from rnnjax._parameter import counted, path_of
+from rnnjax._results import ConvergenceError
 from rnnjax._types import Key, is_traced
 from rnnjax.circuits._base import AbstractCircuit, Driven
+from rnnjax.circuits._checks import apart
 
 _SAME = 1e-5  # relative distance below which two equilibria are one
 
@@ -83,19 +85,17 @@ def diagram(
         options: those of `continue_equilibria`.
 
     Raises:
+        ConvergenceError: if there is no branch at all; it says why.
         ValueError: for arguments that do not fit.
     """
-    path_of(circuit, where)
+    low, high = checked_bounds(bounds, path_of(circuit, where))
     if is_traced(circuit, input):
         raise ValueError(
             "diagram looks at its branches and can't run inside jit, vmap or grad: use "
             "continue_equilibria there"
         )
-    if not (isinstance(values, int) and values >= 1):
-        raise ValueError(f"values: expected a positive whole number, got {values!r}")
-    if np.shape(bounds) != (2,) or not bounds[0] < bounds[1]:
-        raise ValueError(f"bounds: expected (lowest, highest), got {bounds}")
     found: list[Branch] = []
+    refused: list[str] = []
 
     def follow(at: float, start: Any) -> None:
         branch = continue_equilibria(
@@ -103,17 +103,20 @@ def diagram(
         )
         if len(branch) > 1:
             found.append(branch)
+        else:
+            refused.append(branch.endings[0].message)
 
-    low, high = (float(b) for b in bounds)
-    for at in np.linspace(low, high, values + 2)[1:-1] if values > 1 else [(low + high) / 2]:
-        here = _at(circuit, where, at)
-        own, drive = (here.circuit, here.input) if isinstance(here, Driven) else (here, input)
+    for at in np.linspace(low, high, counted(values, "values") + 2)[1:-1]:
+        own, drive = apart(_at(circuit, where, at), input)
         resting = find_equilibria(own, drive, guesses=guesses, key=key, throw=False)
         for k in range(len(resting)):
             known = _on_branches(own, drive, found, at)
             if len(found) < max_branches and not _listed(resting[k], known):
                 follow(at, resting[k])
                 _switch(found, follow, max_branches)
+    if not found:
+        why = refused[0] if refused else "no equilibrium was found: give other `guesses`"
+        raise ConvergenceError(f"diagram: no branch could be followed: {why}")
     return Diagram(tuple(found))
 
 

@@ -8,17 +8,25 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Complex
 
-from rnnjax._linalg import eigenvalues, find_root, flatten, named_leaves, refuse, variable_names
+from rnnjax._linalg import (
+    eigenvalues,
+    find_root,
+    flatten,
+    named_leaves,
+    refuse,
+    root_of,
+    vanishes,
+    variable_names,
+)
 from rnnjax._results import ConvergenceError, Status
 from rnnjax._types import Array, Float, Key, default_dtype, in_float64, is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
 
 GUESSES = 64
-_TOLERANCE = 1e-10  # of the residual, relative to the size of the Jacobian and of the state
-_ROUNDING = 1e-14  # of the residual, relative to the fastest variable
 _SAME = 1e-6  # relative distance below which two equilibria are one
 _MARGINAL = 1e-9  # relative real part below which an eigenvalue counts as on the axis
 
@@ -292,17 +300,21 @@ def _find(
 ) -> Equilibria:
     _, unravel = flatten(jax.tree.map(jnp.asarray, rest))
     field = _field(circuit, input, time, unravel)
-    still, held = _without_derivatives((circuit, input))
-    frozen = _field(still, held, time, unravel)
-    x, finite = jax.vmap(lambda guess: find_root(field, frozen, guess, max_steps))(
-        jnp.asarray(starts)
-    )
+    given, rest_of = eqx.partition((circuit, input, time), eqx.is_array)
+
+    def equations(given: Any, x: Array, _: None) -> Array:
+        circuit, input, time = eqx.combine(given, rest_of)
+        return _field(circuit, input, time, unravel)(x)
+
+    def solved_from(guess: Array) -> tuple[Array, Array]:
+        still = lax.stop_gradient(given)
+        x, finite = find_root(lambda x: equations(still, x, None), guess, max_steps)
+        return root_of(equations, given, x, None), finite
+
+    x, finite = jax.vmap(solved_from)(lax.stop_gradient(jnp.asarray(starts)))
     residual = abs(jax.vmap(field)(x))
     jacobian = jax.vmap(jax.jacfwd(field))(x)
-    # row by row, so that a fast variable does not hide that a slow one still drifts
-    rows = (abs(jacobian) * (1 + abs(x))[:, None, :]).sum(-1)
-    allowed = _TOLERANCE * rows + _ROUNDING * rows.max(-1, keepdims=True)
-    solved = finite & (residual <= allowed).all(-1)
+    solved = finite & jax.vmap(vanishes)(residual, jacobian, x)
     units = abs(flatten(jax.tree.map(jnp.asarray, rest))[0])
     found = solved & ~_repeats(x, solved, jnp.where(units > 0, units, 1.0))
     residual = residual.max(-1)
@@ -317,10 +329,6 @@ def _find(
         jacobian=refuse(found[:, None, None], jacobian),
         status=jnp.where(solved, Status.OK, Status.NOT_CONVERGED).astype(jnp.int32),
     )
-
-
-def _without_derivatives(tree: Any) -> Any:
-    return jax.tree.map(lambda x: jax.lax.stop_gradient(x) if eqx.is_array(x) else x, tree)
 
 
 def _repeats(x: Array, solved: Array, units: Array) -> Array:

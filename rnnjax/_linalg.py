@@ -13,6 +13,8 @@ from jaxtyping import Complex, PyTree
 from rnnjax._types import Array, Float, is_traced
 
 _TINY = 1e-300
+_TOLERANCE = 1e-10  # of a residual, relative to the size of the Jacobian and of the state
+_ROUNDING = 1e-14  # of a residual, relative to the fastest variable
 
 
 def flatten(state: PyTree) -> tuple[Array, Callable[[Array], PyTree]]:
@@ -59,35 +61,29 @@ def eigenvalues(matrix: Float[Any, "*batch n n"]) -> Complex[Any, "*batch n"]:
     return np.take_along_axis(values, order, axis=-1)
 
 
-def find_root(
-    field: Callable[[Array], Array], frozen: Callable[[Array], Array], guess: Array, max_steps: int
-) -> tuple[Array, Array]:
-    r"""A zero of `field` near `guess`, differentiable by the implicit function theorem.
-
-    The search is made on `frozen`, the same function without derivatives. They are attached
-    afterwards: where f = 0, the derivative of $x - J^{-1} f$ with respect to a parameter is
-    $-J^{-1}\, df$. It is attached twice, so that second derivatives are right as well, and is not
-    finite where J is singular. (`lax.custom_root` says the same, but newer versions of JAX batch it
-    after the float64 scope of the caller has ended.)
+def find_root(field: Callable[[Array], Array], guess: Array, max_steps: int) -> tuple[Array, Array]:
+    """A zero of `field` near `guess`, and whether it is finite; without derivatives, see `root_of`.
 
     Args:
         field: f on vectors `(n,)`.
-        frozen: f with its parameters under `stop_gradient`.
         guess: where to start, `(n,)`.
         max_steps: the most steps of the search.
     """
-    x = dogleg(frozen, lax.stop_gradient(guess), max_steps)
-    polished = x - jnp.linalg.solve(jax.jacfwd(frozen)(x), frozen(x))
-    x = jnp.where(abs(frozen(polished)).max() <= abs(frozen(x)).max(), polished, x)
+    x = dogleg(field, guess, max_steps)
+    polished = x - jnp.linalg.solve(jax.jacfwd(field)(x), field(x))
+    x = jnp.where(abs(field(polished)).max() <= abs(field(x)).max(), polished, x)
     # A lane that found nothing must not spoil the gradients of the others: 0 times NaN is NaN.
-    finite = jnp.isfinite(frozen(x)).all()
-    x = jnp.where(finite, x, jnp.zeros_like(x))
-    for _ in range(2):
-        jacobian = jax.jacfwd(field)(x)
-        regular = jnp.isfinite(jnp.linalg.solve(jacobian, jnp.ones_like(x))).all()
-        safe = jnp.where(regular, jacobian, jnp.eye(x.size, dtype=x.dtype))
-        x = _attach(x, _only(regular, jnp.linalg.solve(safe, field(x))))
-    return x, finite
+    finite = jnp.isfinite(field(x)).all()
+    return jnp.where(finite, x, jnp.zeros_like(x)), finite
+
+
+def vanishes(value: Array, jacobian: Array, x: Array) -> Array:
+    """Whether a function of a vector `(n,)` is zero to rounding, given its derivatives there.
+
+    Row by row, so that a fast variable does not hide that a slow one still drifts.
+    """
+    rows = (abs(jacobian) * (1 + abs(x))).sum(-1)
+    return (abs(value) <= _TOLERANCE * rows + _ROUNDING * rows.max()).all()
 
 
 def root_of(
@@ -140,17 +136,6 @@ def _only(where: Array, x: Array) -> Array:
         return jnp.where(where | (y == 0), y, jnp.nan)
 
     return lax.custom_linear_solve(lambda y: y, x, checked, checked)
-
-
-@jax.custom_jvp
-def _attach(x: Array, step: Array) -> Array:
-    """x, with the derivative of `x - step`."""
-    return x
-
-
-@_attach.defjvp
-def _attach_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
-    return primals[0], tangents[0] - tangents[1]
 
 
 class _Search(NamedTuple):

@@ -166,6 +166,18 @@ def check(tree: Any) -> None:
             check_values(field, field.value, owner=type(tree).__name__)
 
 
+def counted(value: Any, name: str) -> int:
+    """A positive whole number, or a ValueError that names it."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name}: expected a positive whole number, got {value!r}")
+    return int(value)
+
+
+def leaf_of(tree: PyTree, where: Callable[[Any], Any]) -> int:
+    """Which of the leaves of `tree` the one array is that `where` names."""
+    return where(jax.tree.unflatten(jax.tree.structure(tree), range(len(jax.tree.leaves(tree)))))
+
+
 def path_of(tree: PyTree, where: Callable[[Any], Any]) -> str:
     """The path of the one array that `where` names: `tau_i`, `connectivity.weights`.
 

@@ -16,13 +16,14 @@ from rnnjax._adaptive import MAX_STEPS
 from rnnjax._fixed import as_batch, devices_for, lane_of, run_fixed
 from rnnjax._gradient import AbstractMemory
 from rnnjax._linalg import named_leaves, variable_names
+from rnnjax._parameter import counted
 from rnnjax._results import SimulationError, Status, describe_failure
 from rnnjax._solve import Choice, run_adaptive
 from rnnjax._types import DTypeLike, Float, Key, cast, is_traced, precision, to_host
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_noise, check_run, check_step, starting_state
 from rnnjax.noise._base import AbstractNoise
-from rnnjax.solvers._checks import check_tolerances, checked_solver, counted, positive
+from rnnjax.solvers._checks import check_tolerances, checked_solver, positive
 
 
 class Trajectory(eqx.Module):

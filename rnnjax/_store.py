@@ -89,25 +89,23 @@ def branch_dataset(branch: Any, states: Mapping[str, Any]) -> Any:
     """A branch as an `xarray.Dataset` along `point`, its bifurcations along `bifurcation`."""
     import xarray
 
-    count = len(branch)
+    count, special = len(branch), branch.bifurcations
+
+    def each(name: str) -> np.ndarray:
+        return np.asarray([float(getattr(b, name)) for b in special], float)
+
     data: dict[str, Any] = {
         name: (["point", *[f"unit_{k}" for k in range(np.ndim(x) - 1)]], np.asarray(x))
         for name, x in states.items()
     }
-    data["stable"] = ("point", np.asarray(branch.stable)[:count])
-    data["growth_rate"] = ("point", branch.eigenvalues[:count, 0].real, {"units": "1/ms"})
-    special = branch.bifurcations
+    rates = branch.eigenvalues[:count, 0].real
+    data["stable"] = ("point", rates < 0)
+    data["growth_rate"] = ("point", rates, {"units": "1/ms"})
     data["label"] = ("bifurcation", np.asarray([b.label for b in special], dtype=str))
     data["kind"] = ("bifurcation", np.asarray([b.kind for b in special], dtype=str))
-    data[f"{branch.name}_at"] = (
-        "bifurcation", np.asarray([float(b.parameter) for b in special], float)
-    )  # fmt: skip
-    data["frequency"] = (
-        "bifurcation", np.asarray([float(b.frequency) for b in special], float), {"units": "Hz"}
-    )  # fmt: skip
-    data["coefficient"] = (
-        "bifurcation", np.asarray([float(b.coefficient) for b in special], float)
-    )  # fmt: skip
+    data[f"{branch.name}_at"] = ("bifurcation", each("parameter"))
+    data["frequency"] = ("bifurcation", each("frequency"), {"units": "Hz"})
+    data["coefficient"] = ("bifurcation", each("coefficient"))
     return xarray.Dataset(data, {branch.name: ("point", np.asarray(branch.parameter)[:count])})
 
 

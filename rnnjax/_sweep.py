@@ -12,7 +12,7 @@ from rnnjax._plan import Plan, checked_plan
 from rnnjax._program import program
 from rnnjax._types import DTypeLike, Key, cast, precision
 from rnnjax.circuits._base import Driven
-from rnnjax.circuits._checks import check_run
+from rnnjax.circuits._checks import apart, check_run
 from rnnjax.measures._base import AbstractMeasure
 
 
@@ -76,10 +76,7 @@ def sweep(
         SweepInterrupted: on Ctrl-C; says what was kept.
     """
     target, given = circuit, input
-    if isinstance(target, Driven):
-        circuit, input = target.circuit, target.input
-        if given is not None:
-            raise ValueError("input: the Driven pair has one already; give it there")
+    circuit, input = apart(circuit, input)
     check_run(circuit, input, noise, key)
     simulated, functions = _sort(measures)
     run = None

@@ -216,6 +216,17 @@ def test_what_can_not_be_followed(name):
     assert caught.value.branch.endings == found.endings
 
 
+def test_a_diagram_without_a_branch_says_why():
+    with pytest.raises(rnnjax.ConvergenceError, match="does not depend on this number"):
+        rnnjax.diagram(Idle(), operator.attrgetter("idle"), (0.0, 1.0), values=1)
+    with pytest.raises(rnnjax.ConvergenceError, match="no equilibrium was found"):
+        rnnjax.diagram(SaddleNode(), mu, (-2.0, -1.0), values=1)
+    with pytest.raises(ValueError, match="swap them"):
+        rnnjax.diagram(SaddleNode(), mu, (1.0, -1.0))
+    with pytest.raises(ValueError, match="values: expected a positive whole number"):
+        rnnjax.diagram(SaddleNode(), mu, (-1.0, 1.0), values=0)
+
+
 def test_a_branch_that_is_too_long_is_given_as_far_as_it_went():
     with pytest.raises(rnnjax.ConvergenceError, match="max_points") as caught:
         rnnjax.continue_equilibria(

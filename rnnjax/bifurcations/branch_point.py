@@ -5,12 +5,13 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from rnnjax._small import null_vectors, solve
+from rnnjax._small import bordered, null_vectors, solve
 from rnnjax._types import Array
 from rnnjax.bifurcations._base import (
     AbstractBifurcation,
     Family,
     Found,
+    bordered_null,
     crossing_plane,
     directional,
     jacobian,
@@ -67,19 +68,15 @@ class BranchPoint(AbstractBifurcation):
         w, _ = _left_null(derivatives, constants)
         a = derivatives[:, :-1]
         _, border = constants
-        # the null vector of f_x, its border the left one's own
-        size = a.shape[0]
-        v = largest_positive(null_vectors(lax.stop_gradient(a))[0])
-        whole = jnp.zeros((size + 1, size + 1), a.dtype)
-        whole = whole.at[:size, :size].set(a).at[:size, size].set(border).at[size, :size].set(v)
-        v = solve(whole, jnp.zeros(size + 1, a.dtype).at[-1].set(1.0))[:-1]
+        near, _ = null_vectors(lax.stop_gradient(a))
+        _, v, _ = bordered_null(a, (largest_positive(near), border))
         v = v / jnp.sqrt(v @ v)
         w = w / (w @ v)
         along = jnp.append(v, 0.0)
         bend = directional(family, u, along, along)
         quadratic = w @ bend / 2
         right = bend - (w @ bend) * v
-        h = solve(whole.at[size, :size].set(w), jnp.append(right, 0.0))[:-1]
+        h = solve(bordered(a, border, w), jnp.append(right, 0.0))[:-1]
         cubic = w @ (
             directional(family, u, along, along, along)
             - 3 * directional(family, u, along, jnp.append(h, 0.0))

@@ -22,9 +22,7 @@ from rnnjax.bifurcations._base import (
     sums_of_eigenvalues,
 )
 
-_VANISHING = (
-    1e-9  # of the terms of the Lyapunov coefficient, what their sum may be to count as none
-)
+_VANISHING = 1e-9  # of the terms of l1, what their sum may be to count as none
 
 
 class Hopf(AbstractBifurcation):

@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnjax._parameter import Parametric, check, parameter_fields
 from rnnjax._types import by_shapes, default_dtype, is_traced
-from rnnjax.circuits._base import AbstractCircuit
+from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.inputs.constant import Constant
 
 
@@ -39,6 +39,19 @@ def as_input(circuit: AbstractCircuit[Any], input: Any) -> Callable[[Any], Any]:
     if input is None:
         return Constant(circuit.no_input())
     return input if callable(input) else Constant(input)
+
+
+def apart(circuit: Any, input: Any) -> tuple[Any, Any]:
+    """The circuit and its input, of a circuit alone or of a `Driven` pair.
+
+    Raises:
+        ValueError: for an input beside that of a pair.
+    """
+    if not isinstance(circuit, Driven):
+        return circuit, input
+    if input is not None:
+        raise ValueError("input: the Driven pair has one already; give it there")
+    return circuit.circuit, circuit.input
 
 
 def check_run(circuit: Any, input: Any, noise: Any, key: Any) -> None:

@@ -77,8 +77,7 @@ def branches(
 
 def _line(ax: Axes, branch: Branch, variable: str) -> None:
     x, y = np.asarray(branch.parameter), columns(branch.states, 1)[variable]
-    order = np.argsort(branch.at, kind="stable")
-    x, y, stable = x[order], y[order], np.asarray(branch.stable)[order]
+    stable = np.asarray(branch.stable)
     # a stretch between two points is drawn as the first of them is
     for wanted, style in ((True, "-"), (False, "--")):
         shown = np.where(stable == wanted, y, np.nan)

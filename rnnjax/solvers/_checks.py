@@ -63,13 +63,6 @@ def positive(value: Any, name: str) -> float:
     return float(value)
 
 
-def counted(value: Any, name: str) -> int:
-    """A positive whole number, or a ValueError that names it."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name}: expected a positive whole number, got {value!r}")
-    return int(value)
-
-
 def check_tolerances(rtol: Any, atol: Any, dtype: Any) -> None:
     """Refuse tolerances that are no numbers, or finer than the dtype resolves."""
     if is_traced(rtol, atol):
