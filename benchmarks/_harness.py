@@ -65,7 +65,7 @@ class Workload:
     tools: tuple
     bars: tuple
     tolerance: float
-    repeats: int = 5
+    repeats: int = 3
     limits: tuple = ()  # (row, column, reach): no more than that, by itself
 
 

@@ -88,6 +88,5 @@ WORKLOAD = Workload(
         Bar("rnnjax, one diagram", "JaxCont, one diagram", "faster", 20),
     ),
     tolerance=1e-5,
-    repeats=3,
     limits=(("rnnjax, one diagram", "seconds", 0.1),),
 )  # fmt: skip

@@ -114,6 +114,5 @@ WORKLOAD = Workload(
         Bar("rnnjax simulate, Tsit5, adaptive", "diffrax Tsit5, adaptive", "faster", 4),
     ),
     tolerance=0,
-    repeats=3,
     limits=(("rnnjax --help", "seconds", 0.5), ("import rnnjax, after jax", "seconds", 0.3)),
 )

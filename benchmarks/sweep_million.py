@@ -15,6 +15,5 @@ WORKLOAD = Workload(
     ),
     bars=(Bar("1 000 000 points", "100 000 points", "slower", 10.5),),
     tolerance=1e-6,
-    repeats=3,
     limits=(("1 000 000 points", "peak_mb", 200),),
 )

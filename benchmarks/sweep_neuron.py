@@ -156,5 +156,4 @@ WORKLOAD = Workload(
         Bar("rnnjax adaptive", "diffrax adaptive, vmap", "faster", 5),
     ),
     tolerance=5e-2,
-    repeats=3,
 )  # fmt: skip
