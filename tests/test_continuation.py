@@ -138,6 +138,22 @@ def test_what_was_not_found_has_no_gradient():
     assert np.isnan(slope)
 
 
+def test_gradients_in_a_float32_program():
+    """Computed in float64 all the same; a number is as good an input as a function."""
+
+    def first(delta):
+        found = rnnjax.continue_equilibria(
+            Driven(SaddleNode(mu=1.0), delta), lambda d: d.circuit.mu, bounds=(-1.0, 1.0),
+            bifurcations=(bifurcations.Fold(),),
+        )  # fmt: skip
+        return found.special.parameter[0]
+
+    with jax.enable_x64(False):
+        value, slope = jax.jit(jax.value_and_grad(first))(jnp.float32(0.25))
+    assert value.dtype == slope.dtype == jnp.float32
+    np.testing.assert_allclose([value, slope], [-0.25, -1], rtol=1e-6)
+
+
 def test_a_batch_is_a_loop():
     circuit = MorrisLecar.snic(current=-40.0)
 

@@ -31,9 +31,9 @@ class HodgkinHuxley(AbstractCircuit[HodgkinHuxleyState]):
     $\alpha_n = 0.01 (v + 55) / (1 - e^{-(v + 55)/10})$, $\beta_n = 0.125 e^{-(v + 65)/80}$
     per ms, at 6.3 degrees Celsius, with the resting potential at -65 mV.
 
-    The current $I$ makes it fire repetitively between two Hopf bifurcations, at 9.7754 and
-    154.522 uA/cm2; with the leak reversal rounded to -54.4 mV, as many tutorials have it, at
-    9.7793 and 154.526. The input is a current in uA/cm2.
+    As the current $I$ grows, rest is unstable between two Hopf bifurcations, at 9.7754 and
+    154.522 uA/cm2, where it fires repetitively; with the leak reversal rounded to -54.4 mV, as
+    many tutorials have it, they are at 9.7793 and 154.526. The input is a current in uA/cm2.
 
     References:
         Hodgkin and Huxley (1952), Journal of Physiology 117:500-544, table 3 (potentials there
