@@ -11,11 +11,14 @@ from rnnjax import solvers as solvers
 from rnnjax._axes import axis as axis
 from rnnjax._axes import points as points
 from rnnjax._axes import random_points as random_points
-from rnnjax._branch import Bifurcation as Bifurcation
+from rnnjax._basins import Basins as Basins
+from rnnjax._basins import basins as basins
 from rnnjax._branch import Branch as Branch
 from rnnjax._continuation import continue_equilibria as continue_equilibria
+from rnnjax._curve import Curve as Curve
 from rnnjax._diagram import Diagram as Diagram
 from rnnjax._diagram import diagram as diagram
+from rnnjax._enumerate import enumerate_equilibria as enumerate_equilibria
 from rnnjax._equilibria import Equilibria as Equilibria
 from rnnjax._equilibria import Linearization as Linearization
 from rnnjax._equilibria import Stability as Stability
@@ -44,7 +47,11 @@ from rnnjax._setup import doctor as doctor
 from rnnjax._setup import tune_cpu as tune_cpu
 from rnnjax._simulate import Trajectory as Trajectory
 from rnnjax._simulate import simulate as simulate
+from rnnjax._slow import SlowPoints as SlowPoints
+from rnnjax._slow import find_slow_points as find_slow_points
+from rnnjax._special import Bifurcation as Bifurcation
 from rnnjax._sweep import sweep as sweep
+from rnnjax._two_parameters import continue_bifurcation as continue_bifurcation
 from rnnjax.circuits import AbstractCircuit as AbstractCircuit
 from rnnjax.circuits import Driven as Driven
 

@@ -4,69 +4,13 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._linalg import eigenvalues, named_leaves
+from rnnjax._linalg import eigenvalues, index_of_largest, named_leaves
 from rnnjax._results import BranchEnd
+from rnnjax._special import Bifurcation, Special, kept_of, listed, read
 from rnnjax._types import is_traced
-
-
-class Special(eqx.Module):
-    """The bifurcation points of a branch, in its order, the found ones first.
-
-    Attributes:
-        state: in the circuit's structure, each leaf `(slot, ...)`; NaN where there is none.
-        parameter: where it happens, `(slot,)`.
-        tangent: of the branch there, state and parameter, `(slot, n + 1)`.
-        type_index: which of the types that were looked for; -1 where there is none.
-        kind_index: which of the kinds of that type.
-        frequency: of the oscillation that begins there, in rad per ms; 0 where none does.
-        coefficient: of the normal form: a of a fold, `l1` of a Hopf point, a or c of a branch point.
-        at: how far along the branch from its start, scaled; negative in the second direction.
-        found: `(slot,)`.
-        unsolved: how many zeros of tests could not be solved for.
-    """
-
-    state: Any
-    parameter: Any
-    tangent: Any
-    type_index: Any
-    kind_index: Any
-    frequency: Any
-    coefficient: Any
-    at: Any
-    found: Any
-    unsolved: Any
-
-
-class Bifurcation(eqx.Module):
-    """One bifurcation point, read off a branch.
-
-    Attributes:
-        label: LP (fold), H (Hopf), BP (branch point).
-        kind: what its normal form says: supercritical, subcritical, ...
-        parameter: where it happens.
-        state: the equilibrium there.
-        frequency: of the oscillation that begins there, in Hz; 0 where none does.
-        coefficient: of the normal form.
-        tangent: of the branch on which it was found, state and parameter.
-    """
-
-    label: str = eqx.field(static=True)
-    kind: str = eqx.field(static=True)
-    parameter: Any
-    state: Any
-    frequency: Any
-    coefficient: Any
-    tangent: Any
-
-    def __repr__(self) -> str:
-        """Its label, where it is and of what kind."""
-        rate = f", {float(self.frequency):.4g} Hz" if self.frequency else ""
-        return (
-            f"{self.label} at {float(self.parameter):.8g}: {self.kind}{rate}, coefficient "
-            f"{float(self.coefficient):.5g}"
-        )
 
 
 class Branch(eqx.Module):
@@ -127,9 +71,27 @@ class Branch(eqx.Module):
         Raises:
             ValueError: for a batch, made by `vmap`.
         """
-        if np.ndim(self.special.found) != 1 or is_traced(self.special.found):
-            raise ValueError("a batch of branches: see `.special`, or select one lane")
-        return [_read(self, int(k)) for k in np.flatnonzero(self.special.found)]
+        return listed(self)
+
+    def first(self, label: str) -> Bifurcation:
+        """The first bifurcation of a type on the branch, inside `jit` as well; NaN if there is none.
+
+        Args:
+            label: LP, H or BP; of the types that were looked for.
+
+        Raises:
+            ValueError: for a type that was not looked for.
+        """
+        labels = [known for known, _ in self.types]
+        if label not in labels:
+            raise ValueError(f"label: expected one of {labels}, got {label!r}")
+        of_type = self.special.type_index == labels.index(label)
+        if not is_traced(self) and of_type.any():
+            return read(self, int(np.argmax(of_type)))
+        # the slots after the last point are empty
+        of_type = jnp.asarray(of_type)
+        slot = jnp.where(of_type.any(), index_of_largest(of_type), of_type.size - 1)
+        return jax.tree.map(lambda x: jnp.where(of_type.any(), x, jnp.nan), read(self, slot, label))
 
     def __len__(self) -> int:
         """How many points there are."""
@@ -142,6 +104,19 @@ class Branch(eqx.Module):
         states = {k: v[: len(self)] for k, v in named_leaves(self.states).items()}
         return branch_dataset(self, states)
 
+    def swept(self) -> tuple[dict[str, tuple[tuple[str, ...], Any, dict[str, Any]]], Any]:
+        """What a sweep keeps of it: its bifurcations and how it ended; not its points.
+
+        Returns:
+            Variables by name, each `(dims, values, attributes)`, and a `Status`: OK if both
+            directions came to an end of their own and every zero of a test was solved for, so
+            that there was room for all.
+
+        Raises:
+            ValueError: for a batch, made by `vmap`.
+        """
+        return kept_of(self, {"at": (self.special.parameter, self.name)})
+
     def __repr__(self) -> str:
         """Where it goes and what happens on it."""
         if is_traced(self.found) or np.ndim(self.found) != 1:
@@ -153,18 +128,3 @@ class Branch(eqx.Module):
         ends = ", ".join(e.name.lower().replace("_", " ") for e in self.endings)
         head = f"Branch({len(self)} points, {self.name} from {low:.6g} to {high:.6g}, ends: {ends},"
         return "\n".join([head, *lines, ")"])
-
-
-def _read(branch: Branch, k: int) -> Bifurcation:
-    """The bifurcation in one slot."""
-    at = branch.special
-    label, kinds = branch.types[int(at.type_index[k])]
-    return Bifurcation(
-        label,
-        kinds[int(at.kind_index[k])],
-        at.parameter[k],
-        jax.tree.map(lambda x: x[k], at.state),
-        1000 * at.frequency[k] / (2 * np.pi),
-        at.coefficient[k],
-        at.tangent[k],
-    )

@@ -9,24 +9,28 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnnjax._branch import Bifurcation, Branch, Special
-from rnnjax._follow import BLOCK, Limits, corrected, follow, hermite
-from rnnjax._linalg import dogleg, first_of, flatten, index_of_largest, refuse, root_of, vanishes
-from rnnjax._locate import Families, Located, locate, sorted_once
+from rnnjax._both_ways import Problem, Start, both_ways, special, steps_up_to
+from rnnjax._branch import Branch
+from rnnjax._follow import BLOCK, Limits, Path, corrected
+from rnnjax._linalg import dogleg, first_of, flatten, index_of_largest, refuse, vanishes
+from rnnjax._locate import Type, fields_of, scaled
 from rnnjax._parameter import check_values, counted, field_of, leaf_of, path_of
 from rnnjax._results import BranchEnd, ConvergenceError
 from rnnjax._small import solve
+from rnnjax._special import Bifurcation
 from rnnjax._types import Array, in_float64, is_traced
-from rnnjax.bifurcations._base import AbstractBifurcation, Family, jacobian, jacobian_and_value
+from rnnjax.bifurcations._base import (
+    AbstractOnBranch,
+    Family,
+    jacobian,
+    jacobian_and_value,
+)
 from rnnjax.bifurcations._crossing import other_direction
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import apart, as_input, check_run, starting_state
 
 MAX_STEP = 0.05  # scaled: the bounds are 1 apart, a state variable is its own size or 1
-_MIN_STEP = 1e-7
-_FIRST = 1e-3
-_FARTHEST = 1e6
-_GUESSES = 15  # beside rest, where a search from there leads nowhere
+_GUESSES, _ROUNDS = 16, 8  # beside rest, where a search from there leads nowhere
 _NEAR = 0.1  # scaled distance within which a start must lie from an equilibrium
 _OFF = 1e-2  # scaled distance from a branch point at which the other branch is begun
 _SINGULAR = 1e11  # length of the null vector of a singular matrix, had it an inverse
@@ -35,21 +39,12 @@ _SINGULAR = 1e11  # length of the null vector of a singular matrix, had it an in
 class Settings(NamedTuple):
     """What a compiled continuation depends on besides shapes."""
 
-    types: tuple[AbstractBifurcation, ...]
+    types: tuple[AbstractOnBranch, ...]
     leaf: int
     blocks: int
     slots: int
     directions: tuple[float, ...]
     begin: str  # "rest", "state" or "switch"
-
-
-class _Start(NamedTuple):
-    """Where a branch begins, scaled: a point, a direction, and how far along it each way begins."""
-
-    u: Array
-    along: Array
-    offset: Array
-    end: Array  # a BranchEnd: MAX_POINTS, or why there is no start
 
 
 def continue_equilibria(
@@ -58,7 +53,7 @@ def continue_equilibria(
     start: Any = None,
     bounds: tuple[float, float] | None = None,
     *,
-    bifurcations: tuple[AbstractBifurcation, ...] | None = None,
+    bifurcations: tuple[AbstractOnBranch, ...] | None = None,
     input: Any = None,
     both_directions: bool = True,
     max_step: float = MAX_STEP,
@@ -181,31 +176,20 @@ def checked_bounds(bounds: Any, path: str) -> tuple[float, float]:
 
 
 def _types(
-    given: tuple[AbstractBifurcation, ...] | None, variables: int
-) -> tuple[AbstractBifurcation, ...]:
+    given: tuple[AbstractOnBranch, ...] | None, variables: int
+) -> tuple[AbstractOnBranch, ...]:
     """The bifurcations that are looked for."""
     if given is None:
         from rnnjax import bifurcations
 
         given = (bifurcations.Fold(), bifurcations.Hopf(), bifurcations.BranchPoint())
     for each in given:
-        if not isinstance(each, AbstractBifurcation):
+        if not isinstance(each, AbstractOnBranch):
             raise TypeError(
                 f"bifurcations: expected objects such as Hopf(), got {each!r}: see "
-                "rnnjax.bifurcations"
+                "rnnjax.bifurcations, and for those of curves: continue_bifurcation"
             )
     return tuple(each for each in given if each.variables <= variables)
-
-
-def _family(target: Any, leaf: int, unravel: Any, time: Any) -> Family:
-    """The vector field of state and parameter."""
-    leaves, structure = jax.tree.flatten(target)
-
-    def family(u: Array) -> Array:
-        pair = jax.tree.unflatten(structure, [*leaves[:leaf], u[-1], *leaves[leaf + 1 :]])
-        return flatten(pair.circuit(unravel(u[:-1]), as_input(pair.circuit, pair.input)(time)))[0]
-
-    return family
 
 
 @eqx.filter_jit
@@ -213,76 +197,67 @@ def _continued(
     target: Any, first: Any, p: Any, tangent: Any, limits: Array, time: Any, settings: Settings
 ) -> Any:
     x, unravel = flatten(jax.tree.map(jnp.asarray, first))
-    still = jax.tree.map(lambda a: lax.stop_gradient(a) if eqx.is_array(a) else a, target)
     x, p, tangent, limits = lax.stop_gradient((x, jnp.asarray(p), tangent, limits))
     low, high, largest = limits
-    frozen = _family(still, settings.leaf, unravel, time)
+    fields = fields_of(target, (settings.leaf,), unravel, time)
     if settings.begin == "rest":
-        x = _near_rest(lambda z: frozen(jnp.append(z, p)), x)
+        x = _near_rest(lambda z: fields.frozen(jnp.append(z, p)), x)
     scale = jnp.append(jnp.maximum(abs(x), 1.0), high - low)
-    arrays, rest = eqx.partition((target, time), eqx.is_array)
-
-    def of(arrays: Any) -> Family:
-        target, time = eqx.combine(arrays, rest)
-        return _family(target, settings.leaf, unravel, time)
-
-    families = Families(of, arrays, frozen, lambda u: frozen(u * scale) / scale[:-1], scale)
+    families = scaled(fields, scale)
     start = _started(families.scaled, jnp.append(x, p) / scale, tangent, scale, settings)
+    start = start._replace(
+        end=jnp.where((p >= low) & (p <= high), start.end, BranchEnd.NO_START).astype(jnp.int32)
+    )
+    wide = jnp.full(x.size, jnp.inf)
     bounds = Limits(
-        low / scale[-1], high / scale[-1], jnp.minimum(_FIRST, largest),
-        jnp.minimum(_MIN_STEP, largest), largest, _FARTHEST,
+        jnp.append(-wide, low / scale[-1]),
+        jnp.append(wide, high / scale[-1]),
+        **steps_up_to(largest),
+    )
+    tests = tuple(_test(t) for t in settings.types)
+    path = Path(lambda z, _: families.scaled(z), tests, lambda z, _: ())
+    of = fields.of
+    problem = Problem(
+        families, path, lambda arrays, z, _, units: of(arrays)(z * units), scale,
+        tuple(Type(t, t.begin) for t in settings.types),
     )  # fmt: skip
-    signs = jnp.asarray(settings.directions)
-    ends, (points, onward, kept, at), found = jax.vmap(
-        lambda sign: _one_way(families, start, sign, bounds, settings)
-    )(signs)
-
-    def flat(a: Array) -> Array:
-        return a.reshape(-1, *a.shape[2:])
-
-    # a closed branch is whole after one way around
-    once = jnp.ones(signs.size, bool).at[1:].set(ends[0] != BranchEnd.CLOSED)
-    kept &= once[:, None]
-    found = found._replace(
-        found=found.found & once[:, None], unsolved=found.unsolved & once[:, None]
-    )
-    begun = start.end == BranchEnd.MAX_POINTS
-    head = start.u, start.along, jnp.ones((), bool), jnp.zeros(())
-    points, onward, kept, at = (
-        jnp.concatenate([jnp.asarray(one)[None], flat(all_)])
-        for one, all_ in zip(head, (points, onward, kept, at), strict=True)
-    )
-    kept &= begun
-    order = jnp.argsort(jnp.where(kept, at, jnp.inf), stable=True)
-    points, onward, kept, at = (a[order] for a in (points, onward, kept, at))
-    points, derivatives = jax.vmap(lambda *v: _attached(families, *v))(points, onward, kept)
-    found = sorted_once(jax.tree.map(flat, found), scale)
+    whole = both_ways(problem, start, bounds, settings.directions, settings.blocks, settings.slots)
+    derivatives = jax.vmap(lambda u: jacobian(families.live, u))(whole.points)
     return (
-        jax.vmap(unravel)(points[:, :-1]),
-        points[:, -1],
-        refuse(kept, at),
-        derivatives[:, :, :-1],
-        kept,
-        _special(found._replace(found=found.found & begun), unravel),
-        jnp.where(begun, ends, start.end).astype(jnp.int32),
+        jax.vmap(unravel)(whole.points[:, :-1]),
+        whole.points[:, -1],
+        whole.at,
+        refuse(whole.kept[:, None, None], derivatives[:, :, :-1]),
+        whole.kept,
+        special(whole, unravel, 1),
+        whole.ends,
     )
+
+
+def _test(type_: AbstractOnBranch) -> Any:
+    return lambda z, frame, derivatives, direction: type_.test(derivatives, direction)
 
 
 def _near_rest(field: Family, rest: Array) -> Array:
     """An equilibrium by a search from rest; where it leads nowhere, from beside it."""
-    steps = np.random.default_rng(0).normal(size=(_GUESSES, rest.size))
-    guesses = rest + np.geomspace(0.01, 30.0, _GUESSES)[:, None] * steps * (1 + abs(rest))
-    guesses = jnp.concatenate([rest[None], guesses])
-    found = jax.vmap(lambda x: dogleg(field, x, 100))(guesses)
+    steps = np.random.default_rng(0).normal(size=(_ROUNDS, _GUESSES, rest.size))
+    steps = jnp.asarray(steps * np.geomspace(0.01, 30.0, _GUESSES)[:, None]).at[0, 0].set(0.0)
 
-    def rests(x: Array) -> Array:
+    def search(now: Any) -> Any:
+        _, _, k = now
+        found = jax.vmap(lambda x: dogleg(field, x, 100))(rest + steps[k] * (1 + abs(rest)))
+        rests = jax.vmap(at_rest)(found)
+        return found[index_of_largest(rests)], rests.any(), k + 1
+
+    def at_rest(x: Array) -> Array:
         derivatives, value = jacobian_and_value(field, x)
         return vanishes(value, derivatives, x)
 
-    return found[index_of_largest(jax.vmap(rests)(found))]
+    first = rest, jnp.zeros((), bool), jnp.zeros((), jnp.int32)
+    return lax.while_loop(lambda now: ~now[1] & (now[2] < _ROUNDS), search, first)[0]
 
 
-def _started(frozen: Family, u: Array, tangent: Any, scale: Array, settings: Settings) -> _Start:
+def _started(frozen: Family, u: Array, tangent: Any, scale: Array, settings: Settings) -> Start:
     """The point where the branch begins, and whether it can."""
     upward = jnp.zeros_like(u).at[-1].set(1.0)
     going, no = jnp.asarray(BranchEnd.MAX_POINTS, jnp.int32), BranchEnd.NO_START
@@ -292,10 +267,8 @@ def _started(frozen: Family, u: Array, tangent: Any, scale: Array, settings: Set
         along = other_direction(frozen, u, direction)
         along = along * jnp.where(along[-1] < 0, -1.0, 1.0)
         well = jnp.isfinite(along).all()
-        return _Start(
-            u, jnp.where(well, along, upward), jnp.asarray(_OFF), jnp.where(well, going, no)
-        )
-    polished, solved = corrected(frozen, u, upward, 1e-8)
+        return Start(u, (), jnp.where(well, along, upward), _OFF, jnp.where(well, going, no))
+    polished, solved = corrected(frozen, u, upward)
     solved &= jnp.isfinite(polished).all()
     if settings.begin == "state":
         solved &= (abs(u - polished) <= _NEAR).all()
@@ -310,77 +283,11 @@ def _started(frozen: Family, u: Array, tangent: Any, scale: Array, settings: Set
     beside = polished + 0.1 * jnp.concatenate(
         [jnp.zeros((1, u.size)), jnp.eye(u.size)[:-1], -jnp.eye(u.size)[:-1]]
     )
+    there = jnp.isfinite(frozen(u)).all()
     effects = jax.vmap(lambda v: jax.jvp(frozen, (v,), (upward,))[1])(beside)
     end = first_of(
-        [~solved & ~singular, (effects == 0).all(), singular],
+        [~there | (~solved & ~singular), (effects == 0).all(), singular],
         [no, BranchEnd.INDEPENDENT, BranchEnd.SINGULAR],
         going,
     )
-    return _Start(polished, upward, jnp.zeros(()), end)
-
-
-def _one_way(
-    families: Families, start: _Start, sign: Array, bounds: Limits, settings: Settings
-) -> tuple[Array, tuple[Array, Array, Array, Array], Located]:
-    """The branch in one of its directions."""
-    along, u = sign * start.along, start.u
-    if settings.begin == "switch":
-        moved, solved = corrected(families.scaled, u + start.offset * along, along, 1e-8)
-        u = jnp.where(solved, moved, u)
-    tests = tuple(t.test for t in settings.types)
-    now, taken = follow(families.scaled, tests, u, along, bounds, settings.blocks)
-    lengths = start.offset + jnp.cumsum(jnp.where(taken.taken, taken.step, 0.0))
-    begun = sign * (lengths - jnp.where(taken.taken, taken.step, 0.0))
-    found = locate(families, settings.types, taken, begun, settings.slots)
-    value = found.u[:, -1] / families.scale[-1]
-    within = (value >= bounds.low - 1e-9) & (value <= bounds.high + 1e-9)
-    found = found._replace(found=found.found & within)
-    points = _at_bound(families.scaled, taken, now.end, bounds)
-    return now.end, (points, taken.onward, taken.taken, sign * lengths), found
-
-
-def _at_bound(frozen: Family, taken: Any, end: Array, limits: Limits) -> Array:
-    """The ends of all attempts, the last one moved back onto the bound that it crossed."""
-    count = taken.taken.shape[0]
-    last = count - 1 - index_of_largest(taken.taken[::-1])
-    begin, u, after, step, _, _ = jax.tree.map(lambda x: x[last], taken)
-    bound = jnp.where(u[-1] > limits.high, limits.high, limits.low)
-    share = jnp.linspace(0, 1, 65)
-    path = hermite(begin.u[-1], u[-1], step * begin.tangent[-1], step * after[-1], share)
-    s = share[index_of_largest((path > limits.high) | (path < limits.low))]
-    guess = hermite(begin.u, u, step * begin.tangent, step * after, s).at[-1].set(bound)
-    moved, solved = corrected(frozen, guess, jnp.zeros_like(u).at[-1].set(1.0), 1e-8)
-    change = solved & (end == BranchEnd.BOUND) & taken.taken.any()
-    return taken.end.at[last].set(jnp.where(change, moved, u))
-
-
-def _attached(families: Families, u: Array, across: Array, kept: Array) -> tuple[Array, Array]:
-    """A point with its derivatives across the branch, and the Jacobian there; NaN where not kept."""
-    of = families.of
-
-    def equations(arrays: Any, v: Array, constants: Any) -> Array:
-        u, across, scale = constants
-        return jnp.append(of(arrays)(v), across @ (v / scale - u))
-
-    v = root_of(equations, families.arrays, u * families.scale, (u, across, families.scale))
-    return refuse(kept, v), refuse(kept, jacobian(families.live, v))
-
-
-def _special(found: Located, unravel: Any) -> Special:
-    only = found.found
-
-    def finite(a: Array) -> Array:
-        return refuse(only.reshape(-1, *(1,) * (a.ndim - 1)), a)
-
-    return Special(
-        state=jax.vmap(unravel)(finite(found.u)[:, :-1]),
-        parameter=finite(found.u)[:, -1],
-        tangent=finite(found.tangent),
-        type_index=jnp.where(only, found.label, -1),
-        kind_index=jnp.where(only, found.kind, -1),
-        frequency=finite(found.frequency),
-        coefficient=finite(found.coefficient),
-        at=finite(found.at),
-        found=only,
-        unsolved=found.unsolved.sum(),
-    )
+    return Start(polished, (), upward, 0.0, end)

@@ -7,11 +7,14 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from rnnjax._branch import Bifurcation, Branch
+from rnnjax._branch import Branch
 from rnnjax._continuation import checked_bounds, continue_equilibria
+from rnnjax._curve import Curve
 from rnnjax._equilibria import GUESSES, find_equilibria
 from rnnjax._parameter import counted, path_of
 from rnnjax._results import ConvergenceError
+from rnnjax._special import Bifurcation
+from rnnjax._two_parameters import continue_bifurcation
 from rnnjax._types import Key, is_traced
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import apart
@@ -24,9 +27,11 @@ class Diagram(eqx.Module):
 
     Attributes:
         branches: in the order in which they were found.
+        curves: of folds and Hopf points, where a second parameter was given, each once.
     """
 
     branches: tuple[Branch, ...]
+    curves: tuple[Curve, ...] = ()
 
     def __iter__(self) -> Iterator[Branch]:
         """One branch after the other."""
@@ -52,7 +57,11 @@ class Diagram(eqx.Module):
 
     def __repr__(self) -> str:
         """The branches and what happens on them."""
-        return "\n".join([f"Diagram({len(self)} branches,", *(f"{b!r}," for b in self), ")"])
+        curves = f", {len(self.curves)} curves" if self.curves else ""
+        parts = [*self.branches, *self.curves]
+        return "\n".join(
+            [f"Diagram({len(self)} branches{curves},", *(f"{b!r}," for b in parts), ")"]
+        )
 
 
 def diagram(
@@ -60,6 +69,7 @@ def diagram(
     where: Callable[[Any], Any],
     bounds: tuple[float, float],
     *,
+    second: tuple[Callable[[Any], Any], tuple[float, float]] | None = None,
     input: Any = None,
     values: int = 5,
     guesses: Any = None,
@@ -77,6 +87,9 @@ def diagram(
         circuit: the circuit, or `Driven(circuit, input)` to follow a number of the input.
         where: names the one number that is followed; its value in `circuit` does not matter.
         bounds: the lowest and the highest value of the parameter.
+        second: another number and its bounds, `(lambda c: c.m_ee, (1.0, 2.0))`: every fold and
+            Hopf point, which are found at its value in `circuit`, is then followed in the plane
+            of both, and so are the Hopf points that begin at Bogdanov-Takens points.
         input: the input, held.
         values: at how many values of the parameter equilibria are sought.
         guesses: the states to start from, with a guess axis in front; see `find_equilibria`.
@@ -117,7 +130,56 @@ def diagram(
     if not found:
         why = refused[0] if refused else "no equilibrium was found: give other `guesses`"
         raise ConvergenceError(f"diagram: no branch could be followed: {why}")
-    return Diagram(tuple(found))
+    found_curves = (
+        []
+        if second is None
+        else _curves(circuit, (where, second[0]), (bounds, second[1]), found, input)
+    )
+    return Diagram(tuple(found), tuple(found_curves))
+
+
+def _curves(
+    circuit: Any, where: Any, bounds: Any, branches: list[Branch], input: Any
+) -> list[Curve]:
+    """The curves through all folds and Hopf points, and those that begin on them."""
+    found: list[Curve] = []
+    waiting = [p for branch in branches for p in branch.bifurcations if p.label != "BP"]
+    begun: list[Bifurcation] = []
+    while waiting:
+        start = waiting.pop(0)
+        if any(_same_point(start, other) for other in begun):
+            continue
+        begun.append(start)
+        curve = continue_bifurcation(circuit, where, start, bounds, input=input, throw=False)
+        if len(curve) > 1 and not any(_same_curve(curve, other) for other in found):
+            found.append(curve)
+            waiting += [p for p in curve.bifurcations if p.label == "BT"]
+    return found
+
+
+def _same_curve(a: Curve, b: Curve) -> bool:
+    """Whether two curves go through the same points: each end of one is near the other."""
+    if a.label != b.label:
+        return False
+    x, y = (np.concatenate([np.asarray(c.parameters), _flat(c.states)], 1) for c in (a, b))
+    size = np.ptp(np.concatenate([x, y]), 0)
+    x, y = (z / np.where(size > 0, size, 1.0) for z in (x, y))
+    ends = a.endings == b.endings or a.endings == b.endings[::-1]
+    return ends and all(_beside(p, y) for p in x[[0, len(x) // 2, -1]])
+
+
+def _beside(point: np.ndarray, line: np.ndarray) -> bool:
+    """Whether a point lies on a broken line, but for what the line cuts off."""
+    step = np.diff(line, axis=0)
+    length = np.maximum((step**2).sum(1), 1e-300)
+    share = np.clip(((point - line[:-1]) * step).sum(1) / length, 0, 1)
+    off = np.sqrt(((line[:-1] + share[:, None] * step - point) ** 2).sum(1))
+    return bool((off <= 0.05 * np.sqrt(length) + 1e-6).any())
+
+
+def _flat(states: Any) -> np.ndarray:
+    leaves = jax.tree.leaves(states)
+    return np.concatenate([np.reshape(x, (len(x), -1)) for x in leaves], 1)
 
 
 def _switch(found: list[Branch], follow: Any, most: int) -> None:

@@ -1,5 +1,6 @@
 """Following a branch of equilibria: steps along it, and what vanishes between them."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -13,19 +14,40 @@ from rnnjax._small import solve
 from rnnjax._types import Array
 from rnnjax.bifurcations._base import Family, jacobian, jacobian_and_value
 
+Equations = Callable[[Array, Any], Array]  # (point (m + 1,), frame) -> what vanishes (m,)
+
 BLOCK = 32  # attempts between looks at whether the branch has ended
 _GOING = BranchEnd.MAX_POINTS  # unless it ends for another reason
+_CORRECTED = 1e-8  # scaled length of the last correction; the error is about its square
 _NEWTON = 8  # corrections of a step at most
 _SAMPLES = 16  # places between two points at which a test is looked at
 _BEND = 0.02  # of a step, the distance between its chord and the mean of its tangents
 _SMOOTH = 0.15  # of a test's size, what its values and slopes may disagree by
 
 
-class Limits(NamedTuple):
-    """How far and how finely a branch is followed, in scaled coordinates."""
+class Path(NamedTuple):
+    """What is followed, in scaled coordinates.
 
-    low: Any
-    high: Any
+    Attributes:
+        equations: vanish on it, and are regular there; they may be written in a frame.
+        tests: `(point, frame, derivatives of the equations, tangent) -> number` each, vanishing
+            at a bifurcation. They depend on the frame by orientation only.
+        reframe: the frame for what follows, of a point and the frame in which it was found.
+    """
+
+    equations: Equations
+    tests: tuple[Callable[[Array, Any, Array, Array], Array], ...]
+    reframe: Callable[[Array, Any], Any]
+
+
+class Limits(NamedTuple):
+    """How far and how finely a branch is followed, in scaled coordinates.
+
+    `low` and `high` are those of the whole point `(m + 1,)`, infinite where there is none.
+    """
+
+    low: Array
+    high: Array
     first: Any
     smallest: Any
     largest: Any
@@ -33,12 +55,16 @@ class Limits(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A point of the branch, the direction in which it goes on, and the tests there."""
+    """A point of the branch, the direction in which it goes on, and the tests there.
+
+    The equations of what follows are written in its frame.
+    """
 
     u: Array
     tangent: Array
     values: Array
     slopes: Array
+    frame: Any
 
 
 class March(NamedTuple):
@@ -66,8 +92,9 @@ class Taken(NamedTuple):
     root: Array
 
 
-def corrected(family: Family, guess: Array, normal: Array, tolerance: float) -> tuple[Array, Array]:
+def corrected(family: Family, guess: Array, normal: Array) -> tuple[Array, Array]:
     """The point of the branch on the plane through `guess`, by Newton's method; whether found."""
+    tolerance = _CORRECTED
 
     def body(now: Any) -> Any:
         u, size, _, count = now
@@ -88,26 +115,27 @@ def corrected(family: Family, guess: Array, normal: Array, tolerance: float) -> 
     return u, ~fails & (size <= tolerance)
 
 
-def place(family: Family, tests: Any, u: Array, along: Array) -> Place:
+def place(path: Path, u: Array, frame: Any, along: Array) -> Place:
     """The tangent and the tests at a point, and the slopes of the tests along the branch."""
 
     def looked_at(v: Array) -> tuple[Array, Array]:
-        derivatives = jacobian(family, v)
+        derivatives = jacobian(lambda z: path.equations(z, frame), v)
         matrix = jnp.concatenate([derivatives, along[None]])
         direction = solve(matrix, jnp.zeros_like(v).at[-1].set(1.0))
         direction = direction / jnp.sqrt(direction @ direction)
-        return direction, jnp.stack([test(derivatives, direction) for test in tests])
+        values = [test(v, frame, derivatives, direction) for test in path.tests]
+        return direction, jnp.stack(values) if values else jnp.zeros(0)
 
     # the tangent is needed before the slopes along it: one linearization serves both
     (tangent, values), slope = jax.linearize(looked_at, u)
-    return Place(u, tangent, values, slope(tangent)[1])
+    return Place(u, tangent, values, slope(tangent)[1], path.reframe(u, frame))
 
 
 def follow(
-    family: Family, tests: Any, u: Array, along: Array, limits: Limits, blocks: int
+    path: Path, u: Array, frame: Any, along: Array, limits: Limits, blocks: int
 ) -> tuple[March, Taken]:
     """Steps along the branch until it leaves the bounds, closes, or `blocks` blocks are used up."""
-    start = place(family, tests, u, along)
+    start = place(path, u, frame, along)
     first = March(
         start,
         jnp.asarray(limits.first),
@@ -117,7 +145,7 @@ def follow(
     )
 
     def attempt(now: March, _: Any) -> tuple[March, Taken]:
-        return _attempt(family, tests, start, limits, now)
+        return _attempt(path, start, limits, now)
 
     def block(carry: Any) -> Any:
         now, record, k = carry
@@ -137,14 +165,12 @@ def follow(
     return now, record
 
 
-def _attempt(
-    family: Family, tests: Any, start: Place, limits: Limits, now: March
-) -> tuple[March, Taken]:
+def _attempt(path: Path, start: Place, limits: Limits, now: March) -> tuple[March, Taken]:
     """One step: predict along the tangent, correct, and look at what lies between."""
     at, step = now.at, now.step
     guess = at.u + step * at.tangent
-    u, solved = corrected(family, guess, at.tangent, 1e-8)
-    new = place(family, tests, jnp.where(solved, u, at.u), at.tangent)
+    u, solved = corrected(lambda z: path.equations(z, at.frame), guess, at.tangent)
+    new = place(path, jnp.where(solved, u, at.u), at.frame, at.tangent)
     chord = new.u - at.u
     bend = chord - step * (at.tangent + new.tangent) / 2
     bend = jnp.sqrt(bend @ bend) / (step * _BEND)
@@ -161,7 +187,7 @@ def _attempt(
     following = jnp.clip(step * change, limits.smallest, limits.largest)
     taken = now.going & good
     length = now.length + step
-    outside = (new.u[-1] > limits.high) | (new.u[-1] < limits.low)
+    outside = ((new.u > limits.high) | (new.u < limits.low)).any()
     back = new.u - start.u
     near = jnp.sqrt(back @ back) < step
     closed = near & (new.tangent @ start.tangent > 0.9) & (now.length > 2 * step)
@@ -205,7 +231,7 @@ def _between(at: Place, new: Place, step: Array) -> tuple[Array, Array, Array]:
     left = jnp.take_along_axis(cubic, k[None], 0)[0]
     right = jnp.take_along_axis(cubic, k[None] + 1, 0)[0]
     root = (k.astype(left.dtype) + left / jnp.where(left == right, 1.0, left - right)) / _SAMPLES
-    return rough.max(), dips.any(), jnp.where(once, root, jnp.nan)
+    return rough.max(initial=0.0), dips.any(), jnp.where(once, root, jnp.nan)
 
 
 def hermite(before: Array, after: Array, rise: Array, fall: Array, share: Any) -> Array:

@@ -3,29 +3,31 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rnnjax._follow import Taken, corrected
-from rnnjax._linalg import root_of
+from rnnjax._follow import Path, Taken, corrected
+from rnnjax._linalg import flatten, root_of
 from rnnjax._small import solve
 from rnnjax._types import Array
 from rnnjax.bifurcations._base import AbstractBifurcation, Family, jacobian_and_value
+from rnnjax.circuits._checks import as_input
 
 _NEWTON = 12  # corrections of a point at most
 _SAME = 1e-7  # scaled distance below which two points of one type are one
 
 
 class Families(NamedTuple):
-    """The vector field of state and parameter `(n + 1,)`, as it is needed.
+    """The vector field of state and parameters `(n + k,)`, as it is needed.
 
     Attributes:
         of: the vector field of given arrays of the circuit and its input; it captures none.
         arrays: those, which may be differentiated.
         frozen: the field without derivatives.
         scaled: `frozen` in scaled coordinates.
-        scale: what one scaled unit of state and parameter is.
+        scale: what one scaled unit of state and parameters is.
     """
 
     of: Callable[[Any], Family]
@@ -40,11 +42,76 @@ class Families(NamedTuple):
         return self.of(self.arrays)
 
 
+def fields_of(target: Any, leaves: tuple[int, ...], unravel: Any, time: Any) -> "Fields":
+    """The vector field of a circuit and its input, some of their leaves being parameters.
+
+    Args:
+        target: both.
+        leaves: which of their leaves, in the order of the parameters.
+        unravel: from a vector to the state.
+        time: at which the input is held, in ms.
+    """
+    still = jax.tree.map(lambda a: lax.stop_gradient(a) if eqx.is_array(a) else a, target)
+    arrays, rest = eqx.partition((target, time), eqx.is_array)
+
+    def of(arrays: Any) -> Family:
+        target, time = eqx.combine(arrays, rest)
+        return _family(target, leaves, unravel, time)
+
+    return Fields(of, arrays, _family(still, leaves, unravel, time))
+
+
+def _family(target: Any, leaves: tuple[int, ...], unravel: Any, time: Any) -> Family:
+    values, structure = jax.tree.flatten(target)
+
+    def family(u: Array) -> Array:
+        changed = list(values)
+        for k, leaf in enumerate(leaves):
+            changed[leaf] = u[k - len(leaves)]
+        pair = jax.tree.unflatten(structure, changed)
+        state = unravel(u[: -len(leaves)])
+        return flatten(pair.circuit(state, as_input(pair.circuit, pair.input)(time)))[0]
+
+    return family
+
+
+class Fields(NamedTuple):
+    """See `Families`."""
+
+    of: Callable[[Any], Family]
+    arrays: Any
+    frozen: Family
+
+
+def scaled(fields: Fields, scale: Array) -> Families:
+    """The same in scaled coordinates as well."""
+    frozen = fields.frozen
+
+    def inside(u: Array) -> Array:
+        value = frozen(u * scale)
+        return value / scale[: value.size]
+
+    return Families(*fields, inside, scale)
+
+
+class Type(NamedTuple):
+    """A bifurcation that is looked for.
+
+    Attributes:
+        member: what it is.
+        begin: `(vector field, point, tangent) -> ` its unknowns and constants near a zero of its
+            test; the point is that of the branch or curve.
+    """
+
+    member: AbstractBifurcation
+    begin: Callable[[Family, Array, Array], tuple[Array, Any]]
+
+
 class Located(NamedTuple):
     """Bifurcation points of a branch, each entry one place where a test vanished.
 
     Attributes:
-        u: the point, `(slot, n + 1)`.
+        u: the point, state and parameters, `(slot, n + k)`.
         tangent: of the branch there.
         at: how far along the branch, scaled, the start at 0.
         label: the index of its type.
@@ -77,18 +144,24 @@ class _Guess(NamedTuple):
 
 
 def locate(
-    families: Families, types: tuple[AbstractBifurcation, ...], taken: Taken, length: Array,
-    slots: int,
-) -> Located:  # fmt: skip
+    families: Families, path: Path, units: Array, types: tuple[Type, ...], taken: Taken,
+    length: Array, slots: int,
+) -> tuple[Located, Array]:  # fmt: skip
     """Every place in a record of attempts where a test vanished, `slots` of each type at most.
+
+    With it, how many there was no room for.
 
     Args:
         families: the vector field.
+        path: what was followed, in scaled coordinates.
+        units: what a scaled unit of its unknowns is.
         types: the bifurcations looked for.
         taken: the record, attempts in front.
         length: how far along the branch each attempt began, signed.
         slots: how many points of one type there is room for.
     """
+    if not types:
+        return _nothing(families.scale.size), jnp.zeros((), jnp.int32)
     vanishes = jnp.isfinite(taken.root) & taken.taken[:, None]
     chosen = jnp.argsort(~vanishes, axis=0, stable=True)[:slots].T  # (type, slot)
 
@@ -98,7 +171,7 @@ def locate(
         tangent = begin.tangent + share * (onward - begin.tangent)
         tangent = tangent / jnp.sqrt(tangent @ tangent)
         guess = begin.u + share * (end - begin.u)
-        u, near = corrected(families.scaled, guess, tangent, 1e-8)
+        u, near = corrected(lambda z: path.equations(z, begin.frame), guess, tangent)
         sign = jnp.where(length[k] < 0, -1.0, 1.0)
         return _Guess(
             jnp.where(near, u, guess), tangent, length[k] + sign * share * step, step,
@@ -107,33 +180,45 @@ def locate(
 
     guesses = jax.vmap(jax.vmap(guessed, (None, 0)))(jnp.arange(len(types)), chosen)
     found = [
-        jax.vmap(lambda g, index=index, type_=type_: _solved(families, type_, index, g))(
+        jax.vmap(lambda g, index=index, type_=type_: _solved(families, units, type_, index, g))(
             jax.tree.map(lambda x, index=index: x[index], guesses)
         )
         for index, type_ in enumerate(types)
     ]
-    return jax.tree.map(lambda *x: jnp.concatenate(x), *found)
+    lost = jnp.maximum(vanishes.sum(0, dtype=jnp.int32) - slots, 0).sum(dtype=jnp.int32)
+    return jax.tree.map(lambda *x: jnp.concatenate(x), *found), lost
 
 
-def _solved(families: Families, type_: AbstractBifurcation, index: int, guess: _Guess) -> Located:
-    scale = families.scale
+def _nothing(count: int) -> Located:
+    """What is found if nothing is looked for."""
+    u, number, no = jnp.zeros((0, count)), jnp.zeros(0), jnp.zeros(0, bool)
+    which = jnp.zeros(0, jnp.int32)
+    return Located(u, u, number, which, number, number, which, no, no, number)
+
+
+def _solved(families: Families, units: Array, type_: Type, index: int, guess: _Guess) -> Located:
+    scale, member = families.scale, type_.member
     count = scale.size
-    u, tangent = guess.u * scale, guess.tangent * scale
-    unknowns, constants = lax.stop_gradient(type_.begin(families.frozen, u, tangent))
-    units = jnp.ones_like(unknowns).at[:count].set(scale)
+    near, tangent = guess.u * units, guess.tangent * units
+    unknowns, constants = lax.stop_gradient(type_.begin(families.frozen, near, tangent))
+    # what a type has beside state and parameters counts in units of its own size
+    others = jnp.where(unknowns == 0, 1.0, abs(unknowns)).at[:count].set(scale)
 
     def equations(z: Array) -> Array:
-        return type_.equations(families.frozen, z, constants)
+        return member.equations(families.frozen, z, constants)
 
-    z, size = _newton(equations, unknowns, units)
-    moved = z[:count] / scale - guess.u
+    z, size = _newton(equations, unknowns, others)
+    moved = z[:count] / scale - guess.u[:count]
     solved = (size < 1e-9) & (jnp.sqrt(moved @ moved) <= 2 * guess.step) & guess.wanted
+    # how far along is known as well as the point is, so that close ones keep their order
+    ahead = jnp.where(solved, guess.tangent[:count] @ moved, 0.0)
+    at = guess.at + jnp.where(guess.at < 0, -ahead, ahead)
     z = jnp.where(solved, z, unknowns)
     of = families.of
-    z = root_of(lambda p, z, c: type_.equations(of(p), z, c), families.arrays, z, constants)
-    form = type_.normal_form(families.live, z, constants)
+    z = root_of(lambda p, z, c: member.equations(of(p), z, c), families.arrays, z, constants)
+    form = member.normal_form(families.live, z, constants)
     return Located(
-        z[:count], tangent, guess.at, jnp.full((), index, jnp.int32), form.frequency,
+        z[:count], tangent, at, jnp.full((), index, jnp.int32), form.frequency,
         form.coefficient, form.kind, solved & form.genuine, guess.wanted & ~solved, guess.step,
     )  # fmt: skip
 

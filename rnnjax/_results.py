@@ -73,11 +73,12 @@ class BranchEnd(enum.IntEnum):
     NO_START = 5
     SINGULAR = 6
     INDEPENDENT = 7
+    ZERO_FREQUENCY = 8
 
     @property
     def reached(self) -> bool:
         """Whether the branch was followed to an end of its own."""
-        return self in (BranchEnd.BOUND, BranchEnd.CLOSED)
+        return self in (BranchEnd.BOUND, BranchEnd.CLOSED, BranchEnd.ZERO_FREQUENCY)
 
     @property
     def message(self) -> str:
@@ -116,6 +117,7 @@ _ENDS = {
         "the vector field does not depend on this number, at the start and around it. Follow "
         "another, or begin where it has an effect."
     ),
+    BranchEnd.ZERO_FREQUENCY: "the frequency of the Hopf points fell to zero",
 }
 
 

@@ -22,7 +22,14 @@ def inverse(a: Array) -> Array:
 @inverse.defjvp
 def _inverse_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     found = inverse(*primals)
-    return found, -_product(_product(found, tangents[0]), found)
+    return found, -product(product(found, tangents[0]), found)
+
+
+def product(a: Array, b: Array) -> Array:
+    """The product of two matrices."""
+    if max(*a.shape, *b.shape) > LARGEST:
+        return a @ b
+    return (a[:, :, None] * b[None]).sum(1)
 
 
 def solve(a: Array, b: Array) -> Array:
@@ -60,7 +67,8 @@ def null_vectors(a: Array) -> tuple[Array, Array]:
     generic = [0.3 + ((k * 0.6180339887) % 1.0) for k in range(1, 2 * n + 1)]
     right = jnp.asarray(generic[:n], a.dtype)
     left = jnp.asarray([(-1.0) ** k * x for k, x in enumerate(generic[n:])], a.dtype)
-    size = jnp.sqrt((a**2).mean())
+    square = (a**2).mean()
+    size = jnp.sqrt(jnp.where(square > 0, square, 1.0))
     found = inverse(bordered(a, size * left, size * right))
     right, left = found[:-1, -1], found[-1, :-1]
     return right / jnp.sqrt((right**2).sum()), left / jnp.sqrt((left**2).sum())
@@ -70,12 +78,6 @@ def bordered(a: Array, column: Array, row: Array) -> Array:
     """The matrix with one column and one row more, and 0 in the corner."""
     upper = jnp.concatenate([a, column[:, None]], 1)
     return jnp.concatenate([upper, jnp.append(row, 0.0)[None]], 0)
-
-
-def _product(a: Array, b: Array) -> Array:
-    if a.shape[0] > LARGEST:
-        return a @ b
-    return (a[:, :, None] * b[None]).sum(1)
 
 
 def _eliminated(a: Array) -> Array:

@@ -75,10 +75,7 @@ def equilibria_dataset(
     """Equilibria as an `xarray.Dataset` along `equilibrium`."""
     import xarray
 
-    data: dict[str, Any] = {
-        name: (["equilibrium", *[f"unit_{k}" for k in range(np.ndim(x) - 1)]], np.asarray(x))
-        for name, x in states.items()
-    }
+    data = _along("equilibrium", states)
     data["stability"] = ("equilibrium", np.asarray(kinds, dtype=str))
     data["growth_rate"] = ("equilibrium", np.asarray(rates, float), {"units": "1/ms"})
     data["residual"] = ("equilibrium", np.asarray(residual), {"units": "1/ms"})
@@ -89,24 +86,53 @@ def branch_dataset(branch: Any, states: Mapping[str, Any]) -> Any:
     """A branch as an `xarray.Dataset` along `point`, its bifurcations along `bifurcation`."""
     import xarray
 
-    count, special = len(branch), branch.bifurcations
-
-    def each(name: str) -> np.ndarray:
-        return np.asarray([float(getattr(b, name)) for b in special], float)
-
-    data: dict[str, Any] = {
-        name: (["point", *[f"unit_{k}" for k in range(np.ndim(x) - 1)]], np.asarray(x))
-        for name, x in states.items()
-    }
+    count = len(branch)
     rates = branch.eigenvalues[:count, 0].real
+    data = _along("point", states)
     data["stable"] = ("point", rates < 0)
     data["growth_rate"] = ("point", rates, {"units": "1/ms"})
-    data["label"] = ("bifurcation", np.asarray([b.label for b in special], dtype=str))
-    data["kind"] = ("bifurcation", np.asarray([b.kind for b in special], dtype=str))
-    data[f"{branch.name}_at"] = ("bifurcation", each("parameter"))
-    data["frequency"] = ("bifurcation", each("frequency"), {"units": "Hz"})
-    data["coefficient"] = ("bifurcation", each("coefficient"))
+    data |= _bifurcations(branch, [branch.name])
     return xarray.Dataset(data, {branch.name: ("point", np.asarray(branch.parameter)[:count])})
+
+
+def curve_dataset(curve: Any, states: Mapping[str, Any]) -> Any:
+    """A curve as an `xarray.Dataset` along `point`, its bifurcations along `bifurcation`."""
+    import xarray
+
+    count = len(curve)
+    frequency = 1000 * np.asarray(curve.frequency)[:count] / (2 * np.pi)
+    data = _along("point", states)
+    data["point_frequency"] = ("point", frequency, {"units": "Hz"})
+    data["point_coefficient"] = ("point", np.asarray(curve.coefficient)[:count])
+    data |= _bifurcations(curve, curve.names)
+    places = np.asarray(curve.parameters)[:count]
+    coordinates = {name: ("point", places[:, k]) for k, name in enumerate(curve.names)}
+    return xarray.Dataset(data, coordinates, {"label": curve.label})
+
+
+def _along(dim: str, states: Mapping[str, Any]) -> dict[str, Any]:
+    """States with one dimension in front."""
+    return {
+        name: ([dim, *[f"unit_{k}" for k in range(np.ndim(x) - 1)]], np.asarray(x))
+        for name, x in states.items()
+    }
+
+
+def _bifurcations(of: Any, names: Sequence[str]) -> dict[str, Any]:
+    """The bifurcations of a branch or a curve, and its parameters there."""
+    found = of.bifurcations
+
+    def each(name: str) -> np.ndarray:
+        return np.asarray([float(getattr(b, name)) for b in found], float)
+
+    places = np.reshape([b.parameter for b in found], (len(found), len(names)))
+    return {
+        "label": ("bifurcation", np.asarray([b.label for b in found], dtype=str)),
+        "kind": ("bifurcation", np.asarray([b.kind for b in found], dtype=str)),
+        **{f"{name}_at": ("bifurcation", places[:, k]) for k, name in enumerate(names)},
+        "frequency": ("bifurcation", each("frequency"), {"units": "Hz"}),
+        "coefficient": ("bifurcation", each("coefficient")),
+    }
 
 
 def fit_dataset(losses: Any, norms: Any) -> Any:
@@ -152,6 +178,15 @@ class Labels:
         """The dimensions of a variable."""
         return (*self.dims, *self.extra.get(name, ()))
 
+    def fill(self, name: str, dtype: np.dtype) -> Any:
+        """What a variable is where nothing was computed: no number, or the code for none."""
+        if name == "status":
+            return int(Status.NOT_RUN)
+        if np.issubdtype(dtype, np.inexact):
+            return np.nan
+        codes = self.meanings.get(name, {}).get("flag_values", [0])
+        return np.asarray(min(codes), dtype)[()]
+
     def dataset(self, arrays: Mapping[str, np.ndarray]) -> Any:
         """Arrays `(points, ...)` as a labelled `xarray.Dataset`."""
         import xarray
@@ -181,7 +216,9 @@ class MemorySink:
         for name, values in results.items():
             if name not in self._arrays:
                 shape = (math.prod(self.labels.shape), *values.shape[1:])
-                self._arrays[name] = np.full(shape, _fill(name, values.dtype), values.dtype)
+                self._arrays[name] = np.full(
+                    shape, self.labels.fill(name, values.dtype), values.dtype
+                )
             self._arrays[name][first : first + len(values)] = values
 
     def note(self, attributes: Mapping[str, Any]) -> None:
@@ -278,7 +315,7 @@ class ZarrSink:
                 shape=(*self.labels.shape, *extra),
                 chunks=(self._rows, *self.labels.shape[1:], *extra),
                 dtype=values.dtype,
-                fill_value=_fill(name, values.dtype),
+                fill_value=self.labels.fill(name, values.dtype),
                 compressors=[ZstdCodec(level=3, checksum=True)],  # a flipped bit is an error
                 dimension_names=self.labels.dims_of(name),
                 attributes=self.labels.meanings.get(name, {}),
@@ -319,9 +356,3 @@ def write_netcdf(dataset: Any, path: Any) -> None:
     """
     with replacing(Path(path)) as partial:
         dataset.to_netcdf(partial, engine="h5netcdf")
-
-
-def _fill(name: str, dtype: np.dtype) -> Any:
-    if name == "status":
-        return int(Status.NOT_RUN)
-    return np.nan if np.issubdtype(dtype, np.inexact) else np.zeros((), dtype)[()]

@@ -126,32 +126,56 @@ def stability(name: str, settings: tuple[str, ...]) -> None:
 @click.option(
     "--follow", required=True, metavar="FIELD=LOW:HIGH", help="The parameter, from where to where."
 )
+@click.option(
+    "--second",
+    default=None,
+    metavar="FIELD=LOW:HIGH",
+    help="Another one: folds and Hopf points are followed in the plane of both.",
+)
 @_SET
 @click.option("--variable", default=None, help="Of the state, on the vertical axis.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
 def diagram(
-    name: str, follow: str, settings: tuple[str, ...], variable: str | None, out: Path
-) -> None:
-    """Follow a circuit's equilibria along a parameter; write diagram.png and branch_K.nc."""
+    name: str, follow: str, second: str | None, settings: tuple[str, ...], variable: str | None,
+    out: Path,
+) -> None:  # fmt: skip
+    """Follow a circuit's equilibria along a parameter; write diagram.png and branch_K.nc.
+
+    With a second parameter also plane.png and curve_K.nc.
+    """
     import rnnjax
     from rnnjax._store import write_netcdf
 
     _keep_programs()
     circuit = _circuit(name, settings)
-    where, bounds = _followed(follow, circuit)
+    where, bounds = _followed(follow, circuit, "--follow")
+    other = None if second is None else _followed(second, circuit, "--second")
     _folder(out)
-    found = rnnjax.diagram(circuit, where, bounds)
+    found = rnnjax.diagram(circuit, where, bounds, second=other)
     for k, branch in enumerate(found):
         click.secho(f"branch {k + 1}: {len(branch)} points", bold=True)
-        for point in branch.bifurcations:
-            click.echo(f"   {point!r}")
-        for end in branch.endings:
-            if not end.reached:
-                click.echo(f"   {end.message}")
+        _say_what_happens(branch)
         write_netcdf(branch.to_xarray(), out / f"branch_{k + 1}.nc")
     ax = rnnjax.plot.branches(found, variable=variable, unit=circuit.state_unit)
     _picture(ax, out / "diagram.png")
+    for k, curve in enumerate(found.curves):
+        click.secho(f"curve {k + 1} of {curve.label}: {len(curve)} points", bold=True)
+        _say_what_happens(curve)
+        write_netcdf(curve.to_xarray(), out / f"curve_{k + 1}.nc")
+    if found.curves:
+        _picture(rnnjax.plot.curves(found.curves), out / "plane.png")
     click.echo(f"wrote {out / 'diagram.png'} and {len(found)} branches beside it")
+    if other is not None:
+        click.echo(f"wrote {len(found.curves)} curves" + " and plane.png" * bool(found.curves))
+
+
+def _say_what_happens(followed: Any) -> None:
+    """The bifurcations on a branch or a curve, and what is amiss with its ends."""
+    for point in followed.bifurcations:
+        click.echo(f"   {point!r}")
+    for end in followed.endings:
+        if not end.reached:
+            click.echo(f"   {end.message}")
 
 
 @main.command()
@@ -314,14 +338,14 @@ def _axis(text: str, circuit: Any) -> Any:
     return rnnjax.axis(_where(circuit, field, "--vary"), np.linspace(low, high, int(count)))
 
 
-def _followed(text: str, circuit: Any) -> tuple[Any, tuple[float, float]]:
+def _followed(text: str, circuit: Any, option: str) -> tuple[Any, tuple[float, float]]:
     """The parameter that is followed, and its bounds."""
     match = _BOUNDS.match(text)
     if match is None:
-        raise ValueError(f"--follow {text}: expected FIELD=LOW:HIGH, e.g. tau_i=5:100")
+        raise ValueError(f"{option} {text}: expected FIELD=LOW:HIGH, e.g. tau_i=5:100")
     field, *numbers = match.groups()
-    low, high = (_number(x, f"--follow {text}") for x in numbers)
-    return _where(circuit, field, "--follow"), (low, high)
+    low, high = (_number(x, f"{option} {text}") for x in numbers)
+    return _where(circuit, field, option), (low, high)
 
 
 def _where(circuit: Any, field: str, option: str) -> Any:

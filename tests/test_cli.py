@@ -74,20 +74,35 @@ def test_diagram_of_an_own_circuit(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(
         "import jax.numpy as jnp\nimport rnnjax\n"
-        "class Fold(rnnjax.AbstractCircuit):\n"
-        '    r"""A fold: $\\dot x = \\mu - x^2 + u$."""\n'
+        "class Cusp(rnnjax.AbstractCircuit):\n"
+        '    r"""A cusp: $\\dot x = \\mu + \\nu x - x^3 + u$."""\n'
         "    mu: float = rnnjax.parameter(0.5)\n"
-        "    def __call__(self, x, u):\n        return self.mu - x**2 + u\n"
+        "    nu: float = rnnjax.parameter(0.75)\n"
+        "    def __call__(self, x, u):\n        return self.mu + self.nu * x - x**3 + u\n"
         "    def rest(self):\n        return jnp.ones_like(self.mu)\n"
     )
-    result = run("diagram", f"{file}:Fold", "--follow", "mu=-1:1", "--out", tmp_path / "out")
+    out = tmp_path / "out"
+    result = run(
+        "diagram", f"{file}:Cusp", "--follow", "mu=-1:1", "--second", "nu=-1:1", "--out", out
+    )
     assert result.exit_code == 0, result.output
-    assert "LP at" in result.output
-    assert "fold, coefficient -1" in result.output
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"diagram.png", "branch_1.nc"}
-    wrong = run("diagram", "MorrisLecar", "--follow", "current=1", "--out", tmp_path / "out")
+    assert "LP at 0.25: fold, coefficient 1.5" in result.output
+    assert "curve 1 of LP" in result.output
+    assert "supercritical, coefficient -1" in result.output
+    assert {p.name for p in out.iterdir()} == {
+        "diagram.png", "branch_1.nc", "plane.png", "curve_1.nc"
+    }  # fmt: skip
+    curve = xarray.open_dataset(out / "curve_1.nc", engine="h5netcdf")
+    np.testing.assert_allclose(27 * curve.mu**2, 4 * curve.nu**3, atol=1e-12)
+    np.testing.assert_allclose([curve.mu_at[0], curve.nu_at[0]], 0, atol=1e-12)
+    wrong = run("diagram", "MorrisLecar", "--follow", "current=1", "--out", out)
     assert wrong.exit_code == 2
-    assert "expected FIELD=LOW:HIGH" in wrong.output
+    assert "--follow current=1: expected FIELD=LOW:HIGH" in wrong.output
+    wrong = run(
+        "diagram", "MorrisLecar", "--follow", "current=1:9", "--second", "v_3", "--out", out
+    )
+    assert wrong.exit_code == 2
+    assert "--second v_3: expected FIELD=LOW:HIGH" in wrong.output
 
 
 def test_sweep_of_an_own_circuit_with_an_own_measure(own, tmp_path):

@@ -20,11 +20,16 @@ FLOORS = FAMILIES | {
     "_integrate": 1, "_plan": 1, "_adaptive": 1, "_gradient": 0, "_fixed": 2, "_solve": 2,
     "_simulate": 3, "_measure": 3, "_equilibria": 3, "_regions": 3, "_spikes": 3, "_orbits": 3,
     "_lyapunov": 3, "_continuation": 3, "_diagram": 3, "_branch": 3, "_follow": 3, "_locate": 3,
+    "_special": 3, "_both_ways": 3, "_curve": 3, "_two_parameters": 3,
+    "_intervals": 0, "_supports": 0, "_operations": 3, "_enclosure": 3, "_boxes": 3, "_enumerate": 3,
+    "_guesses": 0, "_deflation": 0, "_slow": 3, "_neighborhood": 3, "_starts": 3, "_settling": 4, "_basins": 4,
     "_fit": 4, "_sweep": 4, "_program": 4, "_store": 4, "_save": 4, "_labels": 4, "_infer": 4, "data": 4,
     "plot": 5, "cli": 5,
 }  # fmt: skip
 # A result hands itself to the store, when it is asked to and not before.
-DEFERRED = {("_simulate", "_store"), ("_equilibria", "_store"), ("_branch", "_store")}
+DEFERRED = {
+    (each, "_store") for each in ("_simulate", "_equilibria", "_branch", "_curve", "_slow")
+}  # fmt: skip
 HOMES = {
     "matplotlib": {"plot"},
     "diffrax": {"_simulate", "_solve", "_integrate", "_measure", "_orbits", "solvers"},

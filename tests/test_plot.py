@@ -1,5 +1,6 @@
 """Drawings: the geometry of what is drawn, labels with units, and refusals that say what to do."""
 
+import dataclasses
 import inspect
 import subprocess
 import sys
@@ -119,7 +120,7 @@ def fold_branch():
     """The equilibria of x' = mu - x^2, with their fold, as `continue_equilibria` returns them."""
     x = np.linspace(-1.0, 1.0, 21)
     none, one = np.zeros(1), np.ones(1, bool)
-    fold = rnnjax._branch.Special(
+    fold = rnnjax._special.Special(
         state=none, parameter=none, tangent=np.array([[1.0, 0.0]]), type_index=np.zeros(1, int),
         kind_index=np.zeros(1, int), frequency=none, coefficient=np.array([-1.0]), at=none,
         found=one, unsolved=np.zeros((), int),
@@ -127,6 +128,36 @@ def fold_branch():
     return rnnjax.Branch(
         states=x, parameter=x**2, at=x, jacobian=-2 * x[:, None, None], found=np.ones(21, bool),
         special=fold, ends=np.ones(2, int), name="mu", types=(("LP", ("fold",)),),
+    )  # fmt: skip
+
+
+def fold_curve(parameters=("mu", "nu")):
+    """The folds of x' = mu + nu x - x^3, with their cusp, as `continue_bifurcation` returns them."""
+    x = np.linspace(-0.5, 0.5, 21)
+    at = np.zeros(1)
+    cusp = rnnjax._special.Special(
+        state=at, parameter=np.zeros((1, 2)), tangent=np.array([[1.0, 0.0, 0.0]]),
+        type_index=np.zeros(1, int), kind_index=np.zeros(1, int), frequency=at,
+        coefficient=np.array([-1.0]), at=at, found=np.ones(1, bool), unsolved=np.zeros((), int),
+    )  # fmt: skip
+    return rnnjax.Curve(
+        states=x, parameters=np.stack([-2 * x**3, 3 * x**2], -1), frequency=0 * x,
+        coefficient=-3 * x, at=x, found=np.ones(21, bool), special=cusp, ends=np.ones(2, int),
+        names=parameters, label="LP", kinds=("fold",), types=(("CP", ("supercritical",)),),
+    )  # fmt: skip
+
+
+def four_starts():
+    """Two starts that rest and two that move, as `basins` returns them."""
+    rest = rnnjax.Equilibria(
+        states=np.zeros((1, 2)), found=np.ones(1, bool), residual=np.zeros(1),
+        jacobian=-np.eye(2)[None], status=np.zeros(1, int),
+    )  # fmt: skip
+    corners = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    return rnnjax.Basins(
+        starts=corners, label=np.array([0, 0, -1, -1]), final=corners, swing=corners,
+        status=np.zeros(4, int), attractors=rest, varied=("state[0]", "state[1]"),
+        grid=(np.array([0.0, 1.0]), np.array([0.0, 1.0])),
     )  # fmt: skip
 
 
@@ -141,6 +172,8 @@ def drawings(run, field):
         "ring_activity": (np.arange(-170.0, 181.0, 10.0), np.arange(36.0)),
         "fit": (fit,),
         "branches": (fold_branch(),),
+        "basins": (four_starts(),),
+        "curves": (fold_curve(),),
     }
 
 
@@ -153,7 +186,7 @@ def test_every_drawing_is_tried(run, field):
     "name",
     [
         "trajectory", "phase_plane", "spectrum", "sweep_map", "sweep_curve", "ring_activity", "fit",
-        "branches",
+        "branches", "basins", "curves",
     ],
 )  # fmt: skip
 def test_draws_on_the_given_axes_and_makes_its_own(name, run, field):
@@ -551,3 +584,29 @@ def test_branches_are_dashed_where_they_are_unstable():
     assert lines["LP 0"].get_xydata().tolist() == [[0.0, 0.0]]
     assert legend_texts(ax) == ["stable", "unstable", "fold, 0"]  # once, though on two branches
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("mu", "state (Hz)")
+
+
+def test_curves_in_the_plane_of_two_parameters():
+    folds = fold_curve()
+    x = np.linspace(-1.0, 1.0, 5)
+    hopf_points = dataclasses.replace(
+        folds, states=x, parameters=np.stack([x, 0 * x], -1), frequency=x + 1, at=x,
+        coefficient=np.array([np.nan, -1.0, -1.0, 1.0, 1.0]), found=np.ones(5, bool), label="H",
+        kinds=("supercritical", "subcritical"),
+    )  # fmt: skip
+    ax = plot.curves([folds, hopf_points], units=("uA", ""))
+    lines = {line.get_gid(): line for line in ax.lines}
+    np.testing.assert_array_equal(lines["LP"].get_xydata(), folds.parameters)
+    solid, dashed = lines["H supercritical"], lines["H subcritical"]
+    assert (solid.get_linestyle(), dashed.get_linestyle()) == ("-", "--")
+    np.testing.assert_array_equal(np.isfinite(solid.get_xdata()), [True, True, True, True, False])
+    np.testing.assert_array_equal(np.isfinite(dashed.get_xdata()), [False] * 3 + [True] * 2)
+    assert lines["CP 0"].get_xydata().tolist() == [[0.0, 0.0]]
+    assert legend_texts(ax) == [  # the cusp once, though on two curves
+        "folds", "Hopf points, supercritical", "Hopf points, subcritical", "cusp (CP)"
+    ]  # fmt: skip
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("mu (uA)", "nu")
+    with pytest.raises(TypeError, match="expected a Curve, got Branch"):
+        plot.curves(fold_branch())
+    with pytest.raises(ValueError, match="curves of the same two parameters"):
+        plot.curves([folds, fold_curve(("mu", "xi"))])

@@ -7,13 +7,12 @@ from typing import Any, ClassVar, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from rnnjax._small import bordered, determinant, inverse, null_vectors
 from rnnjax._types import Array
 
-Family = Callable[[Array], Array]  # (x, p) as one vector (n + 1,) -> the vector field (n,)
+Family = Callable[[Array], Array]  # state and k parameters as one vector (n + k,) -> the field (n,)
 
 
 class Found(NamedTuple):
@@ -33,15 +32,30 @@ class Found(NamedTuple):
 
 
 class AbstractBifurcation(eqx.Module):
-    r"""A type of point on a branch of equilibria of $\dot x = f(x, p)$.
+    r"""A type of point at which the equilibria of $\dot x = f(x, p)$ or their stability change.
 
-    On the branch, `test` is smooth and changes its sign there. `equations` are as many as there
-    are unknowns and regular at the point, so that Newton's method finds it to rounding.
+    `equations` are as many as there are unknowns and regular at the point, so that Newton's
+    method finds it to rounding.
     """
 
     label: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]]
     variables: ClassVar[int] = 1  # below so many there can be none
+
+    @abc.abstractmethod
+    def equations(self, family: Family, unknowns: Array, constants: Any) -> Array:
+        """What vanishes at the bifurcation, as many numbers as there are unknowns."""
+
+    @abc.abstractmethod
+    def normal_form(self, family: Family, unknowns: Array, constants: Any) -> Found:
+        """What happens at the point."""
+
+
+class AbstractOnBranch(AbstractBifurcation):
+    """A type that is met on branches, where one parameter changes.
+
+    On the branch, `test` is smooth and changes its sign there.
+    """
 
     @abc.abstractmethod
     def test(self, derivatives: Array, tangent: Array) -> Array:
@@ -56,17 +70,100 @@ class AbstractBifurcation(eqx.Module):
     def begin(self, family: Family, u: Array, tangent: Array) -> tuple[Array, Any]:
         """The unknowns to start from, the point first, and constants of the equations."""
 
-    @abc.abstractmethod
-    def equations(self, family: Family, unknowns: Array, constants: Any) -> Array:
-        """What vanishes at the bifurcation, as many numbers as there are unknowns."""
+
+class AbstractFollowed(AbstractOnBranch):
+    """A type of which there are curves, where a second parameter changes as well.
+
+    Its `equations` take a vector field of two parameters too, and are then one less than the
+    unknowns; its constants are the frame in which they are written.
+    """
 
     @abc.abstractmethod
-    def normal_form(self, family: Family, unknowns: Array, constants: Any) -> Found:
-        """What happens at the point."""
+    def frame_at(self, family: Family, unknowns: Array) -> Any:
+        """The constants for the neighborhood of a point."""
+
+    @abc.abstractmethod
+    def reframe(self, family: Family, unknowns: Array, constants: Any) -> Any:
+        """The constants for the neighborhood of a point near that of the given ones."""
+
+    @abc.abstractmethod
+    def test_of(
+        self, member: "AbstractOnCurve", family: Family, unknowns: Array, constants: Any
+    ) -> Array:
+        """The test of a type of point that is met on a curve of these."""
+
+    @abc.abstractmethod
+    def begin_of(
+        self, member: "AbstractOnCurve", family: Family, unknowns: Array
+    ) -> tuple[Array, Any]:
+        """The unknowns and constants of such a point, from a point of the curve near it."""
+
+
+class FoldPlace(NamedTuple):
+    """A point near a curve of folds.
+
+    Attributes:
+        family: the vector field of two parameters.
+        u: state and parameters, `(n + 2,)`.
+        a: the Jacobian.
+        v, w: its unit null vectors, right and left, of an orientation that does not jump.
+    """
+
+    family: Family
+    u: Array
+    a: Array
+    v: Array
+    w: Array
+
+
+class HopfPlace(NamedTuple):
+    r"""A point near a curve of Hopf points.
+
+    Attributes:
+        family: the vector field of two parameters.
+        u: state and parameters, `(n + 2,)`.
+        a: the Jacobian.
+        square: $\kappa = \omega^2$; negative where two real eigenvalues are opposite.
+        right, left: orthonormal bases of the null spaces of $A^2 + \kappa$ and its transpose,
+            `(n, 2)`, of an orientation that does not jump.
+    """
+
+    family: Family
+    u: Array
+    a: Array
+    square: Array
+    right: Array
+    left: Array
+
+
+class AbstractOnCurve(AbstractBifurcation):
+    """A type that is met on curves of folds or of Hopf points, where two parameters change.
+
+    A member has the methods of the curves that it names in `on`.
+    """
+
+    on: ClassVar[tuple[str, ...]]  # labels of the curves
+    leads_to: ClassVar[str | None] = None  # the label of a curve that ends there
+
+    def on_folds(self, place: FoldPlace) -> Array:
+        """What is smooth and changes its sign there, on a curve of folds."""
+        raise NotImplementedError(f"{self.label} is not looked for on curves of folds")
+
+    def on_hopf_points(self, place: HopfPlace) -> Array:
+        """What is smooth and changes its sign there, on a curve of Hopf points."""
+        raise NotImplementedError(f"{self.label} is not looked for on curves of Hopf points")
+
+    def from_folds(self, family: Family, u: Array) -> tuple[Array, Any]:
+        """The unknowns, the point `(n + 2,)` first, and the constants, from a fold near it."""
+        raise NotImplementedError(f"{self.label} is not looked for on curves of folds")
+
+    def from_hopf_points(self, family: Family, u: Array, square: Array) -> tuple[Array, Any]:
+        r"""The same from a Hopf point near it, of $\omega^2$ = `square`."""
+        raise NotImplementedError(f"{self.label} is not looked for on curves of Hopf points")
 
 
 def jacobian(family: Family, u: Array) -> Array:
-    """The derivatives of the vector field by state and parameter, `(n, n + 1)`."""
+    """The derivatives of the vector field by state and parameters, `(n, n + k)`."""
     return jax.jacfwd(family)(u)
 
 
@@ -78,6 +175,11 @@ def jacobian_and_value(function: Family, u: Array) -> tuple[Array, Array]:
         return value, value
 
     return jax.jacfwd(twice, has_aux=True)(u)
+
+
+def by_state(derivatives: Array) -> Array:
+    """The Jacobian: the derivatives by the state alone."""
+    return derivatives[:, : derivatives.shape[0]]
 
 
 def normalized_determinant(matrix: Array) -> Array:
@@ -133,32 +235,3 @@ def directional(family: Family, u: Array, *directions: Array) -> Array:
     for direction in directions:
         family = along(family, direction)
     return family(u)
-
-
-def pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs i < j of n variables."""
-    return np.triu_indices(n, 1)
-
-
-def sums_of_eigenvalues(a: Array) -> Array:
-    r"""The matrix whose eigenvalues are $\lambda_i + \lambda_j$, $i < j$: $2 A \odot I$.
-
-    It is the linear map $\Phi \mapsto A \Phi + \Phi A^T$ on skew-symmetric $\Phi$.
-    """
-    n = a.shape[0]
-    i, j = pairs(n)
-    eye = np.eye(n)
-    # the entries (i, j) of A Phi + Phi A^T for Phi = e_k e_l^T - e_l e_k^T
-    return (
-        a[i[:, None], i[None]] * eye[j[:, None], j[None]]
-        - a[i[:, None], j[None]] * eye[j[:, None], i[None]]
-        + a[j[:, None], j[None]] * eye[i[:, None], i[None]]
-        - a[j[:, None], i[None]] * eye[i[:, None], j[None]]
-    )
-
-
-def skew(entries: Array, n: int) -> Array:
-    """The skew-symmetric matrix with these entries above its diagonal."""
-    i, j = pairs(n)
-    upper = jnp.zeros((n, n), entries.dtype).at[i, j].set(entries)
-    return upper - upper.T

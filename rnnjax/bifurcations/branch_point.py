@@ -5,25 +5,25 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from rnnjax._small import bordered, null_vectors, solve
+from rnnjax._small import null_vectors, solve
 from rnnjax._types import Array
 from rnnjax.bifurcations._base import (
-    AbstractBifurcation,
+    AbstractOnBranch,
     Family,
     Found,
     bordered_null,
     crossing_plane,
-    directional,
     jacobian,
     jacobian_and_value,
     largest_positive,
     normalized_determinant,
 )
+from rnnjax.bifurcations._critical import bend_and_cubic, is_pushed
 
 _FLAT = 1e-6  # of the third derivative's share, below which a quadratic term counts as none
 
 
-class BranchPoint(AbstractBifurcation):
+class BranchPoint(AbstractOnBranch):
     r"""Two branches of equilibria cross: a transcritical or a pitchfork bifurcation.
 
     $(f_x, f_p)$ loses rank there. Along the null vector $v$ of $f_x$ ($|v| = 1$) the flow is
@@ -72,19 +72,11 @@ class BranchPoint(AbstractBifurcation):
         _, v, _ = bordered_null(a, (largest_positive(near), border))
         v = v / jnp.sqrt(v @ v)
         w = w / (w @ v)
-        along = jnp.append(v, 0.0)
-        bend = directional(family, u, along, along)
+        bend, cubic = bend_and_cubic(family, u, a, v, w)
         quadratic = w @ bend / 2
-        right = bend - (w @ bend) * v
-        h = solve(bordered(a, border, w), jnp.append(right, 0.0))[:-1]
-        cubic = w @ (
-            directional(family, u, along, along, along)
-            - 3 * directional(family, u, along, jnp.append(h, 0.0))
-        )
-        cubic = cubic / 6
         flat = abs(quadratic) <= _FLAT * jnp.maximum(abs(w) @ abs(bend), abs(cubic))
-        pushed = abs(w @ derivatives[:, -1]) <= _FLAT * (abs(w) @ abs(derivatives[:, -1]) + 1e-300)
-        genuine = pushed & (abs(mend) <= 1e-9 * (1 + abs(derivatives).max()))
+        crossing = ~is_pushed(family, u, derivatives, v, w)
+        genuine = crossing & (abs(mend) <= 1e-9 * (1 + abs(derivatives).max()))
         kind = jnp.where(flat, jnp.where(cubic < 0, 1, 2), 0).astype(jnp.int32)
         return Found(genuine, jnp.zeros_like(cubic), jnp.where(flat, cubic, abs(quadratic)), kind)
 

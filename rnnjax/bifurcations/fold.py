@@ -3,22 +3,27 @@
 from typing import Any
 
 import jax.numpy as jnp
+from jax import lax
 
 from rnnjax._small import null_vectors
 from rnnjax._types import Array
 from rnnjax.bifurcations._base import (
-    AbstractBifurcation,
+    AbstractFollowed,
+    AbstractOnCurve,
     Family,
+    FoldPlace,
     Found,
     bordered_null,
+    by_state,
     directional,
     jacobian,
     jacobian_and_value,
     largest_positive,
 )
+from rnnjax.bifurcations._critical import is_pushed, null_of, padded
 
 
-class Fold(AbstractBifurcation):
+class Fold(AbstractFollowed):
     r"""A saddle-node: one eigenvalue is zero and the branch turns back.
 
     Near it the flow along the null vector $v$ of $f_x$ is $\dot \xi = \alpha\, (p - p_0) + a \xi^2$,
@@ -41,23 +46,44 @@ class Fold(AbstractBifurcation):
 
     def begin(self, family: Family, u: Array, tangent: Array) -> tuple[Array, Any]:
         """The point itself; the borders are the null vectors there."""
-        return u, null_vectors(jacobian(family, u)[:, :-1])
+        return u, self.frame_at(family, u)
 
     def equations(self, family: Family, unknowns: Array, constants: Any) -> Array:
         """The vector field, and how singular its Jacobian is."""
         derivatives, value = jacobian_and_value(family, unknowns)
-        g, _, _ = bordered_null(derivatives[:, :-1], constants)
+        g, _, _ = bordered_null(by_state(derivatives), constants)
         return jnp.append(value, g)
 
     def normal_form(self, family: Family, unknowns: Array, constants: Any) -> Found:
         """The quadratic coefficient a."""
         derivatives = jacobian(family, unknowns)
-        _, v, w = bordered_null(derivatives[:, :-1], constants)
-        v = v / jnp.sqrt(jnp.sum(v * v))
+        _, v, w = null_of(by_state(derivatives), constants)
         v = largest_positive(v)
         w = w / jnp.sum(w * v)
-        direction = jnp.append(v, 0.0)
+        direction = padded(v, unknowns)
         a = jnp.sum(w * directional(family, unknowns, direction, direction)) / 2
-        # where the parameter does not push along w, it is a branch point
-        push = abs(w @ derivatives[:, -1]) > 1e-6 * (abs(w) @ abs(derivatives[:, -1]))
-        return Found(push, jnp.zeros_like(a), a, jnp.zeros((), jnp.int32))
+        genuine = is_pushed(family, unknowns, derivatives, v, w)
+        return Found(genuine, jnp.zeros_like(a), a, jnp.zeros((), jnp.int32))
+
+    def frame_at(self, family: Family, unknowns: Array) -> Any:
+        """The null vectors there."""
+        return null_vectors(by_state(jacobian(family, unknowns)))
+
+    def reframe(self, family: Family, unknowns: Array, constants: Any) -> Any:
+        """The null vectors there."""
+        _, v, w = null_of(by_state(jacobian(family, unknowns)), constants)
+        return lax.stop_gradient((v, w))
+
+    def test_of(
+        self, member: AbstractOnCurve, family: Family, unknowns: Array, constants: Any
+    ) -> Array:
+        """With the null vectors there."""
+        a = by_state(jacobian(family, unknowns))
+        _, v, w = null_of(a, constants)
+        return member.on_folds(FoldPlace(family, unknowns, a, v, w))
+
+    def begin_of(
+        self, member: AbstractOnCurve, family: Family, unknowns: Array
+    ) -> tuple[Array, Any]:
+        """From state and parameters."""
+        return member.from_folds(family, unknowns)

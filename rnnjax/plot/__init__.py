@@ -3,7 +3,9 @@
 Every function takes an `ax`, makes a figure if there is none, and returns the `Axes`.
 """
 
+from rnnjax.plot.basins import basins as basins
 from rnnjax.plot.branches import branches as branches
+from rnnjax.plot.curves import curves as curves
 from rnnjax.plot.fit import fit as fit
 from rnnjax.plot.phase_plane import phase_plane as phase_plane
 from rnnjax.plot.ring_activity import ring_activity as ring_activity
