@@ -3,6 +3,7 @@
 from rnnjax.circuits._base import AbstractCircuit as AbstractCircuit
 from rnnjax.circuits._base import AbstractNetwork as AbstractNetwork
 from rnnjax.circuits._base import Driven as Driven
+from rnnjax.circuits._base import ThresholdLinear as ThresholdLinear
 from rnnjax.circuits._base import exp_linear as exp_linear
 from rnnjax.circuits._base import logistic as logistic
 from rnnjax.circuits._base import rectified as rectified

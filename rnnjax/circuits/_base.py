@@ -1,7 +1,8 @@
 """What every circuit is: parameters, a vector field and a resting state."""
 
 import abc
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -13,6 +14,28 @@ from rnnjax._types import Array, Float
 from rnnjax.connectivity._base import AbstractConnectivity
 
 StateT = TypeVar("StateT")
+
+
+def _rates(rates: Any, currents: Any) -> Any:
+    return rates
+
+
+class ThresholdLinear(NamedTuple):
+    r"""The equilibria of a circuit as the fixed points of $y = [W y + b]_+$.
+
+    Attributes:
+        weights: $W$, `(units, units)`, `[post, pre]`.
+        drive: $b$, thresholds and the input included, `(units,)` or one number.
+        rectified: which units have the threshold, `(units,)` or one truth value; the others are
+            linear, $y = W y + b$.
+        state: arranges the rates $y$ and the currents $W y + b$, `(units,)` each, as a state of
+            the circuit; the rates themselves unless given.
+    """
+
+    weights: Any
+    drive: Any
+    rectified: Any = True
+    state: Callable[[Any, Any], Any] = _rates
 
 
 class AbstractCircuit(Parametric, Generic[StateT]):
@@ -37,6 +60,16 @@ class AbstractCircuit(Parametric, Generic[StateT]):
         """The input that means none: zeros in the structure of the state unless overridden."""
         return jax.tree.map(lambda x: np.zeros(np.shape(x)), self.rest())
 
+    def threshold_linear(self, input: Any) -> ThresholdLinear | None:
+        """How its equilibria are those of threshold-linear units, where they are.
+
+        A circuit that overrides it has all of them listed exactly by `enumerate_equilibria`.
+
+        Args:
+            input: the value at which the input is held.
+        """
+        return None
+
 
 class Driven(eqx.Module):
     """A circuit together with its input, for verbs that vary the input's numbers as well.
@@ -51,6 +84,11 @@ class Driven(eqx.Module):
 def rectified(x: Float[Any, "..."]) -> Float[Array, "..."]:
     r"""$[x]_+ = \max(x, 0)$; its derivative at 0 is taken as 0."""
     return jax.nn.relu(x)
+
+
+def is_rectified(nonlinearity: Any) -> bool:
+    """Whether a response is the threshold-linear one."""
+    return nonlinearity is rectified or nonlinearity is jax.nn.relu
 
 
 def tanh(x: Float[Any, "..."]) -> Float[Array, "..."]:
@@ -68,6 +106,7 @@ def softplus(x: Float[Any, "..."]) -> Float[Array, "..."]:
     return jax.nn.softplus(x)
 
 
+@jax.jit  # so that its name stands in programs that call it, where its bounds are looked up
 def exp_linear(x: Float[Any, "..."]) -> Float[Array, "..."]:
     r"""$x / (1 - e^{-x})$: the rate of many ion channels, 1 at 0 and smooth there.
 

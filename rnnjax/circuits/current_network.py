@@ -7,7 +7,7 @@ import equinox as eqx
 
 from rnnjax._parameter import parameter
 from rnnjax._types import Array, Float, PerUnit
-from rnnjax.circuits._base import AbstractNetwork, tanh
+from rnnjax.circuits._base import AbstractNetwork, ThresholdLinear, is_rectified, tanh
 from rnnjax.connectivity._base import AbstractConnectivity
 from rnnjax.connectivity.dense import Dense
 
@@ -46,3 +46,11 @@ class CurrentNetwork(AbstractNetwork):
     def rates(self, state: Any) -> Array:
         """The rates F(x)."""
         return self.nonlinearity(state)
+
+    def threshold_linear(self, input: PerUnit) -> ThresholdLinear | None:
+        """The rates F(x), where F is `rectified`; the state is what drives them."""
+        if not is_rectified(self.nonlinearity):
+            return None
+        return ThresholdLinear(
+            self.connectivity.matrix(), self.bias + input, state=lambda rates, currents: currents
+        )

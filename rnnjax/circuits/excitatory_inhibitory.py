@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from rnnjax._parameter import parameter
 from rnnjax._types import Scalar
-from rnnjax.circuits._base import AbstractCircuit, rectified
+from rnnjax.circuits._base import AbstractCircuit, ThresholdLinear, rectified
 
 
 class ExcitatoryInhibitoryState(NamedTuple):
@@ -68,3 +68,11 @@ class ExcitatoryInhibitory(AbstractCircuit[ExcitatoryInhibitoryState]):
     def rest(self) -> ExcitatoryInhibitoryState:
         """Both populations silent."""
         return ExcitatoryInhibitoryState(e=jnp.zeros_like(self.tau_e), i=jnp.zeros_like(self.tau_i))
+
+    def threshold_linear(self, input: ExcitatoryInhibitoryState) -> ThresholdLinear:
+        """The two rates."""
+        weights = jnp.stack([self.m_ee, self.m_ei, self.m_ie, self.m_ii]).reshape(2, 2)
+        drive = jnp.stack([input.e - self.gamma_e, input.i - self.gamma_i])
+        return ThresholdLinear(
+            weights, drive, state=lambda rates, _: ExcitatoryInhibitoryState(*rates)
+        )

@@ -9,7 +9,7 @@ from jaxtyping import Complex
 
 from rnnjax._parameter import parameter
 from rnnjax._types import Array, Float, PerUnit, Scalar
-from rnnjax.circuits._base import AbstractNetwork
+from rnnjax.circuits._base import AbstractNetwork, ThresholdLinear
 from rnnjax.connectivity._base import AbstractConnectivity
 from rnnjax.connectivity.cosine import Cosine
 
@@ -46,6 +46,10 @@ class LinearNetwork(AbstractNetwork):
     def rates(self, state: Any) -> Array:
         """The state itself."""
         return state
+
+    def threshold_linear(self, input: PerUnit) -> ThresholdLinear:
+        """Linear units, none of them with a threshold."""
+        return ThresholdLinear(self.connectivity.matrix(), self.bias + input, rectified=False)
 
     def modes(self) -> "Modes":
         """The eigenmodes of the connectivity and the solution they give, in float64.

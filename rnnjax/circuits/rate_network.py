@@ -7,7 +7,7 @@ import equinox as eqx
 
 from rnnjax._parameter import parameter
 from rnnjax._types import Array, Float, PerUnit
-from rnnjax.circuits._base import AbstractNetwork, rectified
+from rnnjax.circuits._base import AbstractNetwork, ThresholdLinear, is_rectified, rectified
 from rnnjax.connectivity._base import AbstractConnectivity
 from rnnjax.connectivity.cosine import Cosine
 
@@ -47,3 +47,9 @@ class RateNetwork(AbstractNetwork):
     def rates(self, state: Any) -> Array:
         """The state itself."""
         return state
+
+    def threshold_linear(self, input: PerUnit) -> ThresholdLinear | None:
+        """The rates themselves, where F is `rectified`."""
+        if not is_rectified(self.nonlinearity):
+            return None
+        return ThresholdLinear(self.connectivity.matrix(), self.bias + input)
