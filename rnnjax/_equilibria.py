@@ -11,6 +11,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Complex
 
+from rnnjax._deflation import deflated, repeats
+from rnnjax._guesses import GUESSES as GUESSES
+from rnnjax._guesses import flat_guesses
 from rnnjax._linalg import (
     eigenvalues,
     find_root,
@@ -21,13 +24,12 @@ from rnnjax._linalg import (
     vanishes,
     variable_names,
 )
+from rnnjax._parameter import counted
 from rnnjax._results import ConvergenceError, Status
-from rnnjax._types import Array, Float, Key, default_dtype, in_float64, is_traced
+from rnnjax._types import Array, Float, Key, in_float64, is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
 
-GUESSES = 64
-_SAME = 1e-6  # relative distance below which two equilibria are one
 _MARGINAL = 1e-9  # relative real part below which an eigenvalue counts as on the axis
 
 
@@ -134,6 +136,8 @@ class Linearization(eqx.Module):
 class Equilibria(eqx.Module):
     """The equilibria that were found; fixed in shape, the found ones first.
 
+    There is an entry per guess, and with `deflate` one more per guess and round.
+
     Attributes:
         states: in the circuit's structure, each leaf `(guess, ...)`; NaN where nothing was found.
         found: `(guess,)`, whether this entry is an equilibrium, each of them once.
@@ -141,6 +145,7 @@ class Equilibria(eqx.Module):
         jacobian: `(guess, n, n)` per ms.
         status: `(guess,)`, a `Status` per guess in the same order; guesses that ran into an
             equilibrium already listed are OK and not `found`.
+        certificate: of `enumerate_equilibria`: what is proved; None where nothing is.
     """
 
     states: Any
@@ -148,6 +153,12 @@ class Equilibria(eqx.Module):
     residual: Any
     jacobian: Any
     status: Any
+    certificate: Any = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is proved that there are no others, in the box if one was given."""
+        return self.certificate is not None and self.certificate.complete
 
     def __getitem__(self, index: int) -> Any:
         """The state of one of them."""
@@ -193,7 +204,8 @@ class Equilibria(eqx.Module):
             f"  {', '.join(f'{n}={_brief(x)}' for n, x in named_leaves(self[k]).items())}: {kind}"
             for k, kind in enumerate(self.stability)
         ]
-        return "\n".join([f"Equilibria({len(self)} found,", *rows, ")"])
+        proved = "" if self.certificate is None else f" {self.certificate.summary},"
+        return "\n".join([f"Equilibria({len(self)} found,{proved}", *rows, ")"])
 
 
 def linearize(
@@ -223,6 +235,7 @@ def find_equilibria(
     *,
     guesses: Any = None,
     key: Key | None = None,
+    deflate: int = 0,
     time: float = 0.0,
     max_steps: int = 100,
     throw: bool = True,
@@ -236,10 +249,14 @@ def find_equilibria(
     Args:
         circuit: the circuit.
         input: the input; held at its value at `time`.
-        guesses: the states to start from, with a guess axis in front of every leaf; or one
-            state. 64 unless given: `rest()`, and perturbations of it drawn with `key` at scales
-            from 0.1 to 100. From kinks and folds some guesses lead nowhere; take many.
-        key: for the guesses; `jax.random.key(0)` unless given.
+        guesses: the states to start from, with a guess axis in front of every leaf; one state;
+            or a `Trajectory`, of which 64 states are taken, evenly spaced or, with `key`, at
+            random. Unless given 64 of them: `rest()`, and perturbations of it drawn with `key` at
+            scales from 0.1 to 100. From kinks and folds some guesses lead nowhere; take many.
+        key: for the guesses.
+        deflate: how often to begin anew from the same guesses with the equilibria found so far
+            divided out, so that others are found. Each round adds as many entries to the result
+            as there are guesses.
         time: in ms.
         max_steps: the most steps from one guess.
         throw: raise if nothing was found. Where a JAX transformation is under way nothing can
@@ -250,16 +267,17 @@ def find_equilibria(
     """
     check_run(circuit, input, None, None)
     rest = starting_state(circuit, input, None)
-    starts = _starts(rest, guesses, key)
+    starts = flat_guesses(rest, guesses, key)
+    effort = max_steps, counted(deflate, "deflate") if deflate != 0 else 0
     result = in_float64(
-        _find, circuit, as_input(circuit, input), rest, starts, np.float64(time), max_steps
+        _find, circuit, as_input(circuit, input), rest, starts, np.float64(time), effort
     )
     if is_traced(result):
         return result
     if throw and not result.found.any():
         best = float(np.nanmin(result.residual, initial=np.inf))
         raise ConvergenceError(
-            f"no equilibrium found from {len(result.found)} guesses; the smallest residual was "
+            f"no equilibrium found from {len(starts)} guesses; the smallest residual was "
             f"{best:.3g} per ms. {Status.NOT_CONVERGED.message}"
         )
     return result
@@ -296,9 +314,11 @@ def _linearized(circuit: Any, input: Any, state: Any, time: Any) -> Linearizatio
 
 @eqx.filter_jit
 def _find(
-    circuit: Any, input: Any, rest: Any, starts: Any, time: Any, max_steps: int
+    circuit: Any, input: Any, rest: Any, starts: Any, time: Any, effort: tuple[int, int]
 ) -> Equilibria:
-    _, unravel = flatten(jax.tree.map(jnp.asarray, rest))
+    max_steps, rounds = effort
+    x, unravel = flatten(jax.tree.map(jnp.asarray, rest))
+    units = jnp.where(x == 0, 1.0, abs(x))
     field = _field(circuit, input, time, unravel)
     given, rest_of = eqx.partition((circuit, input, time), eqx.is_array)
 
@@ -306,17 +326,18 @@ def _find(
         circuit, input, time = eqx.combine(given, rest_of)
         return _field(circuit, input, time, unravel)(x)
 
-    def solved_from(guess: Array) -> tuple[Array, Array]:
-        still = lax.stop_gradient(given)
-        x, finite = find_root(lambda x: equations(still, x, None), guess, max_steps)
-        return root_of(equations, given, x, None), finite
+    def still(x: Array) -> Array:
+        return equations(lax.stop_gradient(given), x, None)
 
-    x, finite = jax.vmap(solved_from)(lax.stop_gradient(jnp.asarray(starts)))
+    starts, units = lax.stop_gradient((jnp.asarray(starts), units))
+    x, finite = jax.vmap(lambda guess: find_root(still, guess, max_steps))(starts)
+    if rounds:
+        x, finite = deflated(still, starts, (x, finite), units, rounds, max_steps)
+    x = jax.vmap(lambda x: root_of(equations, given, x, None))(x)
     residual = abs(jax.vmap(field)(x))
     jacobian = jax.vmap(jax.jacfwd(field))(x)
     solved = finite & jax.vmap(vanishes)(residual, jacobian, x)
-    units = abs(flatten(jax.tree.map(jnp.asarray, rest))[0])
-    found = solved & ~_repeats(x, solved, jnp.where(units > 0, units, 1.0))
+    found = solved & ~repeats(x, solved, units)
     residual = residual.max(-1)
     order = jnp.argsort(~found, stable=True)
     x, residual, jacobian, solved, found = (
@@ -329,53 +350,6 @@ def _find(
         jacobian=refuse(found[:, None, None], jacobian),
         status=jnp.where(solved, Status.OK, Status.NOT_CONVERGED).astype(jnp.int32),
     )
-
-
-def _repeats(x: Array, solved: Array, units: Array) -> Array:
-    """Whether an earlier guess led to the same equilibrium, to rounding in each variable's unit."""
-    distance = abs(x[:, None] - x[None, :])
-    same = (distance <= _SAME * (units + abs(x))[:, None]).all(-1)
-    earlier = jnp.tril(jnp.ones(same.shape, bool), -1)
-    return (same & earlier & solved[None, :]).any(-1)
-
-
-def _starts(rest: Any, guesses: Any, key: Any) -> Any:
-    """Flattened guesses `(guess, n)`, made in the caller's scope.
-
-    Random bits that a float64 scope asks for can't be lowered inside a float32 program.
-    """
-    shapes = [np.shape(x) for x in jax.tree.leaves(rest)]
-    vector = _rows(jax.tree.map(lambda x: x[None], rest))
-    if guesses is None:
-        shape = (GUESSES - 1, vector.shape[1])
-        scales = np.geomspace(0.1, 100.0, GUESSES - 1)[:, None]
-        if key is None:
-            return _rows([vector, vector + scales * np.random.default_rng(0).normal(size=shape)], 0)
-        draws = jax.random.normal(key, shape, default_dtype())  # pyright: ignore
-        draws = draws if is_traced(draws) else np.asarray(draws, np.float64)
-        return _rows([vector, vector + scales.astype(draws.dtype) * draws], 0)
-    got = [np.shape(x) for x in jax.tree.leaves(guesses)]
-    if got == shapes:
-        guesses = jax.tree.map(
-            lambda x: jnp.asarray(x)[None] if is_traced(x) else np.asarray(x)[None], guesses
-        )
-    elif [s[1:] for s in got] != shapes or len({s[:1] for s in got}) != 1:
-        raise ValueError(
-            "guesses: expected states with a guess axis in front, shapes (guess, ...) of "
-            f"{shapes}, got {got}"
-        )
-    return _rows(guesses)
-
-
-def _rows(tree: Any, axis: int = 1) -> Any:
-    """The leaves side by side, one row per guess; NumPy where they are concrete."""
-    xp = jnp if is_traced(tree) else np
-    leaves = [xp.asarray(x) for x in jax.tree.leaves(tree)]
-    dtype = default_dtype() if is_traced(tree) else np.float64
-    rows = [
-        x.astype(dtype) if axis == 0 else x.reshape(x.shape[0], -1).astype(dtype) for x in leaves
-    ]
-    return xp.concatenate(rows, axis)
 
 
 def _brief(x: Any) -> str:
