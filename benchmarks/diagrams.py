@@ -71,6 +71,26 @@ def many(spec):
     return call
 
 
+def swept(spec):
+    """Through `rnnjax.sweep`, as a user would: in chunks, to a labelled dataset."""
+    import rnnjax
+    from rnnjax.circuits import MorrisLecar
+
+    circuit = MorrisLecar.snic(current=spec["bounds"][0])
+    over = [rnnjax.axis(lambda c: c.g_ca, conductances(spec))]
+
+    def rest(c):
+        return rnnjax.continue_equilibria(
+            c, current, bounds=tuple(spec["bounds"]), max_points=512, max_bifurcations=4
+        )
+
+    def call():
+        data = rnnjax.sweep(circuit, {"rest": rest}, over, dtype="float64", progress=False)
+        return np.sort(data.rest_at.values[chosen(spec)], axis=1)[:, :3].ravel().tolist()
+
+    return call
+
+
 HERE, PEER = "diagrams.py", "peers/jaxcont.py"
 WORKLOAD = Workload(
     name="diagrams",
@@ -79,6 +99,7 @@ WORKLOAD = Workload(
     small=SMALL,
     tools=(
         Tool("rnnjax, 4096 diagrams", HERE, "many"),
+        Tool("rnnjax.sweep, 4096 diagrams", HERE, "swept"),
         Tool("JaxCont, 4096 diagrams", PEER, "many", "jaxcont", {"share": 4}, 1 / 1024),
         Tool("rnnjax, one diagram", HERE, "one", compare=False),
         Tool("JaxCont, one diagram", PEER, "one", "jaxcont", compare=False),

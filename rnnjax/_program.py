@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._axes import Design
-from rnnjax._labels import flat, label, layout
+from rnnjax._labels import Kept, flat, kept, label, layout, parts
 from rnnjax._measure import (
     RunSettings,
     adaptive_lane,
@@ -41,6 +41,9 @@ _MOST_LANES = 131072
 _MOST_NUMBERS = 2**22  # of state in one chunk
 _WORTH_A_WORD = 10**8  # steps of lanes from which on waiting is felt
 _TYPICAL_STEPS = 500  # of a lane that chooses its own
+_LARGE_LOOP = 2**12  # numbers that a loop of a function holds from which on its lanes are few
+_MOST_IN_LOOPS = 2**24, 2**28  # such numbers of all lanes together, on a CPU and elsewhere
+_MOST_LARGE = 256  # such lanes on a CPU: more gain nothing, and many calls of LAPACK may lock up
 
 
 class Program:
@@ -117,7 +120,7 @@ class Program:
         return circuit(starting_values(circuit, values), values.input(values.window.t0))
 
     def _evaluated(self, target: Any) -> dict[str, Any]:
-        return {name: function(target) for name, function in self._functions}
+        return {name: kept(function(target)) for name, function in self._functions}
 
     def _mapped(self, plan: Plan) -> list[Any]:
         """The compiled programs, each `(lanes, shared) -> results`."""
@@ -157,11 +160,23 @@ class Program:
             mention_tuning()
         rest = jax.tree.leaves(self._traced_once(_state, probe, arrays))
         solver = None if self._settings is None else explicit_tableau(self._settings.solver)
+        if _on_cpu() and self._traced_once(_held, probe, arrays) >= _LARGE_LOOP:
+            return Plan(None, max(tuned_devices(), 1))
         loop = Loop(
             sum(x.size for x in rest), len(rest), 1 if solver is None else solver.num_stages,
             itemsize, self.adaptive, sum(x.size for x in jax.tree.leaves(shapes)),
         )  # fmt: skip
         return choose_plan(products, loop)
+
+    def _most_lanes(self, probe: Any, arrays: Any) -> int:
+        """How many points to run together."""
+        held = self._traced_once(_held, probe, arrays)
+        if held >= _LARGE_LOOP:
+            most = min(_MOST_IN_LOOPS[0] // held, _MOST_LARGE)
+            most = max(1, most if _on_cpu() else _MOST_IN_LOOPS[1] // held)
+            return 2 ** (most.bit_length() - 1)  # which more often divides the points of a grid
+        rest = jax.tree.leaves(self._traced_once(_state, probe, arrays))
+        return min(_MOST_LANES, _MOST_NUMBERS // max(1, sum(x.size for x in rest)))
 
     def run(
         self, design: Design, shared: Any, key: Any, chunk: int | None, store: Any,
@@ -174,8 +189,9 @@ class Program:
         probe = jax.tree.map(lambda x: jnp.asarray(x[0], dtype), design.values(0, 1)), jnp.uint32(0)
         shapes = self._traced_once(_shapes, probe, arrays)["results"]
         plan = self._plan(plan, probe, arrays, count, dtype.itemsize, shapes)
-        state = sum(x.size for x in jax.tree.leaves(self._traced_once(_state, probe, arrays)))
-        size = _chunk_size(chunk, count, lanes_together(plan, self.adaptive), state)
+        size = _chunk_size(
+            chunk, count, lanes_together(plan, self.adaptive), self._most_lanes(probe, arrays)
+        )
         settings = settings | layout(plan, size, key)
         labels = label(design, shapes, measures, settings)
         sink = open_sink(store, labels, size)
@@ -221,11 +237,39 @@ def _steps_by_products(program: Program, probe: Any, arrays: Any) -> bool:
     return has_product(program.lane, probe, arrays)
 
 
+def _held(program: Program, probe: Any, arrays: Any) -> int:
+    """How many numbers the largest loop of the functions of a point holds."""
+    return max(_in_loops(jax.make_jaxpr(program.functions)(probe, arrays).jaxpr), default=0)
+
+
+def _in_loops(jaxpr: Any) -> Iterator[int]:
+    """How many numbers each loop of a program holds."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("while", "scan"):
+            yield sum(math.prod(v.aval.shape) for v in equation.outvars)
+        for value in equation.params.values():
+            for inner in value if isinstance(value, tuple | list) else (value,):
+                inner = getattr(inner, "jaxpr", inner)
+                if hasattr(inner, "eqns"):
+                    yield from _in_loops(inner)
+
+
+def _on_cpu() -> bool:
+    return jax.default_backend() == "cpu"
+
+
 def _ended(results: dict[str, Any], status: Any) -> dict[str, Any]:
-    """Results with their status: undefined where the run went well and a number is missing."""
-    bad = functools.reduce(jnp.logical_or, [jnp.isnan(x).any() for x in jax.tree.leaves(results)])
-    undefined = jnp.asarray(int(Status.UNDEFINED), jnp.int32)
-    status = jnp.where((status == Status.OK) & bad, undefined, status)
+    """Results with their status: undefined where the run went well and a number is missing.
+
+    A noun that was kept knows by itself whether it is whole.
+    """
+    for each in (part for value in results.values() for part in parts(value)):
+        if isinstance(each, Kept):
+            own = jnp.asarray(each.status, jnp.int32)
+        else:
+            bad = jnp.isnan(each).any()
+            own = jnp.where(bad, jnp.asarray(int(Status.UNDEFINED), jnp.int32), status)
+        status = jnp.where(status == Status.OK, own, status)
     return {"results": results, "status": status.astype(jnp.uint8)}
 
 
@@ -233,7 +277,7 @@ def _together(parts: Sequence[Any]) -> dict[str, np.ndarray]:
     """Every result by name, with the first status that is not OK."""
     found: dict[str, np.ndarray] = {}
     for part in parts:
-        found |= {name: x for name, (_, x) in flat(part["results"]).items()}
+        found |= {name: each.value for name, each in flat(part["results"]).items()}
         before = found.get("status")
         worst = part["status"]
         found["status"] = worst if before is None else np.where(before == Status.OK, worst, before)
@@ -269,10 +313,10 @@ def _padded(values: tuple[np.ndarray, ...], first: int, size: int, dtype: np.dty
     return tuple(pad(v).astype(dtype) for v in values), index
 
 
-def _chunk_size(chunk: int | None, count: int, together: int, state: int) -> int:
+def _chunk_size(chunk: int | None, count: int, together: int, most: int) -> int:
     if chunk is not None and (not isinstance(chunk, int | np.integer) or chunk < 1):
         raise ValueError(f"chunk: expected a positive number of points, got {chunk!r}")
-    wanted = chunk or max(1, min(_MOST_LANES, _MOST_NUMBERS // max(1, state)))
+    wanted = chunk or max(1, most)
     return math.ceil(min(wanted, count) / together) * together
 
 

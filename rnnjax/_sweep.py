@@ -42,11 +42,25 @@ def sweep(
     The points are run in chunks of one fixed shape, so that everything compiles once and memory
     stays flat. A point that fails has NaN and a status; the others finish.
 
+    A function may return a `Branch`, so that there is a bifurcation diagram at every point, with
+    `{"rest": lambda c: continue_equilibria(c, where, bounds=..., max_bifurcations=4)}`. Of it are
+    kept, along `rest_bifurcation` in the order of the branch, with room for `max_bifurcations` of
+    each type in each direction: `rest_label`, `rest_kind` (codes, `flag_meanings` says for what;
+    -1 where there is no further point), `rest_at` (the parameter), `rest_frequency`,
+    `rest_coefficient` and each variable of the state; further the numbers of points of each type,
+    `rest_count_H` (NaN where some may be missing), and `rest_end`, how each direction ended
+    (`BranchEnd`). The points of the branch in between are not kept: follow a single one with
+    `continue_equilibria` to see them. The status of a branch that did not come to its ends, on
+    which `rest_unsolved` points were not solved for, or had no room, is NOT_CONVERGED; what was found is there.
+    `.dropna("rest_bifurcation", how="all", subset=["rest_at"])` removes the room not used. Other
+    results are kept likewise if they have the method, see `Branch.swept`.
+
     Args:
         circuit: a circuit, or `Driven(circuit, input)` to vary the input's numbers as well.
         measures: by name, each a measure of a simulation (`Amplitude()`) or any function of the
             circuit (of the `Driven` pair, if that was given) that JAX can trace, e.g.
-            `lambda c: linearize(c, find_equilibria(c, guesses=near)[0]).growth_rate`.
+            `lambda c: linearize(c, find_equilibria(c, guesses=near)[0]).growth_rate`. Give the
+            function a name, defined once: a new lambda at every call compiles at every call.
         over: axes, which make a grid, or `points(...)`, or `random_points(...)`.
         duration: length of each simulation in ms, the transient included.
         step: its fixed step in ms; without one each point chooses its own steps, see `measure`.
@@ -58,13 +72,16 @@ def sweep(
         solver: as for `measure`.
         rtol: relative tolerance of adaptive steps.
         atol: absolute tolerance of adaptive steps, in the state's unit.
-        chunk: points run together; chosen from the size of the state unless given.
+        chunk: points run together; chosen from the size of the state, or of what the functions
+            hold (256 diagrams at most on a CPU), unless given.
         store: a name ending in `.zarr` (written while it runs) or `.nc` (when it is done). The
             result appears under that name when it is whole.
         plan: how lanes are laid out, `rnnjax.Plan(tile, devices)`; chosen unless given, and
             reported in the attributes, with the attempted steps (done in all, idle lanes
             included, and needed) where each point chooses its own.
-        dtype: as for `simulate`.
+        dtype: as for `simulate`. Functions such as `continue_equilibria` compute in float64 in
+            either, but in float32 with rounded parameters and rounded results: about six digits.
+            `dtype="float64"` keeps them all.
         progress: show a bar; where the output is a terminal unless given.
 
     Returns:
