@@ -15,12 +15,27 @@ def markdown(report):
         cells = ["" if x is None else f"{x:.3g}" for x in numbers]
         note = f" ({row['note']})" if row["note"] else ""
         lines.append(f"| {row['tool']} | {' | '.join(cells)} | {row['outcome']}{note} |")
+    lines += _noted(report["rows"])
     lines += ["", "| bar | against | ratio | reach | holds |", "|---|---|---|---|---|"]
     for bar in report["bars"]:
         ratio = "" if bar["ratio"] is None else f"{bar['ratio']:.3g}"
         holds = {True: "yes", False: "**no**", None: "not measured"}[bar["holds"]]
         lines.append(f"| {bar['tool']} | {bar['against']} | {ratio} | {bar['reach']} | {holds} |")
     return "\n".join(lines) + "\n"
+
+
+def _noted(rows):
+    """What the calls found out beside the columns, a line for each."""
+    known = {"tool", "seconds", "cpu_seconds", "peak_mb", "compile_seconds", "outcome", "note"}
+    names = list(dict.fromkeys(k for row in rows for k in row if k not in known))
+    if not names:
+        return []
+    tools = [row["tool"] for row in rows]
+    lines = ["", f"| found | {' | '.join(tools)} |", "|---" * (1 + len(tools)) + "|"]
+    for name in names:
+        cells = ["" if row.get(name) is None else f"{row[name]:.3g}" for row in rows]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
 
 
 def summary(reports):

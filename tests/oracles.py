@@ -94,6 +94,169 @@ class StuartLandau(rnnjax.AbstractCircuit):
         return jnp.asarray([0.1, 0.0], jnp.result_type(self.mu))
 
 
+class ExtendedLorenz84(rnnjax.AbstractCircuit):
+    r"""The general circulation of the atmosphere, with the temperature of the sea.
+
+    $\dot x = -y^2 - z^2 - \alpha x + \alpha f - \gamma u^2$, $\dot y = x y - \beta x z - y + g$,
+    $\dot z = \beta x y + x z - z$, $\dot u = -\delta u + \gamma u x + t$. Every number $x$ belongs
+    to one equilibrium of one $f$.
+
+    References:
+        Kuznetsov, Meijer, Govaerts and Sautois (2008), Physica D 237:3061-3068.
+    """
+
+    f: Any = parameter(3.0, "1")
+    t: Any = parameter(0.04, "1")
+    alpha: Any = parameter(0.25, "1")
+    beta: Any = parameter(1.0, "1")
+    gamma: Any = parameter(0.987, "1")
+    delta: Any = parameter(1.04, "1")
+    g: Any = parameter(0.25, "1")
+
+    def __call__(self, state, input):
+        x, y, z, u = state
+        slopes = (
+            -(y**2) - z**2 - self.alpha * (x - self.f) - self.gamma * u**2,
+            x * y - self.beta * x * z - y + self.g,
+            self.beta * x * y + x * z - z,
+            -self.delta * u + self.gamma * u * x + self.t,
+        )
+        return jnp.stack(slopes) + input
+
+    def rest(self):
+        return jnp.asarray([1.1, 0.0, 0.2, -0.6], jnp.result_type(self.f))
+
+
+class TorBPC1(rnnjax.AbstractCircuit):
+    r"""An electronic oscillator with an imperfection $\epsilon$.
+
+    $r \dot x = -(\beta + \nu) x + \beta y - a_3 x^3 + b_3 (y - x)^3$,
+    $\dot y = \beta x - (\beta + \gamma) y - z - b_3 (y - x)^3$, $\dot z = y + \epsilon$
+
+    References:
+        Freire, Rodriguez-Luis, Gamero and Ponce (1993), Physica D 62:230-253; the run `torBPC1`
+        of MatCont.
+    """
+
+    nu: Any = parameter(-0.9, "1")
+    beta: Any = parameter(0.5, "1")
+    gamma: Any = parameter(-0.6, "1")
+    r: Any = parameter(0.6, "1")
+    a_3: Any = parameter(0.32858, "1")
+    b_3: Any = parameter(0.93358, "1")
+    epsilon: Any = parameter(0.001, "1")
+
+    def __call__(self, state, input):
+        x, y, z = state
+        between = self.beta * (y - x) + self.b_3 * (y - x) ** 3
+        slopes = (between - self.nu * x - self.a_3 * x**3) / self.r, -between - self.gamma * y - z
+        return jnp.stack([*slopes, y + self.epsilon]) + input
+
+    def rest(self):
+        return jnp.zeros(3, jnp.result_type(self.nu))
+
+
+class COOxidation(rnnjax.AbstractCircuit):
+    r"""Carbon monoxide and oxygen on platinum, with $z = 1 - x - y - s$ free sites.
+
+    $\dot x = 2 q_1 z^2 - 2 q_5 x^2 - q_3 x y$, $\dot y = q_2 z - q_6 y - q_3 x y$,
+    $\dot s = q_4 (z - k s)$
+
+    References:
+        Bykov, Yablonskii and Kim (1978), Doklady AN SSSR 242:637-639; Khibnik, Kuznetsov, Levitin
+        and Nikolaev (1993), Physica D 62:360-371.
+    """
+
+    q_2: Any = parameter(1.0, "1")
+    k: Any = parameter(0.4, "1")
+    q_1: Any = parameter(2.5, "1")
+    q_3: Any = parameter(10.0, "1")
+    q_4: Any = parameter(0.0675, "1")
+    q_5: Any = parameter(1.0, "1")
+    q_6: Any = parameter(0.1, "1")
+
+    def __call__(self, state, input):
+        x, y, s = state
+        z = 1 - x - y - s
+        slopes = (
+            2 * self.q_1 * z**2 - 2 * self.q_5 * x**2 - self.q_3 * x * y,
+            self.q_2 * z - self.q_6 * y - self.q_3 * x * y,
+            self.q_4 * (z - self.k * s),
+        )
+        return jnp.stack(slopes) + input
+
+    def rest(self):
+        return jnp.asarray([0.1, 0.2, 0.5], jnp.result_type(self.k))
+
+
+class ThreeTanhUnits(rnnjax.AbstractCircuit):
+    r"""Three coupled units: $\dot x = -x + g W \tanh x + (1, 0.3, -0.2) d$, W in the code.
+
+    Made for this project, to have a network whose bifurcations are known to many digits.
+    """
+
+    g: Any = parameter(0.0, "1")
+    drive: Any = parameter(0.1, "1")
+
+    def __call__(self, state, input):
+        weights = jnp.asarray([[0.9, -1.2, 0.4], [1.2, 0.7, -0.5], [-0.6, 0.8, 1.1]], state.dtype)
+        rates = self.g * (weights * jnp.tanh(state)).sum(1)
+        return -state + rates + jnp.asarray([1.0, 0.3, -0.2], state.dtype) * self.drive + input
+
+    def rest(self):
+        return jnp.zeros(3, jnp.result_type(self.g))
+
+
+class FastMorrisLecar(rnnjax.AbstractCircuit):
+    r"""The fast part of a bursting cell, current and potentials without units.
+
+    $\dot v = y - \frac12 (v + \frac12) - 2 w (v + 0.7)
+    - \frac12 (1 + \tanh \frac{v + 0.01}{0.15}) (v - 1)$,
+    $\dot w = 1.15\, \big(\frac12 (1 + \tanh \frac{v - z}{0.145}) - w\big) \cosh \frac{v - 0.1}{0.29}$.
+    Every number $v$ belongs to one equilibrium of one $y$.
+
+    References:
+        MatCont manual, the example of the fast Morris-Lecar equations.
+    """
+
+    y: Any = parameter(0.0, "1")
+    z: Any = parameter(0.1, "1")
+
+    def __call__(self, state, input):
+        v, w = state
+        m = (1 + jnp.tanh((v + 0.01) / 0.15)) / 2
+        opened = (1 + jnp.tanh((v - self.z) / 0.145)) / 2
+        slopes = (
+            self.y - (v + 0.5) / 2 - 2 * w * (v + 0.7) - m * (v - 1),
+            1.15 * (opened - w) * jnp.cosh((v - 0.1) / 0.29),
+        )
+        return jnp.stack(slopes) + input
+
+    def rest(self):
+        return jnp.asarray([-0.4, 0.0], jnp.result_type(self.y))
+
+
+class AdaptiveControl(rnnjax.AbstractCircuit):
+    r"""A feedback system: $\dddot x = -\alpha \ddot x - \beta \dot x - x + x^2$.
+
+    Its equilibria are 0 and 1 whatever the parameters. That at 0 has a Hopf point at
+    $\alpha \beta = 1$, $\omega^2 = \beta$; where $\beta < 0$ a neutral saddle instead.
+
+    References:
+        Kuznetsov (2004), Elements of Applied Bifurcation Theory, example 5.4.
+    """
+
+    alpha: Any = parameter(1.5, "1")
+    beta: Any = parameter(1.0, "1")
+
+    def __call__(self, state, input):
+        x, y, z = state
+        return jnp.stack([y, z, -self.alpha * z - self.beta * y - x + x**2]) + input
+
+    def rest(self):
+        return jnp.zeros(3, jnp.result_type(self.alpha))
+
+
 @dataclasses.dataclass(frozen=True)
 class Oracle:
     """A circuit and what is known of it.
