@@ -80,8 +80,8 @@ def continue_equilibria(
         start: an equilibrium at that value; where a search from `rest()` leads unless given. Or a
             branch point out of `Branch.bifurcations`: then the branch that crosses there.
         bounds: the lowest and the highest value of the parameter.
-        bifurcations: the types that are looked for; `Fold()`, `Hopf()` and `BranchPoint()`
-            unless given.
+        bifurcations: the types that are looked for; `Fold()`, `Hopf()`, `BranchPoint()`, and
+            `BoundaryEquilibrium()` for circuits with kinks, unless given.
         input: the input, held at its value at `time`.
         both_directions: whether the branch is followed both ways from the start, or only to
             where the parameter first grows.
@@ -106,7 +106,7 @@ def continue_equilibria(
     if not 0 < max_step <= 1:
         raise ValueError(f"max_step: expected a share of the bounds, in (0, 1], got {max_step}")
     settings = Settings(
-        types=_types(bifurcations, sum(np.size(x) for x in jax.tree.leaves(state))),
+        types=_types(bifurcations, target.circuit, sum(np.size(x) for x in jax.tree.leaves(state))),
         leaf=leaf,
         blocks=-(-counted(max_points, "max_points") // BLOCK),
         slots=counted(max_bifurcations, "max_bifurcations"),
@@ -176,13 +176,15 @@ def checked_bounds(bounds: Any, path: str) -> tuple[float, float]:
 
 
 def _types(
-    given: tuple[AbstractOnBranch, ...] | None, variables: int
+    given: tuple[AbstractOnBranch, ...] | None, circuit: Any, variables: int
 ) -> tuple[AbstractOnBranch, ...]:
     """The bifurcations that are looked for."""
     if given is None:
         from rnnjax import bifurcations
 
         given = (bifurcations.Fold(), bifurcations.Hopf(), bifurcations.BranchPoint())
+        if circuit.switching_functions(circuit.rest(), circuit.no_input()) is not None:
+            given += (bifurcations.BoundaryEquilibrium(),)
     for each in given:
         if not isinstance(each, AbstractOnBranch):
             raise TypeError(
@@ -199,12 +201,14 @@ def _continued(
     x, unravel = flatten(jax.tree.map(jnp.asarray, first))
     x, p, tangent, limits = lax.stop_gradient((x, jnp.asarray(p), tangent, limits))
     low, high, largest = limits
-    fields = fields_of(target, (settings.leaf,), unravel, time)
+    fields = fields_of(target, (settings.leaf,), unravel, time, x.size)
     if settings.begin == "rest":
         x = _near_rest(lambda z: fields.frozen(jnp.append(z, p)), x)
     scale = jnp.append(jnp.maximum(abs(x), 1.0), high - low)
     families = scaled(fields, scale)
     start = _started(families.scaled, jnp.append(x, p) / scale, tangent, scale, settings)
+    if families.scaled.switching is not None:
+        start = start._replace(frame=families.scaled.switching(start.u) > 0)
     start = start._replace(
         end=jnp.where((p >= low) & (p <= high), start.end, BranchEnd.NO_START).astype(jnp.int32)
     )
@@ -214,8 +218,11 @@ def _continued(
         jnp.append(wide, high / scale[-1]),
         **steps_up_to(largest),
     )
-    tests = tuple(_test(t) for t in settings.types)
-    path = Path(lambda z, _: families.scaled(z), tests, lambda z, _: ())
+    path = Path(
+        lambda z, _: families.scaled(z), tuple(_test(t) for t in settings.types),
+        lambda z, frame: frame, families.scaled.switching,
+        next((k for k, t in enumerate(settings.types) if t.label == "BE"), None),
+    )  # fmt: skip
     of = fields.of
     problem = Problem(
         families, path, lambda arrays, z, _, units: of(arrays)(z * units), scale,
@@ -232,6 +239,13 @@ def _continued(
         special(whole, unravel, 1),
         whole.ends,
     )
+
+
+def _all_of(field: Any) -> Family:
+    """The vector field and what its rectifiers act on: a silent unit may wake up farther on."""
+    if field.switching is None:
+        return field
+    return lambda u: jnp.concatenate([field(u), field.switching(u)])
 
 
 def _test(type_: AbstractOnBranch) -> Any:
@@ -284,7 +298,7 @@ def _started(frozen: Family, u: Array, tangent: Any, scale: Array, settings: Set
         [jnp.zeros((1, u.size)), jnp.eye(u.size)[:-1], -jnp.eye(u.size)[:-1]]
     )
     there = jnp.isfinite(frozen(u)).all()
-    effects = jax.vmap(lambda v: jax.jvp(frozen, (v,), (upward,))[1])(beside)
+    effects = jax.vmap(lambda v: jax.jvp(_all_of(frozen), (v,), (upward,))[1])(beside)
     end = first_of(
         [~there | (~solved & ~singular), (effects == 0).all(), singular],
         [no, BranchEnd.INDEPENDENT, BranchEnd.SINGULAR],

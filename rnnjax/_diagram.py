@@ -150,6 +150,9 @@ def _curves(
         if any(_same_point(start, other) for other in begun):
             continue
         begun.append(start)
+        ends = [p for curve in found for p in curve.bifurcations if curve.label == "H"]
+        if start.label == "BT" and any(_same_point(start, p) for p in ends):
+            continue  # that curve of Hopf points is known
         curve = continue_bifurcation(circuit, where, start, bounds, input=input, throw=False)
         if len(curve) > 1 and not any(_same_curve(curve, other) for other in found):
             found.append(curve)

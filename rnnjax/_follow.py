@@ -12,7 +12,7 @@ from rnnjax._linalg import first_of, index_of_largest
 from rnnjax._results import BranchEnd
 from rnnjax._small import solve
 from rnnjax._types import Array
-from rnnjax.bifurcations._base import Family, jacobian, jacobian_and_value
+from rnnjax.bifurcations._base import ASIDE, Family, jacobian, jacobian_and_value
 
 Equations = Callable[[Array, Any], Array]  # (point (m + 1,), frame) -> what vanishes (m,)
 
@@ -22,6 +22,7 @@ _CORRECTED = 1e-8  # scaled length of the last correction; the error is about it
 _NEWTON = 8  # corrections of a step at most
 _SAMPLES = 16  # places between two points at which a test is looked at
 _BEND = 0.02  # of a step, the distance between its chord and the mean of its tangents
+_ON_KINK = 1e-9  # scaled distance from a kink below which a point is on it
 _SMOOTH = 0.15  # of a test's size, what its values and slopes may disagree by
 
 
@@ -33,11 +34,16 @@ class Path(NamedTuple):
         tests: `(point, frame, derivatives of the equations, tangent) -> number` each, vanishing
             at a bifurcation. They depend on the frame by orientation only.
         reframe: the frame for what follows, of a point and the frame in which it was found.
+        switching: the functions at whose zeros the equations have kinks; the frame then says
+            which of them are positive.
+        kink: which of the tests stands for those kinks.
     """
 
     equations: Equations
     tests: tuple[Callable[[Array, Any, Array, Array], Array], ...]
     reframe: Callable[[Array, Any], Any]
+    switching: Callable[[Array], Array] | None = None
+    kink: int | None = None
 
 
 class Limits(NamedTuple):
@@ -94,13 +100,21 @@ class Taken(NamedTuple):
 
 def corrected(family: Family, guess: Array, normal: Array) -> tuple[Array, Array]:
     """The point of the branch on the plane through `guess`, by Newton's method; whether found."""
+    return _nearest(family, guess, lambda u: (normal, normal @ (u - guess)))
+
+
+def _nearest(
+    family: Family, guess: Array, across: Callable[[Array], tuple[Array, Array]]
+) -> tuple[Array, Array]:
+    """The point of the branch where the value of `across`, given with its gradient, is zero."""
     tolerance = _CORRECTED
 
     def body(now: Any) -> Any:
         u, size, _, count = now
         derivatives, value = jacobian_and_value(family, u)
-        matrix = jnp.concatenate([derivatives, normal[None]])
-        rest = jnp.append(value, normal @ (u - guess))
+        gradient, off = across(u)
+        matrix = jnp.concatenate([derivatives, gradient[None]])
+        rest = jnp.append(value, off)
         change = solve(matrix, -rest)
         new = jnp.sqrt(change @ change)
         fails = ~jnp.isfinite(new) | ((count > 0) & (new > 0.7 * size) & (new > tolerance))
@@ -167,24 +181,25 @@ def follow(
 
 def _attempt(path: Path, start: Place, limits: Limits, now: March) -> tuple[March, Taken]:
     """One step: predict along the tangent, correct, and look at what lies between."""
-    at, step = now.at, now.step
-    guess = at.u + step * at.tangent
-    u, solved = corrected(lambda z: path.equations(z, at.frame), guess, at.tangent)
-    new = place(path, jnp.where(solved, u, at.u), at.frame, at.tangent)
+    at, (u, solved, step, kink) = now.at, _tried(path, now)
+    new, beyond = _arrived(path, at, jnp.where(solved, u, at.u), kink)
     chord = new.u - at.u
     bend = chord - step * (at.tangent + new.tangent) / 2
     bend = jnp.sqrt(bend @ bend) / (step * _BEND)
     rough, dips, root = _between(at, new, step)
+    if path.kink is not None:
+        root = root.at[path.kink].set(jnp.where(kink.any(), 1.0, jnp.nan))
     error = jnp.maximum(bend, rough)
     error = jnp.where(jnp.isfinite(error), error, 100.0)
-    finest = step <= limits.smallest
+    finest = now.step <= limits.smallest
     good = solved & (error <= 1) & ~dips & (at.tangent @ new.tangent > 0.9)
     good |= solved & finest & (bend <= 1)
     underflow = finest & ~good
     change = jnp.where(solved, jnp.clip(0.9 / jnp.sqrt(error + 1e-12), 0.25, 2.0), 0.25)
     change = jnp.where(dips, jnp.minimum(change, 0.5), change)
     change = jnp.where(good, change, jnp.minimum(change, 0.5))
-    following = jnp.clip(step * change, limits.smallest, limits.largest)
+    change = jnp.where(good & kink.any(), 1.0, change)  # this attempt was cut short
+    following = jnp.clip(now.step * change, limits.smallest, limits.largest)
     taken = now.going & good
     length = now.length + step
     outside = ((new.u > limits.high) | (new.u < limits.low)).any()
@@ -198,7 +213,7 @@ def _attempt(path: Path, start: Place, limits: Limits, now: March) -> tuple[Marc
         [BranchEnd.UNDERFLOW, BranchEnd.FAR, BranchEnd.BOUND, BranchEnd.CLOSED],
         _GOING,
     )
-    moved = jax.tree.map(lambda a, b: jnp.where(taken, b, a), at, new)
+    moved = jax.tree.map(lambda a, b: jnp.where(taken, b, a), at, beyond)
     after = March(
         moved,
         jnp.where(now.going, following, step),
@@ -207,6 +222,62 @@ def _attempt(path: Path, start: Place, limits: Limits, now: March) -> tuple[Marc
         jnp.where(now.going, end, now.end),
     )
     return after, Taken(at, new.u, new.tangent, step, taken, jnp.where(taken, root, jnp.nan))
+
+
+def _tried(path: Path, now: March) -> tuple[Array, Array, Array, Array]:
+    """Where an attempt leads: the point, whether it is one, how far, and onto which kinks.
+
+    Where the tangent says that a switching function gets to zero within the step, the point is
+    sought where it is; else on the plane across the tangent, and must be on the same side of all.
+    """
+    at = now.at
+    if path.switching is None:
+        guess = at.u + now.step * at.tangent
+        u, solved = corrected(lambda z: path.equations(z, at.frame), guess, at.tangent)
+        return u, solved, now.step, jnp.zeros(0, bool)
+    switching, active = path.switching, at.frame
+    value, slope = jax.jvp(switching, (at.u,), (at.tangent,))
+    leaving = jnp.where(active, slope < 0, slope > 0)
+    far = jnp.where(leaving, -value / jnp.where(leaving, slope, 1.0), jnp.inf)
+    ahead = jnp.maximum(far.min(), 0.0)
+    lands = ahead <= now.step
+    first = index_of_largest(-far)
+    guess = at.u + jnp.where(lands, ahead, now.step) * at.tangent
+
+    def across(u: Array) -> tuple[Array, Array]:
+        value, pull = jax.vjp(lambda z: switching(z)[first], u)
+        (gradient,) = pull(jnp.ones_like(value))
+        size = jnp.sqrt(gradient @ gradient)
+        plane = at.tangent, at.tangent @ (u - guess)
+        return jax.tree.map(
+            lambda a, b: jnp.where(lands, a, b), (gradient / size, value / size), plane
+        )
+
+    u, solved = _nearest(lambda z: path.equations(z, active), guess, across)
+    value = switching(u)
+    gradients = jax.jacfwd(switching)(u)
+    zero = abs(value) <= _ON_KINK * jnp.sqrt((gradients**2).sum(1))
+    step = jnp.where(lands, at.tangent @ (u - at.u), now.step)
+    solved &= (((value > 0) == active) | zero).all() & (step > 0)
+    return u, solved, step, zero & lands
+
+
+def _arrived(path: Path, at: Place, u: Array, kink: Array) -> tuple[Place, Place]:
+    """The end of a step, and the place from which the next one goes on, on the other side."""
+    switching = path.switching
+    if switching is None:
+        new = place(path, u, at.frame, at.tangent)
+        return new, new
+    aside = jnp.where(kink.any(), ASIDE, 0.0) * at.tangent
+    new = place(path, u - aside, at.frame, at.tangent)._replace(u=u)
+    # it goes on to where what was positive is negative, and the other way round
+    first = index_of_largest(kink)
+    gradient = jax.grad(lambda z: switching(z)[first])(u)
+    onward = gradient * jnp.where(at.frame[first], -1.0, 1.0)
+    onward = onward / jnp.sqrt(onward @ onward)
+    along = jnp.where(kink.any(), onward, at.tangent)
+    frame = jnp.where(kink, ~at.frame, at.frame)
+    return new, place(path, u + aside, frame, along)._replace(u=u)
 
 
 def _between(at: Place, new: Place, step: Array) -> tuple[Array, Array, Array]:

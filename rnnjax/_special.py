@@ -61,6 +61,26 @@ class Bifurcation(eqx.Module):
     coefficient: Any
     tangent: Any
 
+    def first_lyapunov(self, convention: str = "Kuznetsov") -> Any:
+        r"""The first Lyapunov coefficient of a Hopf point, as different programs define it.
+
+        Args:
+            convention: "Kuznetsov", $\mathrm{Re}(c_1) / \omega$ for an eigenvector of length 1,
+                which is `coefficient` and what AUTO means by it; "MatCont", $\mathrm{Re}(c_1)$
+                per ms; "JaxCont", half of Kuznetsov's.
+
+        Raises:
+            ValueError: for another convention, or a point that is no Hopf point.
+        """
+        if self.label != "H":
+            raise ValueError(f"first_lyapunov: expected a Hopf point (H), got a {self.label}")
+        factors = {
+            "Kuznetsov": 1.0, "MatCont": 2 * np.pi * self.frequency / 1000, "JaxCont": 0.5,
+        }  # fmt: skip
+        if convention not in factors:
+            raise ValueError(f"convention: expected one of {list(factors)}, got {convention!r}")
+        return self.coefficient * factors[convention]
+
     def __repr__(self) -> str:
         """Its label, where it is and of what kind."""
         if is_traced(self):

@@ -13,7 +13,7 @@ from rnnjax._continuation import MAX_STEP, checked_bounds
 from rnnjax._curve import Curve
 from rnnjax._follow import BLOCK, Limits, Path, corrected
 from rnnjax._linalg import flatten, index_of_largest, refuse
-from rnnjax._locate import Families, Type, fields_of, scaled
+from rnnjax._locate import Families, Type, fields_of, in_units, scaled
 from rnnjax._parameter import check_values, counted, field_of, leaf_of, path_of
 from rnnjax._results import BranchEnd, ConvergenceError
 from rnnjax._special import Bifurcation
@@ -218,8 +218,8 @@ def _curve(
     x, values, limits = lax.stop_gradient((x, jnp.stack(values), limits))
     low, high = limits[0:4:2], limits[1:4:2]
     scale = jnp.concatenate([jnp.maximum(abs(x), 1.0), high - low])
-    families = scaled(fields_of(target, settings.leaves, unravel, time), scale)
     type_, n = settings.type_, x.size
+    families = scaled(fields_of(target, settings.leaves, unravel, time, n), scale)
     u = jnp.concatenate([x, values])
     begun, frame, units = _beginning(type_, families, u, settings.at_end)
     own = units[n + 2 :]
@@ -247,7 +247,7 @@ def _curve(
     of = families.of
 
     def live(arrays: Any, z: Array, frame: Any, units: Array) -> Array:
-        inside = _scaled(of(arrays), units[: n + 2])
+        inside = in_units(of(arrays), units[: n + 2])
         return type_.equations(inside, z.at[n + 2 :].multiply(units[n + 2 :]), frame)
 
     problem = Problem(
@@ -269,7 +269,7 @@ def _beginning(
         frame = type_.frame_at(families.scaled, unknowns)
     a = by_state(jacobian(families.scaled, inside))
     others = unknowns[u.size :]
-    units = abs(others) + _STILL * (a**2).mean()
+    units = abs(others) + (1.0 if at_end else _STILL) * (a**2).mean()
     begun = jnp.append(inside, others / units)
     return lax.stop_gradient((begun, frame, jnp.append(families.scale, units)))
 
@@ -284,14 +284,6 @@ def _test(
 
 def _begin(type_: AbstractFollowed, member: AbstractOnCurve) -> Any:
     return lambda family, z, tangent: type_.begin_of(member, family, z)
-
-
-def _scaled(family: Family, scale: Array) -> Family:
-    def inside(u: Array) -> Array:
-        value = family(u * scale)
-        return value / scale[: value.size]
-
-    return inside
 
 
 def _told(whole: Any, families: Families, type_: AbstractFollowed, unravel: Any, n: int) -> Any:

@@ -126,6 +126,7 @@ def test_a_curve_of_hopf_points_ends_on_one_of_folds(b):
     np.testing.assert_allclose(fold.parameters[:, 0], 0, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fifth", [-1.0, 0.6])
 def test_the_second_lyapunov_coefficient(fifth):
     found = curve(Bautin(fifth=fifth), np.zeros(2), "H")
@@ -182,6 +183,7 @@ def test_a_pair_more():
     np.testing.assert_allclose(other.bifurcations[0].parameter, (-0.04, 0.2), atol=1e-10)
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_differences():
     """Of a Bogdanov-Takens point and its coefficient, and of the curve across itself."""
 
@@ -208,6 +210,7 @@ def test_gradients_are_those_of_differences():
     np.testing.assert_allclose(slopes, differences, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_batch_is_a_loop():
     def places(b):
         circuit = polynomial((-0.25, 0.4), bogdanov_takens(1.0))

@@ -5,6 +5,7 @@ from rnnjax.bifurcations._base import AbstractFollowed as AbstractFollowed
 from rnnjax.bifurcations._base import AbstractOnBranch as AbstractOnBranch
 from rnnjax.bifurcations._base import AbstractOnCurve as AbstractOnCurve
 from rnnjax.bifurcations.bogdanov_takens import BogdanovTakens as BogdanovTakens
+from rnnjax.bifurcations.boundary_equilibrium import BoundaryEquilibrium as BoundaryEquilibrium
 from rnnjax.bifurcations.branch_point import BranchPoint as BranchPoint
 from rnnjax.bifurcations.cusp import Cusp as Cusp
 from rnnjax.bifurcations.fold import Fold as Fold

@@ -13,6 +13,7 @@ from rnnjax._small import bordered, determinant, inverse, null_vectors
 from rnnjax._types import Array
 
 Family = Callable[[Array], Array]  # state and k parameters as one vector (n + k,) -> the field (n,)
+ASIDE = 1e-7  # scaled distance at which the sides of a kink are looked at
 
 
 class Found(NamedTuple):

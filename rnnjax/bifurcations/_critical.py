@@ -9,7 +9,7 @@ from jax import lax
 
 from rnnjax._small import bordered, inverse, product, solve
 from rnnjax._types import Array
-from rnnjax.bifurcations._base import Family, bordered_null, directional
+from rnnjax.bifurcations._base import Family, bordered_null, directional, normalized_determinant
 
 _LEAST = 1e-6  # of what a parameter would do a little beside a point, what counts as a push
 
@@ -87,6 +87,12 @@ def eigenvectors(a: Array, omega: Array, right: Array, left: Array) -> tuple[Arr
     length = jnp.sqrt((q.real**2 + q.imag**2).sum())
     q = lax.complex(q.real / length, q.imag / length)
     return q, p / jnp.conj((jnp.conj(p) * q).sum())
+
+
+def product_of_others(a: Array, right: Array, left: Array) -> Array:
+    """The product of all eigenvalues but the critical pair, but for a factor that is never zero."""
+    lower = jnp.concatenate([right.T, jnp.zeros((2, 2), a.dtype)], 1)
+    return normalized_determinant(jnp.concatenate([jnp.concatenate([a, left], 1), lower]))
 
 
 def cubic_terms(family: Family, u: Array, a: Array, omega: Array, q: Array, p: Array) -> Array:

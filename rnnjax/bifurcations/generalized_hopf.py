@@ -19,6 +19,7 @@ from rnnjax.bifurcations._critical import (
     eigenvectors,
     on_plane,
     plane_of,
+    product_of_others,
 )
 from rnnjax.bifurcations._series import second_lyapunov
 
@@ -41,8 +42,11 @@ class GeneralizedHopf(AbstractOnCurve):
     on = ("H",)
 
     def on_hopf_points(self, place: HopfPlace) -> Array:
-        """The first Lyapunov coefficient, bounded, since it has a pole at a BT point."""
-        return _share(place.family, place.u, place.a, place.square, place.right, place.left)
+        """The first Lyapunov coefficient without its poles, at BT and at zero-Hopf points."""
+        ratio = _ratio(place.family, place.u, place.a, place.square, place.right, place.left)
+        if place.a.shape[0] > 2:
+            ratio = ratio * product_of_others(place.a, place.right, place.left)
+        return ratio / jnp.sqrt(1 + ratio**2)
 
     def from_hopf_points(self, family: Family, u: Array, square: Array) -> tuple[Array, Any]:
         """The point and the square of the frequency; the frame is that of the critical plane."""
@@ -54,8 +58,8 @@ class GeneralizedHopf(AbstractOnCurve):
         derivatives, value = jacobian_and_value(family, u)
         a = by_state(derivatives)
         off, right, left = on_plane(a, square, constants)
-        share = _share(family, u, a, square, right, left)
-        return jnp.concatenate([value, off, share[None]])
+        ratio = _ratio(family, u, a, square, right, left)
+        return jnp.concatenate([value, off, ratio[None]])
 
     def normal_form(self, family: Family, unknowns: Array, constants: Any) -> Found:
         """The frequency and the second Lyapunov coefficient."""
@@ -69,9 +73,9 @@ class GeneralizedHopf(AbstractOnCurve):
         return Found(genuine, omega, l2, jnp.where(l2 < 0, 0, 1).astype(jnp.int32))
 
 
-def _share(family: Family, u: Array, a: Array, square: Array, right: Array, left: Array) -> Array:
+def _ratio(family: Family, u: Array, a: Array, square: Array, right: Array, left: Array) -> Array:
+    """The real part of the cubic coefficient, in units of the Jacobian's size."""
     least = 1e-12 * (a**2).sum()
     omega = jnp.sqrt(jnp.maximum(square, least))
     terms = cubic_terms(family, u, a, omega, *eigenvectors(a, omega, right, left))
-    ratio = terms.sum() / jnp.sqrt((a**2).mean())
-    return ratio / jnp.sqrt(1 + ratio**2)
+    return terms.sum() / jnp.sqrt((a**2).mean())

@@ -16,9 +16,8 @@ from rnnjax.bifurcations._base import (
     by_state,
     jacobian,
     jacobian_and_value,
-    normalized_determinant,
 )
-from rnnjax.bifurcations._critical import on_plane, plane_of
+from rnnjax.bifurcations._critical import on_plane, plane_of, product_of_others
 from rnnjax.bifurcations._sums import product_of_opposites, product_of_sums
 
 
@@ -42,9 +41,7 @@ class ZeroHopf(AbstractOnCurve):
 
     def on_hopf_points(self, place: HopfPlace) -> Array:
         """The product of all eigenvalues but the critical pair."""
-        lower = jnp.concatenate([place.right.T, jnp.zeros((2, 2), place.a.dtype)], 1)
-        upper = jnp.concatenate([place.a, place.left], 1)
-        return normalized_determinant(jnp.concatenate([upper, lower]))
+        return product_of_others(place.a, place.right, place.left)
 
     def from_folds(self, family: Family, u: Array) -> tuple[Array, Any]:
         """The point and the square of the frequency; null vectors and critical plane."""

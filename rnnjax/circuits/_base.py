@@ -60,6 +60,14 @@ class AbstractCircuit(Parametric, Generic[StateT]):
         """The input that means none: zeros in the structure of the state unless overridden."""
         return jax.tree.map(lambda x: np.zeros(np.shape(x)), self.rest())
 
+    def switching_functions(self, state: StateT, input: Any) -> Any:
+        """What its rectifiers act on, `(m,)`: the vector field has a kink where one of them is 0.
+
+        None, unless overridden, for a circuit that has no kinks. One that overrides it has its
+        equilibria followed across them, see `rnnjax.bifurcations.BoundaryEquilibrium`.
+        """
+        return None
+
     def threshold_linear(self, input: Any) -> ThresholdLinear | None:
         """How its equilibria are those of threshold-linear units, where they are.
 

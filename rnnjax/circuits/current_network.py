@@ -47,6 +47,10 @@ class CurrentNetwork(AbstractNetwork):
         """The rates F(x)."""
         return self.nonlinearity(state)
 
+    def switching_functions(self, state: Any, input: PerUnit) -> Any:
+        """The currents themselves, where F is `rectified`."""
+        return state if is_rectified(self.nonlinearity) else None
+
     def threshold_linear(self, input: PerUnit) -> ThresholdLinear | None:
         """The rates F(x), where F is `rectified`; the state is what drives them."""
         if not is_rectified(self.nonlinearity):

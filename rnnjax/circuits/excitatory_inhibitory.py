@@ -1,6 +1,6 @@
 """The threshold-linear excitatory-inhibitory pair of Dayan and Abbott."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -58,8 +58,7 @@ class ExcitatoryInhibitory(AbstractCircuit[ExcitatoryInhibitoryState]):
     ) -> ExcitatoryInhibitoryState:
         """The time derivative of both rates, Hz per ms."""
         e, i = state
-        drive_e = self.m_ee * e + self.m_ei * i - self.gamma_e + input.e
-        drive_i = self.m_ie * e + self.m_ii * i - self.gamma_i + input.i
+        drive_e, drive_i = self.switching_functions(state, input)
         return ExcitatoryInhibitoryState(
             e=(-e + rectified(drive_e)) / self.tau_e,
             i=(-i + rectified(drive_i)) / self.tau_i,
@@ -68,6 +67,13 @@ class ExcitatoryInhibitory(AbstractCircuit[ExcitatoryInhibitoryState]):
     def rest(self) -> ExcitatoryInhibitoryState:
         """Both populations silent."""
         return ExcitatoryInhibitoryState(e=jnp.zeros_like(self.tau_e), i=jnp.zeros_like(self.tau_i))
+
+    def switching_functions(self, state: ExcitatoryInhibitoryState, input: Any) -> Any:
+        """What each population is driven by, less its threshold, Hz."""
+        e, i = state
+        drive_e = self.m_ee * e + self.m_ei * i - self.gamma_e + input.e
+        drive_i = self.m_ie * e + self.m_ii * i - self.gamma_i + input.i
+        return drive_e, drive_i
 
     def threshold_linear(self, input: ExcitatoryInhibitoryState) -> ThresholdLinear:
         """The two rates."""

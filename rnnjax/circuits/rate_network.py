@@ -48,6 +48,12 @@ class RateNetwork(AbstractNetwork):
         """The state itself."""
         return state
 
+    def switching_functions(self, state: Any, input: PerUnit) -> Any:
+        """The sums of the inputs, where F is `rectified`."""
+        if not is_rectified(self.nonlinearity):
+            return None
+        return self.connectivity(state) + self.bias + input
+
     def threshold_linear(self, input: PerUnit) -> ThresholdLinear | None:
         """The rates themselves, where F is `rectified`."""
         if not is_rectified(self.nonlinearity):

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from rnnjax._curve import Curve
 from rnnjax.plot._style import COLORS, label, open_frame, prepared, side_legend
 
-_COLORS = {"LP": COLORS[1], "H": COLORS[0]}
+_COLORS = {"LP": COLORS[0], "H": COLORS[1]}  # as in bifurcation diagrams
 _LINES = {"LP": "folds", "H": "Hopf points"}
 _MARKERS = {"CP": "^", "BT": "D", "GH": "o", "ZH": "v", "HH": "s"}
 _WORDS = {

@@ -139,13 +139,17 @@ def test_the_conventions_of_others():
     assert abs(hopf.parameter - 0.07565878645042385) < 1e-9
     assert abs(hopf.parameter - 0.075658) < 1e-6
     np.testing.assert_allclose(hopf.coefficient, 4.3493619, rtol=1e-8)
-    np.testing.assert_allclose(hopf.coefficient * omega(hopf), 8.2390137, rtol=1e-8)
-    np.testing.assert_allclose(hopf.coefficient * omega(hopf), 8.238955, rtol=1e-5)  # MatCont
+    np.testing.assert_allclose(hopf.first_lyapunov("MatCont"), 8.2390137, rtol=1e-8)
+    np.testing.assert_allclose(hopf.first_lyapunov("MatCont"), 8.238955, rtol=1e-5)  # as it prints
+    with pytest.raises(ValueError, match="convention: expected one of"):
+        hopf.first_lyapunov("Guckenheimer")
+    with pytest.raises(ValueError, match="a Hopf point"):
+        by_label["LP"][0].first_lyapunov()
     folds = sorted((float(b.parameter), abs(float(b.coefficient))) for b in by_label["LP"])
     np.testing.assert_allclose([f[0] for f in folds], [-0.020727, 0.083257], atol=1e-6, rtol=0)
     np.testing.assert_allclose([f[1] for f in folds], [10.367, 2.697425], rtol=1e-5)
     (hopf,) = followed("adaptive control").bifurcations
-    exact = [hopf.parameter, omega(hopf), hopf.coefficient, hopf.coefficient / 2]
+    exact = [hopf.parameter, omega(hopf), hopf.first_lyapunov(), hopf.first_lyapunov("JaxCont")]
     np.testing.assert_allclose(exact, [1, 1, -0.3, -0.15], rtol=1e-10)  # JaxCont halves it
 
 

@@ -1,0 +1,62 @@
+"""The boundary equilibrium: a rectified unit falls silent or wakes up."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax._small import determinant, inverse, product
+from rnnjax._types import Array
+from rnnjax.bifurcations._base import ASIDE, AbstractOnBranch, Family, Found, by_state, jacobian
+
+
+class BoundaryEquilibrium(AbstractOnBranch):
+    r"""An equilibrium meets a kink of the vector field: one of its switching functions is zero.
+
+    The Jacobian jumps there. The coefficient is its determinant where the function is positive
+    (a rectified unit is active) over that where it is negative (silent). Where it is positive, one
+    equilibrium on one side becomes one on the other (persistence); where it is negative, two
+    equilibria, one on each side, meet and vanish (nonsmooth fold). Stability may change in either:
+    see `Branch.stable`. Units that switch at the same place count as one point.
+
+    Found for circuits that say what their `switching_functions` are.
+
+    References:
+        di Bernardo, Budd, Champneys and Kowalczyk (2008), Piecewise-smooth Dynamical Systems,
+        section 5.1.
+    """
+
+    label = "BE"
+    kinds = ("persistence", "nonsmooth fold")
+
+    def test(self, derivatives: Array, tangent: Array) -> Array:
+        """Never zero: the branch is followed onto the kink itself."""
+        return jnp.ones(())
+
+    def begin(self, family: Family, u: Array, tangent: Array) -> tuple[Array, Any]:
+        """The point itself; which function is zero there, and the tangent before it."""
+        off = abs(switching(family)(u))
+        first = jnp.cumsum(off == off.min()) == 1
+        return u, (jnp.where(first & (off == off.min()), 1.0, 0.0), tangent)
+
+    def equations(self, family: Family, unknowns: Array, constants: Any) -> Array:
+        """The vector field, and the switching function."""
+        which, _ = constants
+        return jnp.append(family(unknowns), which @ switching(family)(unknowns))
+
+    def normal_form(self, family: Family, unknowns: Array, constants: Any) -> Found:
+        """The ratio of the determinants on both sides."""
+        which, tangent = constants
+        rise = jax.jvp(lambda u: which @ switching(family)(u), (unknowns,), (tangent,))[1]
+        aside = ASIDE * jnp.where(rise < 0, -tangent, tangent)
+        silent, active = (
+            by_state(jacobian(family, u)) for u in (unknowns - aside, unknowns + aside)
+        )
+        ratio = determinant(product(inverse(silent), active))
+        kind = jnp.where(ratio < 0, 1, 0).astype(jnp.int32)
+        return Found(jnp.isfinite(ratio), jnp.zeros_like(ratio), ratio, kind)
+
+
+def switching(family: Any) -> Any:
+    """The switching functions of state and parameter."""
+    return family.switching
