@@ -77,7 +77,7 @@ class Branch(eqx.Module):
         """The first bifurcation of a type on the branch, inside `jit` as well; NaN if there is none.
 
         Args:
-            label: LP, H or BP; of the types that were looked for.
+            label: LP, H, BP or BE; of the types that were looked for.
 
         Raises:
             ValueError: for a type that was not looked for.

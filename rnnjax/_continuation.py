@@ -86,7 +86,7 @@ def continue_equilibria(
         both_directions: whether the branch is followed both ways from the start, or only to
             where the parameter first grows.
         max_step: the longest step, scaled: the bounds are 1 apart, and a state variable counts
-            in units of its own size at the start, or of 1 if that is smaller.
+            in units of its own size, or of 1 if that is smaller.
         max_points: the most attempted steps in each direction.
         max_bifurcations: the most points of one type in each direction.
         time: in ms.

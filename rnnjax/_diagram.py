@@ -115,7 +115,8 @@ def diagram(
             _at(circuit, where, at), where, start, bounds, input=input, throw=False, **options
         )
         if len(branch) > 1:
-            found.append(branch)
+            if not any(_same_line(branch, other) for other in found):
+                found.append(branch)
         else:
             refused.append(branch.endings[0].message)
 
@@ -143,7 +144,7 @@ def _curves(
 ) -> list[Curve]:
     """The curves through all folds and Hopf points, and those that begin on them."""
     found: list[Curve] = []
-    waiting = [p for branch in branches for p in branch.bifurcations if p.label != "BP"]
+    waiting = [p for branch in branches for p in branch.bifurcations if p.label in ("LP", "H")]
     begun: list[Bifurcation] = []
     while waiting:
         start = waiting.pop(0)
@@ -154,21 +155,26 @@ def _curves(
         if start.label == "BT" and any(_same_point(start, p) for p in ends):
             continue  # that curve of Hopf points is known
         curve = continue_bifurcation(circuit, where, start, bounds, input=input, throw=False)
-        if len(curve) > 1 and not any(_same_curve(curve, other) for other in found):
+        lines = [other for other in found if other.label == curve.label]
+        if len(curve) > 1 and not any(_same_line(curve, other) for other in lines):
             found.append(curve)
             waiting += [p for p in curve.bifurcations if p.label == "BT"]
     return found
 
 
-def _same_curve(a: Curve, b: Curve) -> bool:
-    """Whether two curves go through the same points: each end of one is near the other."""
-    if a.label != b.label:
-        return False
-    x, y = (np.concatenate([np.asarray(c.parameters), _flat(c.states)], 1) for c in (a, b))
+def _same_line(a: Branch | Curve, b: Branch | Curve) -> bool:
+    """Whether one goes through points of the other: its ends and its middle are near it."""
+    x, y = (np.concatenate([_places(c), _flat(c.states)], 1) for c in (a, b))
     size = np.ptp(np.concatenate([x, y]), 0)
     x, y = (z / np.where(size > 0, size, 1.0) for z in (x, y))
     ends = a.endings == b.endings or a.endings == b.endings[::-1]
     return ends and all(_beside(p, y) for p in x[[0, len(x) // 2, -1]])
+
+
+def _places(line: Branch | Curve) -> np.ndarray:
+    if isinstance(line, Curve):
+        return np.asarray(line.parameters)
+    return np.asarray(line.parameter)[:, None]
 
 
 def _beside(point: np.ndarray, line: np.ndarray) -> bool:

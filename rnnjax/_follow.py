@@ -187,6 +187,9 @@ def _attempt(path: Path, start: Place, limits: Limits, now: March) -> tuple[Marc
     bend = chord - step * (at.tangent + new.tangent) / 2
     bend = jnp.sqrt(bend @ bend) / (step * _BEND)
     rough, dips, root = _between(at, new, step)
+    # a branch may begin on a kink
+    still = kink.any() & (step <= _ON_KINK)
+    bend, rough, dips = jnp.where(still, 0.0, bend), jnp.where(still, 0.0, rough), dips & ~still
     if path.kink is not None:
         root = root.at[path.kink].set(jnp.where(kink.any(), 1.0, jnp.nan))
     error = jnp.maximum(bend, rough)
@@ -199,7 +202,8 @@ def _attempt(path: Path, start: Place, limits: Limits, now: March) -> tuple[Marc
     change = jnp.where(dips, jnp.minimum(change, 0.5), change)
     change = jnp.where(good, change, jnp.minimum(change, 0.5))
     change = jnp.where(good & kink.any(), 1.0, change)  # this attempt was cut short
-    following = jnp.clip(now.step * change, limits.smallest, limits.largest)
+    moved = jax.tree.map(lambda a, b: jnp.where(now.going & good, b, a), at, beyond)
+    following = jnp.clip(now.step * change, limits.smallest, _longest(limits, moved))
     taken = now.going & good
     length = now.length + step
     outside = ((new.u > limits.high) | (new.u < limits.low)).any()
@@ -213,7 +217,6 @@ def _attempt(path: Path, start: Place, limits: Limits, now: March) -> tuple[Marc
         [BranchEnd.UNDERFLOW, BranchEnd.FAR, BranchEnd.BOUND, BranchEnd.CLOSED],
         _GOING,
     )
-    moved = jax.tree.map(lambda a, b: jnp.where(taken, b, a), at, beyond)
     after = March(
         moved,
         jnp.where(now.going, following, step),
@@ -222,6 +225,14 @@ def _attempt(path: Path, start: Place, limits: Limits, now: March) -> tuple[Marc
         jnp.where(now.going, end, now.end),
     )
     return after, Taken(at, new.u, new.tangent, step, taken, jnp.where(taken, root, jnp.nan))
+
+
+def _longest(limits: Limits, at: Place) -> Array:
+    """The longest step: for parameters as given, for states in units of what they are by now."""
+    state = jnp.isinf(limits.low) & jnp.isinf(limits.high)
+    size = jnp.where(state, abs(at.u), 0.0).max(initial=1.0)
+    share = jnp.where(state, 0.0, abs(at.tangent)).max()
+    return limits.largest * jnp.minimum(size, 1.0 / jnp.maximum(share, 1e-12))
 
 
 def _tried(path: Path, now: March) -> tuple[Array, Array, Array, Array]:
@@ -258,8 +269,8 @@ def _tried(path: Path, now: March) -> tuple[Array, Array, Array, Array]:
     gradients = jax.jacfwd(switching)(u)
     zero = abs(value) <= _ON_KINK * jnp.sqrt((gradients**2).sum(1))
     step = jnp.where(lands, at.tangent @ (u - at.u), now.step)
-    solved &= (((value > 0) == active) | zero).all() & (step > 0)
-    return u, solved, step, zero & lands
+    solved &= (((value > 0) == active) | zero).all() & (step > -_ON_KINK)
+    return u, solved, jnp.maximum(step, 0.0), zero & lands & leaving
 
 
 def _arrived(path: Path, at: Place, u: Array, kink: Array) -> tuple[Place, Place]:

@@ -95,9 +95,10 @@ _ENDS = {
     BranchEnd.CLOSED: "came back to where it began",
     BranchEnd.UNDERFLOW: (
         "the branch could not be followed further with the smallest step. Usual causes: (a) the "
-        "vector field has a kink there (a rectified unit switches), (b) the Jacobian is singular "
-        "everywhere, a continuum of equilibria, (c) the field is not finite. Begin a new branch "
-        "beyond the kink, or follow a parameter that the equilibrium depends on."
+        "vector field has a kink there (a rectified unit switches) of which the circuit's "
+        "`switching_functions` don't tell, or a curve in two parameters meets one, (b) the "
+        "Jacobian is singular everywhere, a continuum of equilibria, (c) the field is not finite. "
+        "Begin a new branch beyond the kink, or follow a parameter that the equilibrium depends on."
     ),
     BranchEnd.FAR: (
         "the state ran away along the branch: the equilibrium goes to infinity at a finite value "

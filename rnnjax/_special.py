@@ -22,7 +22,8 @@ class Special(eqx.Module):
         type_index: which of the types that were looked for; -1 where there is none.
         kind_index: which of the kinds of that type.
         frequency: of the oscillation that begins there, in rad per ms; 0 where none does.
-        coefficient: of the normal form: a of a fold, `l1` of a Hopf point, a or c of a branch point.
+        coefficient: of the normal form: a of a fold, `l1` of a Hopf point, a or c of a branch point,
+            the ratio of determinants at a boundary equilibrium.
         at: how far along the branch from its start, scaled; negative in the second direction.
         found: `(slot,)`.
         unsolved: how many zeros of tests could not be solved for, or had no room.
@@ -44,7 +45,8 @@ class Bifurcation(eqx.Module):
     """One bifurcation point, read off a branch.
 
     Attributes:
-        label: LP (fold), H (Hopf), BP (branch point), or of two parameters CP, BT, GH, ZH, HH.
+        label: LP (fold), H (Hopf), BP (branch point), BE (boundary equilibrium), or of two
+            parameters CP, BT, GH, ZH, HH.
         kind: what its normal form says: supercritical, subcritical, ...; empty inside `jit`.
         parameter: where it happens; both values for a point of two parameters.
         state: the equilibrium there.

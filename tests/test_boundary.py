@@ -104,6 +104,27 @@ def test_kinks_are_crossed_unseen_if_they_are_not_asked_for():
     assert not branch.bifurcations
 
 
+class Untold(rnnjax.AbstractCircuit):
+    r"""The same unit, which does not say that it is rectified."""
+
+    h: object = rnnjax.parameter(-0.5, "1")
+
+    def __call__(self, state, input):
+        return -state + jax.nn.relu(2 * state + self.h + input)
+
+    def rest(self):
+        return jnp.zeros(())
+
+
+def test_a_kink_of_which_nothing_tells_ends_the_branch():
+    found = rnnjax.continue_equilibria(
+        Untold(), lambda c: c.h, np.array(0.5), (-1.0, 1.0), throw=False
+    )
+    assert rnnjax.BranchEnd.UNDERFLOW in found.endings
+    assert np.isfinite(found.parameter).all()
+    assert not found.bifurcations
+
+
 def test_smooth_networks_have_none():
     network = circuits.RateNetwork(nonlinearity=circuits.tanh)
     assert network.switching_functions(network.rest(), 0.0) is None
@@ -143,3 +164,20 @@ def test_the_bump_of_the_ring(step):
     for h_0, v in zip(branch.parameter, branch.states, strict=True):
         strength = 1 + 2 * 1.9 / len(angles) * (v * cosine).sum()  # A
         np.testing.assert_allclose(v, np.maximum(h_0 + strength * cosine, 0), atol=1e-9)
+
+
+def test_a_branch_may_begin_on_a_kink():
+    circuit = circuits.ExcitatoryInhibitory(gamma_e=0.0)
+    start = circuits.ExcitatoryInhibitoryState(0.0, 0.0)
+    branch = rnnjax.continue_equilibria(circuit, gamma_e, start, (-60.0, 60.0))
+    assert [e.name for e in branch.endings] == ["BOUND", "BOUND"]
+    np.testing.assert_allclose(
+        sorted(float(b.parameter) for b in branch.bifurcations), [0, 2.5], atol=1e-12
+    )
+
+
+def test_the_diagram_of_the_pair_is_one_branch():
+    """Though one of the values at which it looks for others is that of a kink."""
+    found = rnnjax.diagram(circuits.ExcitatoryInhibitory(), gamma_e, (-20.0, 10.0))
+    assert len(found) == 1
+    assert [b.label for b in found.bifurcations] == ["BE", "BE"]

@@ -253,16 +253,6 @@ def test_a_branch_that_is_too_long_is_given_as_far_as_it_went():
     np.testing.assert_allclose(part.states**2, part.parameter, atol=1e-12)
 
 
-def test_a_kink_ends_the_branch():
-    """Below its threshold the rectified pair rests elsewhere: the branch has a corner."""
-    found = rnnjax.continue_equilibria(
-        ExcitatoryInhibitory(tau_i=10.0), operator.attrgetter("gamma_i"), bounds=(-40.0, 60.0),
-        start=ExcitatoryInhibitoryState(80 / 3, 50 / 3), throw=False,
-    )  # fmt: skip
-    assert rnnjax.BranchEnd.UNDERFLOW in found.endings
-    assert np.isfinite(found.parameter).all()
-
-
 WRONG = {
     "swapped bounds": ({"bounds": (1.0, -1.0)}, ValueError, "swap them"),
     "no bounds": ({}, ValueError, r"expected \(lowest, highest\) of mu, got None"),

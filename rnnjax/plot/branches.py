@@ -11,8 +11,8 @@ from rnnjax._branch import Branch
 from rnnjax.plot._columns import columns
 from rnnjax.plot._style import COLORS, label, open_frame, prepared, side_legend
 
-_MARKERS = {"LP": "s", "H": "o", "BP": "D"}
-_WORDS = {"LP": "fold", "H": "Hopf", "BP": "branch point"}
+_MARKERS = {"LP": "s", "H": "o", "BP": "D", "BE": "X"}
+_WORDS = {"LP": "fold", "H": "Hopf", "BP": "branch point", "BE": "boundary"}
 
 
 def branches(
@@ -20,7 +20,8 @@ def branches(
 ) -> Axes:
     """Branches of equilibria: solid where they are stable, dashed where they are not.
 
-    Folds are squares, Hopf points circles, branch points diamonds; supercritical ones are filled.
+    Folds are squares, Hopf points circles, branch points diamonds, boundary equilibria crosses;
+    supercritical ones are filled.
     Labels say where each of them is.
 
     Args:
