@@ -155,14 +155,16 @@ def padded(x: Array, u: Array) -> Array:
 def is_pushed(family: Family, u: Array, derivatives: Array, v: Array, w: Array) -> Array:
     """Whether the first parameter moves the state along $w$; where it does not, branches cross.
 
-    What it does is compared with what it would do a little beside the point, along $v$.
+    What it does along $w$ is compared with all that it does, and with what it would do a little
+    beside the point, along $v$; states count in units of their own size.
     """
     n = w.size
     parameter = jnp.zeros_like(u).at[n].set(1.0)
-    unit = jnp.maximum(abs(u[:n]).max(), 1.0)
-    beside = unit * directional(family, u, padded(v, u), parameter)
+    units = jnp.maximum(abs(u[:n]), 1.0)
+    beside = units.max() * directional(family, u, padded(v, u), parameter)
     push = derivatives[:, n]
-    return abs(w @ push) > _LEAST * (abs(w) @ (abs(push) + abs(beside)))
+    every = ((push / units) ** 2).sum() + ((beside / units) ** 2).sum()
+    return abs(w @ push) > _LEAST * jnp.sqrt(((w * units) ** 2).sum() * every)
 
 
 def null_of(a: Array, borders: Any) -> tuple[Array, Array, Array]:
