@@ -29,6 +29,10 @@ from rnnjax._fit import fit as fit
 from rnnjax._gradient import BlockedAdjoint as BlockedAdjoint
 from rnnjax._gradient import Checkpoint as Checkpoint
 from rnnjax._gradient import StoreAll as StoreAll
+from rnnjax._large import continue_large as continue_large
+from rnnjax._large_branch import LargeBranch as LargeBranch
+from rnnjax._leading import LeadingEigenvalues as LeadingEigenvalues
+from rnnjax._leading import leading_eigenvalues as leading_eigenvalues
 from rnnjax._measure import measure as measure
 from rnnjax._parameter import parameter as parameter
 from rnnjax._plan import Plan as Plan

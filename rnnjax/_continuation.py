@@ -130,15 +130,7 @@ def _checked(
     circuit: Any, where: Any, bounds: Any, input: Any, start: Any
 ) -> tuple[Any, int, tuple[Any, Any, Any]]:
     """What is followed, which of its leaves, and from which state, value and tangent."""
-    own, drive = apart(circuit, input)
-    check_run(own, drive, None, None)
-    path = path_of(circuit, where)
-    value, tangent = where(circuit), None
-    if np.shape(value) != ():
-        raise ValueError(
-            f"where: expected one number to follow, {path} has shape {np.shape(value)}: give the "
-            "number a field of its own"
-        )
+    value = tangent = None
     if isinstance(start, Bifurcation):
         if start.label != "BP":
             raise ValueError(
@@ -146,6 +138,33 @@ def _checked(
                 "give its `.state`"
             )
         start, value, tangent = start.state, start.parameter, start.tangent
+    target, leaf, state, value = checked_target(circuit, where, bounds, input, start, value)
+    value = value if is_traced(value) else np.asarray(value, np.float64)
+    return target, leaf, (state, value, tangent)
+
+
+def checked_target(
+    circuit: Any, where: Any, bounds: Any, input: Any, start: Any, value: Any = None
+) -> tuple[Any, int, Any, Any]:
+    """What is followed, which of its leaves, and from which state and value, or a ValueError.
+
+    Args:
+        circuit: the circuit, or `Driven`.
+        where: names the number.
+        bounds: its lowest and highest value.
+        input: the input.
+        start: a state, or None for `rest()`.
+        value: that of the number where the branch begins; its own unless given.
+    """
+    own, drive = apart(circuit, input)
+    check_run(own, drive, None, None)
+    path = path_of(circuit, where)
+    value = where(circuit) if value is None else value
+    if np.shape(value) != ():
+        raise ValueError(
+            f"where: expected one number to follow, {path} has shape {np.shape(value)}: give the "
+            "number a field of its own"
+        )
     low, high = checked_bounds(bounds, path)
     if not is_traced(value) and not low <= float(value) <= high:
         raise ValueError(
@@ -158,8 +177,7 @@ def _checked(
     state = starting_state(own, drive, start)
     target = circuit if isinstance(circuit, Driven) else Driven(circuit, as_input(own, input))
     inside = where if isinstance(circuit, Driven) else (lambda d: where(d.circuit))
-    value = value if is_traced(value) else np.asarray(value, np.float64)
-    return target, leaf_of(target, inside), (state, value, tangent)
+    return target, leaf_of(target, inside), state, value
 
 
 def checked_bounds(bounds: Any, path: str) -> tuple[float, float]:

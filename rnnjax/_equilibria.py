@@ -24,6 +24,7 @@ from rnnjax._linalg import (
     vanishes,
     variable_names,
 )
+from rnnjax._matrix_free import rests, root_by_products, search
 from rnnjax._parameter import counted
 from rnnjax._results import ConvergenceError, Status
 from rnnjax._types import Array, Float, Key, in_float64, is_traced
@@ -142,7 +143,7 @@ class Equilibria(eqx.Module):
         states: in the circuit's structure, each leaf `(guess, ...)`; NaN where nothing was found.
         found: `(guess,)`, whether this entry is an equilibrium, each of them once.
         residual: `(guess,)`, the largest entry of the vector field there, per ms.
-        jacobian: `(guess, n, n)` per ms.
+        jacobian: `(guess, n, n)` per ms; None where they were found `matrix_free`.
         status: `(guess,)`, a `Status` per guess in the same order; guesses that ran into an
             equilibrium already listed are OK and not `found`.
         certificate: of `enumerate_equilibria`: what is proved; None where nothing is.
@@ -176,7 +177,15 @@ class Equilibria(eqx.Module):
 
     @property
     def linearizations(self) -> list[Linearization]:
-        """One per equilibrium."""
+        """One per equilibrium.
+
+        Raises:
+            ValueError: where they were found without a Jacobian.
+        """
+        if self.jacobian is None:
+            raise ValueError(
+                "found matrix_free, without a Jacobian: ask leading_eigenvalues(circuit, state)"
+            )
         return [Linearization(self[k], self.jacobian[k]) for k in range(len(self))]
 
     @property
@@ -189,8 +198,10 @@ class Equilibria(eqx.Module):
         from rnnjax._store import equilibria_dataset
 
         states = {k: v[: len(self)] for k, v in named_leaves(self.states).items()}
-        kinds = [str(s) for s in self.stability]
-        rates = [each.growth_rate for each in self.linearizations]
+        kinds, rates = ["not classified"] * len(self), [np.nan] * len(self)
+        if self.jacobian is not None:
+            kinds = [str(s) for s in self.stability]
+            rates = [each.growth_rate for each in self.linearizations]
         return equilibria_dataset(states, kinds, rates, self.residual[: len(self)])
 
     def _repr_html_(self) -> str:
@@ -200,9 +211,10 @@ class Equilibria(eqx.Module):
         """Where they are and of what kind."""
         if is_traced(self.found) or np.ndim(self.found) > 1:
             return f"Equilibria(up to {np.shape(self.found)[-1]})"
+        kinds = ["not classified"] * len(self) if self.jacobian is None else self.stability
         rows = [
             f"  {', '.join(f'{n}={_brief(x)}' for n, x in named_leaves(self[k]).items())}: {kind}"
-            for k, kind in enumerate(self.stability)
+            for k, kind in enumerate(kinds)
         ]
         proved = "" if self.certificate is None else f" {self.certificate.summary},"
         return "\n".join([f"Equilibria({len(self)} found,{proved}", *rows, ")"])
@@ -236,6 +248,7 @@ def find_equilibria(
     guesses: Any = None,
     key: Key | None = None,
     deflate: int = 0,
+    matrix_free: bool = False,
     time: float = 0.0,
     max_steps: int = 100,
     throw: bool = True,
@@ -257,6 +270,9 @@ def find_equilibria(
         deflate: how often to begin anew from the same guesses with the equilibria found so far
             divided out, so that others are found. Each round adds as many entries to the result
             as there are guesses.
+        matrix_free: for circuits of many units: Newton steps by GMRES, from products with the
+            Jacobian alone, one guess after the other; from `rest()` unless `guesses` are given.
+            Where eigenvalues surround zero (strong random weights) it often finds nothing.
         time: in ms.
         max_steps: the most steps from one guess.
         throw: raise if nothing was found. Where a JAX transformation is under way nothing can
@@ -264,11 +280,16 @@ def find_equilibria(
 
     Raises:
         ConvergenceError: if nothing was found and `throw` is true.
+        ValueError: for guesses that do not fit, or `deflate` with `matrix_free`.
     """
     check_run(circuit, input, None, None)
     rest = starting_state(circuit, input, None)
-    starts = flat_guesses(rest, guesses, key)
-    effort = max_steps, counted(deflate, "deflate") if deflate != 0 else 0
+    if matrix_free and deflate:
+        raise ValueError("deflate: needs Jacobians; leave it out, or matrix_free")
+    alone = matrix_free and guesses is None and key is None
+    starts = flat_guesses(rest, rest if alone else guesses, key)
+    rounds = counted(deflate, "deflate") if deflate != 0 else 0
+    effort = max_steps, rounds, bool(matrix_free)
     result = in_float64(
         _find, circuit, as_input(circuit, input), rest, starts, np.float64(time), effort
     )
@@ -314,9 +335,9 @@ def _linearized(circuit: Any, input: Any, state: Any, time: Any) -> Linearizatio
 
 @eqx.filter_jit
 def _find(
-    circuit: Any, input: Any, rest: Any, starts: Any, time: Any, effort: tuple[int, int]
+    circuit: Any, input: Any, rest: Any, starts: Any, time: Any, effort: tuple[int, int, bool]
 ) -> Equilibria:
-    max_steps, rounds = effort
+    max_steps, rounds, matrix_free = effort
     x, unravel = flatten(jax.tree.map(jnp.asarray, rest))
     units = jnp.where(x == 0, 1.0, abs(x))
     field = _field(circuit, input, time, unravel)
@@ -330,24 +351,28 @@ def _find(
         return equations(lax.stop_gradient(given), x, None)
 
     starts, units = lax.stop_gradient((jnp.asarray(starts), units))
-    x, finite = jax.vmap(lambda guess: find_root(still, guess, max_steps))(starts)
-    if rounds:
-        x, finite = deflated(still, starts, (x, finite), units, rounds, max_steps)
-    x = jax.vmap(lambda x: root_of(equations, given, x, None))(x)
-    residual = abs(jax.vmap(field)(x))
-    jacobian = jax.vmap(jax.jacfwd(field))(x)
-    solved = finite & jax.vmap(vanishes)(residual, jacobian, x)
+    if matrix_free:
+        x = lax.map(lambda guess: search(still, guess, max_steps), starts)
+        solved = lax.map(lambda x: rests(still, x), x)
+        x = jnp.where(solved[:, None], x, 0.0)
+        x = jax.vmap(lambda x: root_by_products(lambda g, x: equations(g, x, None), given, x))(x)
+        jacobian = None
+    else:
+        x, finite = jax.vmap(lambda guess: find_root(still, guess, max_steps))(starts)
+        if rounds:
+            x, finite = deflated(still, starts, (x, finite), units, rounds, max_steps)
+        x = jax.vmap(lambda x: root_of(equations, given, x, None))(x)
+        jacobian = jax.vmap(jax.jacfwd(field))(x)
+        solved = finite & jax.vmap(vanishes)(abs(jax.vmap(field)(x)), jacobian, x)
+    residual = abs(jax.vmap(field)(x)).max(-1)
     found = solved & ~repeats(x, solved, units)
-    residual = residual.max(-1)
     order = jnp.argsort(~found, stable=True)
-    x, residual, jacobian, solved, found = (
-        y[order] for y in (x, residual, jacobian, solved, found)
-    )
+    x, residual, solved, found = (y[order] for y in (x, residual, solved, found))
     return Equilibria(
         states=jax.vmap(unravel)(refuse(found[:, None], x)),
         found=found,
         residual=residual,
-        jacobian=refuse(found[:, None, None], jacobian),
+        jacobian=None if jacobian is None else refuse(found[:, None, None], jacobian[order]),
         status=jnp.where(solved, Status.OK, Status.NOT_CONVERGED).astype(jnp.int32),
     )
 

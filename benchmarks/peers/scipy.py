@@ -1,9 +1,13 @@
-"""scipy: solve_ivp, one point after the other, rtol = atol = 1e-6."""
+"""scipy: solve_ivp, one point after the other, rtol = atol = 1e-6; rest of a large network."""
 
 import importlib.metadata
 
+import numpy as np
 from scipy.integrate import solve_ivp
+from scipy.optimize import newton_krylov
+from scipy.sparse.linalg import LinearOperator, eigs
 
+from benchmarks._networks import leading_of, resting
 from benchmarks._points import checked, grid
 
 
@@ -28,5 +32,43 @@ def sweep(spec):
             for p in points
         ]
         return checked([e for e, _ in ends], [i for _, i in ends])
+
+    return call
+
+
+def rest_dense(spec):
+    """Newton's method by LU, and all eigenvalues of the Jacobian."""
+    weights, bias, tau = resting(spec)
+
+    def jacobian(x):
+        return (weights * (1 - np.tanh(x) ** 2) - np.eye(len(x))) / tau
+
+    def call():
+        x = np.zeros(len(bias))
+        for _ in range(50):
+            value = (weights @ np.tanh(x) + bias - x) / tau
+            if abs(value).max() < 1e-14:
+                break
+            x = x - np.linalg.solve(jacobian(x), value)
+        return leading_of(x, np.linalg.eigvals(jacobian(x)), spec)
+
+    return call
+
+
+def rest_krylov(spec):
+    """newton_krylov, and ARPACK for the leading eigenvalues."""
+    weights, bias, tau = resting(spec)
+
+    def call():
+        x = newton_krylov(
+            lambda x: (weights @ np.tanh(x) + bias - x) / tau, np.zeros(len(bias)),
+            method="gmres", f_tol=1e-14,
+        )  # fmt: skip
+        slope = 1 - np.tanh(x) ** 2
+        product = LinearOperator(
+            weights.shape, lambda v: (weights @ (slope * v.ravel()) - v.ravel()) / tau, dtype=float
+        )
+        values = eigs(product, k=spec["count"], which="LR", return_eigenvectors=False)
+        return leading_of(x, values, spec)
 
     return call
