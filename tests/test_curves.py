@@ -11,6 +11,7 @@ from oracles import central_difference
 
 import rnnjax
 from rnnjax import bifurcations
+from rnnjax.bifurcations._critical import on_plane, plane_of, product_of_others
 from rnnjax.circuits import MorrisLecar
 
 p, q = operator.attrgetter("p"), operator.attrgetter("q")
@@ -301,3 +302,20 @@ def test_the_first_point_of_a_type():
     assert np.isnan(branch.first("H").parameter)
     with pytest.raises(ValueError, match="label: expected one of"):
         branch.first("GH")
+
+
+@pytest.mark.parametrize("third", [-1e-6, 0.0, 1e-6])
+def test_what_vanishes_at_a_zero_hopf_point(third):
+    """Exactly where the third eigenvalue does, however far the matrix is from normal."""
+    turn = np.random.default_rng(3).normal(size=(4, 4))
+    inner = np.diag([0.0, 0.0, third, -0.5]) + np.eye(4, k=1) * [0, 0.7, 0, 0]
+    inner[1, 0] = -0.7
+    with jax.enable_x64(True):
+        a, square = jnp.asarray(turn @ inner @ np.linalg.inv(turn)), jnp.asarray(0.49)
+        _, right, left = on_plane(a, square, plane_of(a, square))
+        value, plain = (
+            float(product_of_others(a, x, y)) for x, y in ((right, left), (left, right))
+        )
+    assert abs(plain) > 1e-3  # the bases in the wrong places
+    assert abs(value) < (1e-5 if third else 1e-14)
+    assert not third or (value > 0) == (third * -0.5 > 0)

@@ -90,9 +90,12 @@ def eigenvectors(a: Array, omega: Array, right: Array, left: Array) -> tuple[Arr
 
 
 def product_of_others(a: Array, right: Array, left: Array) -> Array:
-    """The product of all eigenvalues but the critical pair, but for a factor that is never zero."""
-    lower = jnp.concatenate([right.T, jnp.zeros((2, 2), a.dtype)], 1)
-    return normalized_determinant(jnp.concatenate([jnp.concatenate([a, left], 1), lower]))
+    """The product of all eigenvalues but the critical pair, but for a factor that is never zero.
+
+    What is orthogonal to `left` is the invariant space of the others.
+    """
+    lower = jnp.concatenate([left.T, jnp.zeros((2, 2), a.dtype)], 1)
+    return normalized_determinant(jnp.concatenate([jnp.concatenate([a, right], 1), lower]))
 
 
 def cubic_terms(family: Family, u: Array, a: Array, omega: Array, q: Array, p: Array) -> Array:
