@@ -10,6 +10,7 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Complex, PyTree
 
+from rnnjax._small import solve
 from rnnjax._types import Array, Float, is_traced
 
 _TINY = 1e-300
@@ -117,9 +118,9 @@ def root_of(
             1
         ]
         derivatives = jax.jacfwd(lambda z: equations(parameters, z, constants))(solved)
-        regular = jnp.isfinite(jnp.linalg.solve(derivatives, jnp.ones_like(solved))).all()
+        regular = jnp.isfinite(solve(derivatives, jnp.ones_like(solved))).all()
         safe = jnp.where(regular, derivatives, jnp.eye(solved.size, dtype=solved.dtype))
-        return solved, _only(regular, jnp.linalg.solve(safe, -change))
+        return solved, _only(regular, solve(safe, -change))
 
     return root(parameters, x, constants)
 

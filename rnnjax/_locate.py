@@ -205,14 +205,23 @@ def locate(
         )  # fmt: skip
 
     guesses = jax.vmap(jax.vmap(guessed, (None, 0)))(jnp.arange(len(types)), chosen)
-    found = [
-        jax.vmap(lambda g, index=index, type_=type_: _solved(families, units, type_, index, g))(
-            jax.tree.map(lambda x, index=index: x[index], guesses)
+    found = []
+    for index, type_ in enumerate(types):
+        near = jax.tree.map(lambda x, index=index: x[index], guesses)
+        if found:  # one after the other: what calls LAPACK must not do so at once, see `_small`
+            near = near._replace(u=_after(near.u, found[-1].kind))
+        found.append(
+            jax.vmap(lambda g, index=index, type_=type_: _solved(families, units, type_, index, g))(
+                near
+            )
         )
-        for index, type_ in enumerate(types)
-    ]
     lost = jnp.maximum(vanishes.sum(0, dtype=jnp.int32) - slots, 0).sum(dtype=jnp.int32)
     return jax.tree.map(lambda *x: jnp.concatenate(x), *found), lost
+
+
+def _after(x: Array, kind: Array) -> Array:
+    """`x`, which waits for `kind`, an index that is never negative."""
+    return jnp.where((kind < 0).any(), jnp.nan, x)
 
 
 def _nothing(count: int) -> Located:

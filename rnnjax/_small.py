@@ -1,7 +1,9 @@
 """Linear algebra of small matrices in plain operations, and of large ones by LAPACK.
 
 For a few variables the calls to LAPACK cost more than the arithmetic, and what surrounds them (loops
-over pivots) compiles slowly and does not fuse across a batch.
+over pivots) compiles slowly and does not fuse across a batch. For some more they can stop a program
+for good: LAPACK of a batch waits in jaxlib < 0.11 for threads of the pool in which it runs, and as
+many of them at once as there are threads wait forever.
 """
 
 import jax
@@ -11,12 +13,14 @@ from jax import lax
 from rnnjax._types import Array
 
 LARGEST = 16  # rows up to which a matrix counts as small
+_LOOPED = 128  # rows up to which loops over pivots are not much slower than LAPACK
 
 
 @jax.custom_jvp
 def inverse(a: Array) -> Array:
     """The inverse of a square matrix; not finite where it is singular."""
-    return _eliminated(a) if a.shape[0] <= LARGEST else jnp.linalg.inv(a)
+    n = a.shape[0]
+    return _eliminated(a) if n <= LARGEST else _exchanged(a) if n <= _LOOPED else jnp.linalg.inv(a)
 
 
 @inverse.defjvp
@@ -42,7 +46,7 @@ def solve(a: Array, b: Array) -> Array:
 def determinant(a: Array) -> Array:
     """The determinant; its derivative is right where the matrix is singular as well."""
     if a.shape[0] > LARGEST:
-        return jnp.linalg.det(a)
+        return _product_of_pivots(a) if a.shape[0] <= _LOOPED else jnp.linalg.det(a)
     product = jnp.ones((), a.dtype)
     while a.shape[0] > 1:
         row, where = _pivot(abs(a[:, 0]))
@@ -94,6 +98,54 @@ def _eliminated(a: Array) -> Array:
         free = free & ~where
         order.append(where)
     return jnp.stack([jnp.where(w[:, None], whole[:, n:], 0.0).sum(0) for w in order])
+
+
+def _exchanged(a: Array) -> Array:
+    """The same in a loop: each step exchanges an unknown with the right side of a row."""
+    n = a.shape[0]
+    places = jnp.arange(n, dtype=jnp.int32)
+
+    def step(carry: tuple[Array, Array], j: Array) -> tuple[tuple[Array, Array], Array]:
+        a, free = carry
+        column = a[:, j]
+        _, where = _pivot(jnp.where(free, abs(column), -1.0))
+        pivot = jnp.where(where[:, None], a, 0.0).sum(0)
+        value = pivot[j]
+        pivot = jnp.where(places == j, 1.0, pivot) / value
+        a = jnp.where(places == j, 0.0, a) - column[:, None] * pivot
+        return (jnp.where(where[:, None], pivot, a), free & ~where), where
+
+    (a, _), order = lax.scan(step, (a, jnp.ones(n, bool)), places)
+    row = _first(order)
+    return a[row][:, _first(order.T)]
+
+
+def _product_of_pivots(a: Array) -> Array:
+    """The determinant by a loop, in which a last pivot of zero has its derivative."""
+    n = a.shape[0]
+    places = jnp.arange(n, dtype=jnp.int32)
+
+    def step(
+        carry: tuple[Array, Array, Array], j: Array
+    ) -> tuple[tuple[Array, Array, Array], None]:
+        a, free, product = carry
+        column = a[:, j]
+        row, where = _pivot(jnp.where(free, abs(column), -1.0))
+        pivot = jnp.where(where[:, None], a, 0.0).sum(0)
+        value = pivot[j]
+        above = (free & (places < row)).sum(dtype=jnp.int32)
+        product = product * value * jnp.where(above % 2 == 0, 1.0, -1.0)
+        a = a - column[:, None] * (pivot / jnp.where(value == 0, 1.0, value))
+        return (a, free & ~where, product), None
+
+    start = a, jnp.ones(n, bool), jnp.ones((), a.dtype)
+    return lax.scan(step, start, places)[0][2]
+
+
+def _first(mask: Array) -> Array:
+    """Where each row of a mask is true first."""
+    places = lax.broadcasted_iota(jnp.int32, mask.shape, 1)
+    return jnp.where(mask, places, mask.shape[1]).min(1)
 
 
 def _pivot(size: Array) -> tuple[Array, Array]:

@@ -20,9 +20,7 @@ def product_of_sums(a: Array) -> Array:
     """
     if a.shape[0] <= LARGEST:
         return determinant(sums_of_eigenvalues(a) / _lengths(a)[:, None])
-    sums, _ = _sums(a)
-    size = jnp.sqrt(1 + sums.real**2 + sums.imag**2)
-    return jnp.prod(sums / size).real
+    return jnp.prod(_bounded(_sums(a)[0])).real
 
 
 def product_of_opposites(a: Array) -> Array:
@@ -42,10 +40,8 @@ def other_sums(a: Array, square: Array, right: Array, left: Array) -> Array:
     """`product_of_sums` without the sum of the pair whose planes `(n, 2)` and product are given."""
     if a.shape[0] > LARGEST:
         sums, known = _sums(a)
-        size = jnp.sqrt(1 + sums.real**2 + sums.imag**2)
-        off = abs(sums) + abs(known - square) / (abs(square) + 1e-300)
-        places = lax.broadcasted_iota(jnp.int32, off.shape, 0)
-        return jnp.prod(jnp.where(places == index_of_largest(-off), 1.0, sums / size)).real
+        it = _nearest(sums, known, square)
+        return jnp.prod(jnp.where(it, 1.0, _bounded(sums))).real
     unit = jnp.append(_lengths(a), 1.0)
     return determinant(_without(a, right, left) / unit[:, None])
 
@@ -54,9 +50,7 @@ def other_opposites(a: Array, square: Array, right: Array, left: Array) -> Array
     """`product_of_opposites` without that pair."""
     if a.shape[0] > LARGEST:
         sums, known = _sums(a)
-        off = abs(sums) + abs(known - square) / (abs(square) + 1e-300)
-        places = lax.broadcasted_iota(jnp.int32, off.shape, 0)
-        near = jnp.where(places == index_of_largest(-off), jnp.inf, abs(sums))
+        near = jnp.where(_nearest(sums, known, square), jnp.inf, abs(sums))
         return known[index_of_largest(-near)].real
     found = null_vectors(_without(a, right, left))[0][:-1]
     return _on_plane(a, skew(found, a.shape[0]))
@@ -87,7 +81,24 @@ def _sums(a: Array) -> tuple[Array, Array]:
     i, j = pairs(a.shape[0])
     values = jnp.linalg.eigvals(a)
     unit = _NEAR * jnp.sqrt((values.real**2 + values.imag**2).max())
-    return (values[i] + values[j]) / unit, values[i] * values[j]
+    return _over(values[i] + values[j], unit), values[i] * values[j]
+
+
+def _nearest(sums: Array, products: Array, square: Array) -> Array:
+    """A mask of the pair whose sum is closest to zero and whose product to `square`."""
+    off = abs(lax.complex(products.real - square, products.imag))
+    off = abs(sums) + off / (abs(square) + 1e-300)
+    return lax.broadcasted_iota(jnp.int32, off.shape, 0) == index_of_largest(-off)
+
+
+def _bounded(z: Array) -> Array:
+    """Brought to an absolute value below 1."""
+    return _over(z, jnp.sqrt(1 + z.real**2 + z.imag**2))
+
+
+def _over(z: Array, real: Array) -> Array:
+    """A quotient, where nothing is promoted."""
+    return lax.complex(z.real / real, z.imag / real)
 
 
 def pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
