@@ -95,6 +95,7 @@ def test_derivatives_and_a_batch():
     np.testing.assert_allclose(ratio[:, 0], both_active / (1 - values), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_kinks_are_crossed_unseen_if_they_are_not_asked_for():
     branch = rnnjax.continue_equilibria(
         circuits.ExcitatoryInhibitory(), gamma_e, bounds=(-60.0, 60.0),

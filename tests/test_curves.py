@@ -102,6 +102,7 @@ def test_two_folds_meet_in_a_cusp():
     np.testing.assert_allclose(cusp.coefficient, -1, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("b", [0.7, -0.7])
 def test_a_curve_of_hopf_points_ends_on_one_of_folds(b):
     # x = -sqrt(-p), and the trace q + b x vanishes; folds at p = 0
@@ -175,7 +176,10 @@ def test_a_pair_more():
     np.testing.assert_allclose(point.parameter, 0, atol=1e-10)
     np.testing.assert_allclose(point.frequency, 500 / (2 * np.pi), rtol=1e-10)
     curve = rnnjax.continue_bifurcation(circuit, (p, q), first, PLANE)
-    assert {b.label for b in curve.bifurcations} == {"ZH", "HH"}
+    assert sorted(b.label for b in curve.bifurcations) == ["GH", "HH", "ZH"]
+    # beyond ZH, on x = sqrt(-p), z^2 grows by q + x - z^2 (1 - 1 / (2 x))
+    bautin = next(b for b in curve.bifurcations if b.label == "GH")
+    np.testing.assert_allclose(bautin.parameter, (-0.25, -0.5), atol=1e-9)
     double = next(b for b in curve.bifurcations if b.label == "HH")
     np.testing.assert_allclose(double.parameter, (-0.04, 0.2), atol=1e-10)
     np.testing.assert_allclose(double.coefficient, 1.3 / 0.5, rtol=1e-10)
@@ -282,6 +286,7 @@ def test_other_wrong_arguments():
         rnnjax.continue_equilibria(CIRCUIT, p, bounds=PLANE[0], bifurcations=(bifurcations.Cusp(),))
 
 
+@pytest.mark.slow
 def test_a_start_that_is_none():
     found = rnnjax.continue_bifurcation(
         CIRCUIT, (p, q), FOLD, PLANE, throw=False, bifurcations=(bifurcations.Cusp(),)

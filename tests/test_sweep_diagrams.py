@@ -184,6 +184,7 @@ def test_float32_rounds_what_was_computed_in_float64(cubics):
     np.testing.assert_allclose(data.rest_coefficient, cubics.rest_coefficient, rtol=3e-6)
 
 
+@pytest.mark.slow
 def test_tiles_do_not_matter(cubics):
     data = rnnjax.sweep(Cubic(), {"rest": rest}, CUBICS, plan=Plan(2, 2), **RUN)
     for name in cubics.data_vars:
@@ -240,6 +241,7 @@ def test_nothing_is_missed_and_nothing_invented(neurons):
     assert set(np.unique(neurons.rest_count_H)) == {0, 1, 2}
 
 
+@pytest.mark.slow
 def test_equals_one_at_a_time(neurons):
     circuit, data = MorrisLecar.snic(current=-300.0), neurons
     assert data.attrs["chunk"] == 256  # of 272: few go together, since a branch holds much

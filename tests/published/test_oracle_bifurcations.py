@@ -49,7 +49,7 @@ BATCHES = {
     "CO oxidation": (COOxidation, "k", 0.3 + np.arange(32) / 50, co_oxidation, (0.5, 2)),
 }
 LABELS = {"fold": "LP", "hopf": "H", "branch point": "BP"}
-QUICK = ("fast Morris-Lecar", "adaptive control")  # others take long to compile
+QUICK = ("adaptive control",)  # others take long to compile
 CASES = [
     pytest.param(name, marks=() if name.startswith(QUICK) else pytest.mark.slow)
     for name in BRANCHES

@@ -142,11 +142,6 @@ CURVES = {
         (CATALYST_BT[1], ("GH", (0.924255015218617, 0.305879267477956))),
     ),
 }  # fmt: skip
-QUICK = ("mean field",)  # others take long to compile
-CASES = [
-    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
-    for name in CURVES
-]  # fmt: skip
 
 
 def followed(curve, start, step=0.05):
@@ -169,7 +164,8 @@ def in_order(point):
     return label, round(one, 9), two
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CURVES)
 def test_all_points_and_no_others(name):
     curve = CURVES[name]
     known = sorted(curve.points, key=in_order)
