@@ -34,6 +34,10 @@ from rnnjax._large_branch import LargeBranch as LargeBranch
 from rnnjax._leading import LeadingEigenvalues as LeadingEigenvalues
 from rnnjax._leading import leading_eigenvalues as leading_eigenvalues
 from rnnjax._measure import measure as measure
+from rnnjax._orbit_branch import OrbitBranch as OrbitBranch
+from rnnjax._orbit_continuation import continue_orbits as continue_orbits
+from rnnjax._orbits import Orbit as Orbit
+from rnnjax._orbits import find_orbit as find_orbit
 from rnnjax._parameter import parameter as parameter
 from rnnjax._plan import Plan as Plan
 from rnnjax._regions import VectorField as VectorField

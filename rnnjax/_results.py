@@ -19,6 +19,8 @@ class Status(enum.IntEnum):
     NOT_CONVERGED = 4
     UNDEFINED = 5
     UNORDERED_TIMES = 6
+    AT_REST = 7
+    NOT_PERIODIC = 8
     NOT_RUN = 255
 
     @property
@@ -58,6 +60,16 @@ _MESSAGES = {
         "the times do not increase. They were made inside a JAX transformation, where they can't "
         "be looked at beforehand. Sort them."
     ),
+    Status.AT_REST: (
+        "the orbit shrank to an equilibrium. Usual causes: (a) the circuit rests at these "
+        "parameters, (b) the guess lies too close to rest. Simulate it until it oscillates and give "
+        "that run, or follow the orbit from a Hopf point."
+    ),
+    Status.NOT_PERIODIC: (
+        "the run does not come back to where it ends. Usual causes: (a) it decays to rest, (b) it is "
+        "shorter than one period after its transient, (c) it is chaotic or quasi-periodic, (d) its "
+        "samples are coarse. Try a longer run with more `times`, or states and their `period=`."
+    ),
     Status.NOT_RUN: "not computed: the sweep was interrupted before this point.",
 }
 
@@ -74,11 +86,16 @@ class BranchEnd(enum.IntEnum):
     SINGULAR = 6
     INDEPENDENT = 7
     ZERO_FREQUENCY = 8
+    HOPF = 9
+    LONG_PERIOD = 10
 
     @property
     def reached(self) -> bool:
         """Whether the branch was followed to an end of its own."""
-        return self in (BranchEnd.BOUND, BranchEnd.CLOSED, BranchEnd.ZERO_FREQUENCY)
+        return self in (
+            BranchEnd.BOUND, BranchEnd.CLOSED, BranchEnd.ZERO_FREQUENCY, BranchEnd.HOPF,
+            BranchEnd.LONG_PERIOD,
+        )  # fmt: skip
 
     @property
     def message(self) -> str:
@@ -117,6 +134,11 @@ _ENDS = {
     BranchEnd.INDEPENDENT: (
         "the vector field does not depend on this number, at the start and around it. Follow "
         "another, or begin where it has an effect."
+    ),
+    BranchEnd.HOPF: "the orbits shrank to an equilibrium, at a Hopf point",
+    BranchEnd.LONG_PERIOD: (
+        "the period grew beyond `longest_period=`: near a homoclinic orbit, or a fold of equilibria "
+        "on the orbit (SNIC)"
     ),
     BranchEnd.ZERO_FREQUENCY: "the frequency of the Hopf points fell to zero",
 }

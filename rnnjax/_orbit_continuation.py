@@ -1,0 +1,376 @@
+"""How do oscillations change? `continue_orbits`."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from rnnjax._collocation import DEGREE, NODES, Cycle, Family, Row, interpolated
+from rnnjax._continuation import checked_target
+from rnnjax._cycles import (
+    BLOCK,
+    Limits,
+    Point,
+    Taken,
+    across,
+    at_zero,
+    corrected,
+    follow,
+    inner,
+    moved,
+    place_of,
+    point,
+    row_of,
+    zero_of,
+)
+from rnnjax._linalg import flatten, refuse
+from rnnjax._locate import fields_of
+from rnnjax._orbit_branch import OrbitBranch, SpecialOrbits
+from rnnjax._orbits import Orbit, find_orbit, rows_of, sorted_multipliers
+from rnnjax._parameter import counted, path_of
+from rnnjax._results import BranchEnd, ConvergenceError
+from rnnjax._simulate import Trajectory
+from rnnjax._special import Bifurcation
+from rnnjax._types import Array, in_float64, is_traced
+from rnnjax.bifurcations._cycle import AbstractOfCycles
+from rnnjax.circuits._base import AbstractCircuit, Driven
+from rnnjax.circuits._checks import apart
+
+_FIRST, _BORN = 1e-2, 1e-3  # the first step, and how far from a Hopf point orbits begin, scaled
+_SAMPLES = 8  # places in each interval at which extremes are looked for
+
+
+class Settings(NamedTuple):
+    """What a compiled continuation depends on besides shapes."""
+
+    types: tuple[AbstractOfCycles, ...]
+    leaf: int
+    blocks: int
+    slots: int
+    directions: tuple[float, ...]
+    count: int
+
+
+class Begin(NamedTuple):
+    """Where it begins: nodes `(node, n)` of an orbit on a mesh, or a Hopf point as one node."""
+
+    nodes: Any
+    widths: Any
+    period: Any
+    parameter: Any
+
+
+def continue_orbits(
+    circuit: AbstractCircuit[Any] | Driven,
+    where: Callable[[Any], Any],
+    start: Any,
+    bounds: Any,
+    *,
+    input: Any = None,
+    bifurcations: tuple[AbstractOfCycles, ...] | None = None,
+    both_directions: bool = True,
+    max_step: Any = 0.1,
+    max_points: Any = 400,
+    max_bifurcations: Any = 8,
+    intervals: Any = 32,
+    longest_period: Any = None,
+    time: float = 0.0,
+    throw: bool = True,
+) -> OrbitBranch:
+    r"""Follow a periodic orbit as one parameter changes, through folds, with its bifurcations.
+
+    Orbits are piecewise polynomials that satisfy $\dot x = f(x, p)$ at Gauss points, on a mesh that
+    follows them (`find_orbit`); the branch is followed by its arclength, in float64. Where a test
+    of one of the types changes sign between two orbits, the place is solved for on the branch.
+
+    Orbits and bifurcations have their derivatives with respect to the circuit and the input; those
+    of the orbits of the branch are taken across it.
+
+    Args:
+        circuit: the circuit, or `Driven(circuit, input)` to follow a number of the input.
+        where: names the one number that is followed.
+        start: a Hopf point of a `Branch` along the same number; or an `Orbit`, or a `Trajectory`
+            that comes back near its end, of the circuit as it is.
+        bounds: the lowest and the highest value of the parameter.
+        input: the input, held at its value at `time`.
+        bifurcations: the types to look for; `FoldOfCycles()`, `PeriodDoubling()` and
+            `NeimarkSacker()` unless given.
+        both_directions: whether to follow it to both sides of an orbit. From a Hopf point there is
+            one.
+        max_step: the longest step, scaled: the bounds are 1 apart, the state counts by its mean
+            square over the orbit in units of its size, and the period by its logarithm.
+        max_points: the most attempted steps to each side.
+        max_bifurcations: how many of each type there is room for.
+        intervals: of the mesh; rounded up to a power of two.
+        longest_period: in ms, where a branch ends; a thousand of the first period unless given.
+        time: in ms.
+        throw: raise if a side did not reach an end of its own. Where a JAX transformation is under
+            way nothing can be raised: see `OrbitBranch.ends`.
+
+    Raises:
+        ConvergenceError: for a start that leads to no orbit, or a branch that did not reach an end
+            of its own, if `throw` is true. The branch is its attribute `branch`.
+        ValueError: for bounds, a number or a start that do not fit.
+
+    References:
+        Doedel, Keller and Kernevez (1991), Int. J. Bifurcation and Chaos 1:745-772; Kuznetsov
+        (2004), Elements of Applied Bifurcation Theory, chapter 10.
+    """
+    count = max(1 << (counted(intervals, "intervals") - 1).bit_length(), 4)
+    if isinstance(start, Trajectory):
+        own, drive = apart(circuit, input)
+        start = find_orbit(own, start, drive, intervals=count, time=time)
+    value = start.parameter if isinstance(start, Bifurcation) else None
+    target, leaf, rest, value = checked_target(circuit, where, bounds, input, None, value)
+    if not 0 < max_step <= 1:
+        raise ValueError(f"max_step: expected a share of the bounds, in (0, 1], got {max_step}")
+    begin = _begin(start, rest, value, count)
+    longest = 1000 * begin.period if longest_period is None else longest_period
+    n = sum(np.size(x) for x in jax.tree.leaves(rest))
+    settings = Settings(
+        types=_types(bifurcations, n),
+        leaf=leaf,
+        blocks=-(-counted(max_points, "max_points") // BLOCK),
+        slots=min(counted(max_bifurcations, "max_bifurcations"), counted(max_points, "max_points")),
+        directions=(1.0, -1.0) if both_directions and isinstance(start, Orbit) else (1.0,),
+        count=count,
+    )
+    limits = (*(float(b) for b in bounds), float(max_step), longest)
+    result = in_float64(_followed, target, rest, begin, limits, np.float64(time), settings)
+    labels = tuple((t.label, t.kinds) for t in settings.types)
+    branch = OrbitBranch(*result, name=path_of(circuit, where).rpartition(".")[2], types=labels)
+    if is_traced(result):
+        return branch
+    branch = branch.trimmed()
+    bad = [end for end in branch.endings if not end.reached]
+    if throw and bad:
+        raise ConvergenceError(f"{branch.name}: {bad[0].message}", branch)
+    return branch
+
+
+def _begin(start: Any, rest: Any, value: Any, count: int) -> Begin:
+    """Where a branch begins, of the start that was given, or a ValueError."""
+    if isinstance(start, Bifurcation):
+        if start.label != "H":
+            raise ValueError(f"start: expected a Hopf point (H) or an orbit, got a {start.label}")
+        nodes = rows_of(rest, jax.tree.map(lambda x: jnp.asarray(x)[None], start.state))
+        return Begin(nodes, np.full(count, 1 / count), 1000 / start.frequency, value)
+    if not isinstance(start, Orbit):
+        raise ValueError(
+            "start: expected a Hopf point of a branch, an Orbit or a Trajectory, got "
+            f"{type(start).__name__}"
+        )
+    return Begin(rows_of(rest, start.states), start.widths, start.period, value)
+
+
+def _types(
+    given: tuple[AbstractOfCycles, ...] | None, variables: int
+) -> tuple[AbstractOfCycles, ...]:
+    """The bifurcations that are looked for."""
+    if given is None:
+        from rnnjax import bifurcations
+
+        given = (
+            bifurcations.FoldOfCycles(), bifurcations.PeriodDoubling(),
+            bifurcations.NeimarkSacker(),
+        )  # fmt: skip
+    for each in given:
+        if not isinstance(each, AbstractOfCycles):
+            raise TypeError(
+                f"bifurcations: expected objects such as PeriodDoubling(), got {each!r}: see "
+                "rnnjax.bifurcations, and for those of equilibria: continue_equilibria"
+            )
+    return tuple(each for each in given if each.variables <= variables)
+
+
+@eqx.filter_jit
+def _followed(
+    target: Any, rest: Any, begin: Begin, limits: Any, time: Any, settings: Settings
+) -> Any:
+    x, unravel = flatten(jax.tree.map(jnp.asarray, rest))
+    begin, limits = lax.stop_gradient(jax.tree.map(jnp.asarray, (begin, limits)))
+    low, high, largest, longest = limits
+    fields = fields_of(target, (settings.leaf,), unravel, time, x.size)
+    scale = jnp.append(jnp.maximum(abs(begin.nodes).max(0), 1.0), high - low)
+
+    def field_of(given: Any) -> Family:
+        arrays, scale = given
+        inside = fields.of(arrays)
+        return lambda u: inside(u * scale) / scale[:-1]
+
+    live = fields.arrays, scale
+    field = field_of(lax.stop_gradient(live))
+    first, step, good = _started(field, begin, scale, settings)
+    bounds = Limits(low / scale[-1], high / scale[-1], largest, longest)
+    whole = lax.map(
+        lambda sign: _one_way(field, first, sign * step, bounds, settings),
+        jnp.asarray(settings.directions),
+    )
+    ends, points, at, kept, special, lost = whole
+    ends = jnp.where(good, ends, BranchEnd.NO_START).astype(jnp.int32)
+    head = jax.tree.map(lambda one, all_: jnp.concatenate([one[None], flat(all_)]), first, points)
+    at = jnp.append(jnp.zeros(1), flat(at))
+    kept = jnp.append(jnp.ones(1, bool), flat(kept)) & good
+    order = jnp.argsort(jnp.where(kept, at, jnp.inf), stable=True)
+    points, at, kept = jax.tree.map(lambda a: a[order], (head, at, kept))
+    cycles = lax.map(lambda p: across(field_of, live, p), points)
+    solved_, index, place = jax.tree.map(flat, special)
+    index = jnp.where(jnp.isfinite(place) & good, index, -1)
+    order = jnp.argsort(jnp.where(index >= 0, place, jnp.inf), stable=True)
+    solved_, index, place = jax.tree.map(lambda a: a[order], (solved_, index, place))
+    located = lax.map(
+        lambda a: at_zero(field_of, live, a[0], settings.types, jnp.maximum(a[1], 0)),
+        (solved_, index),
+    )
+    states, widths, parameter, period, minima, maxima = _read(cycles, kept, scale, unravel)
+    there = index >= 0
+    values = sorted_multipliers(points.first, points.last)
+    of_special = _read(located, there, scale, unravel)
+    special_values = sorted_multipliers(solved_.first, solved_.last)
+    found = SpecialOrbits(
+        states=of_special[0],
+        widths=of_special[1],
+        parameter=of_special[2],
+        period=of_special[3],
+        multipliers_real=refuse(there[:, None], special_values.real),
+        multipliers_imaginary=refuse(there[:, None], special_values.imag),
+        type_index=index,
+        at=refuse(there, place),
+        found=there,
+        unsolved=lost.sum(dtype=jnp.int32),
+    )
+    real, imaginary = (refuse(kept[:, None], x) for x in (values.real, values.imag))
+    return (
+        states, widths, parameter, period, real, imaginary, minima, maxima, refuse(kept, at), kept,
+        found, ends,
+    )  # fmt: skip
+
+
+def flat(a: Array) -> Array:
+    """Both directions in one."""
+    return a.reshape(-1, *a.shape[2:])
+
+
+def _started(
+    field: Family, begin: Begin, scale: Array, settings: Settings
+) -> tuple[Point, Array, Array]:
+    """The first orbit with the direction of the branch, the first step, and whether it is one."""
+    parameter = begin.parameter / scale[-1]
+    zero = jnp.zeros(())
+    if begin.nodes.shape[0] > 1:
+        x = begin.nodes.reshape(-1, DEGREE, scale.size - 1) / scale[:-1]
+        cycle = Cycle(x, begin.period, parameter, begin.widths)
+        if begin.widths.size != settings.count:
+            ends = jnp.concatenate([jnp.zeros(1), jnp.cumsum(begin.widths)])
+            widths = jnp.full(settings.count, 1 / settings.count)
+            cycle = cycle._replace(x=interpolated(x, ends, _places(widths)), widths=widths)
+        normal = Row(jnp.zeros_like(cycle.x), zero, jnp.ones(()))
+        step = jnp.asarray(_FIRST)
+    else:
+        u = jnp.append(begin.nodes[0] / scale[:-1], parameter)
+        angle = 2 * np.pi * _places(begin.widths)
+        q = _critical(jax.jacfwd(field)(u)[:, :-1], 2 * np.pi / begin.period)
+        wave = jnp.cos(angle)[..., None] * q.real - jnp.sin(angle)[..., None] * q.imag
+        still = Cycle(jnp.broadcast_to(u[:-1], wave.shape), begin.period, parameter, begin.widths)
+        normal = Row(wave, zero, zero)
+        size = jnp.sqrt(inner(still, normal, normal))
+        normal = Row(wave / size, zero, zero)
+        cycle = moved(still, normal, _BORN)
+        normal = row_of(still, normal)
+        step = jnp.asarray(_BORN)
+    solved_, good = corrected(field, cycle, normal)
+    solved_ = jax.tree.map(lambda a, b: jnp.where(good, a, b), solved_, cycle)
+    along = Row(normal.x, normal.period, normal.parameter)
+    if begin.nodes.shape[0] == 1:
+        along = Row(wave / size, zero, zero)  # pyright: ignore
+    return point(field, settings.types, solved_, along), step, good
+
+
+def _places(widths: Array) -> Array:
+    """Where the nodes are, `(N, DEGREE)`."""
+    ends = jnp.concatenate([jnp.zeros(1), jnp.cumsum(widths)])
+    return ends[:-1, None] + widths[:, None] * jnp.asarray(NODES[:-1])
+
+
+def _critical(a: Array, omega: Array) -> Array:
+    """The eigenvector of the eigenvalue nearest to i omega."""
+    values, vectors = lax.linalg.eig(a, compute_left_eigenvectors=False)
+    off = abs(lax.complex(values.real, values.imag - omega))
+    nearest = (off == off.min()).astype(vectors.dtype)
+    return vectors @ nearest
+
+
+def _one_way(field: Family, first: Point, step: Array, bounds: Limits, settings: Settings) -> Any:
+    """The branch to one side, and the zeros of the tests on it."""
+    sign = jnp.sign(step)
+    start = first._replace(
+        tangent=Row(*(sign * t for t in first.tangent)),
+        tests=_turned(first.tests, sign, settings),
+    )
+    now, record = follow(field, settings.types, start, abs(step), bounds, settings.blocks)
+    changes = record.taken[:, None] & ((record.begin.tests > 0) != (record.end.tests > 0))
+    chosen = jnp.argsort(~changes, axis=0, stable=True)[: settings.slots].T.reshape(-1)
+    index = jnp.repeat(jnp.arange(len(settings.types), dtype=jnp.int32), settings.slots)
+    lost = jnp.maximum(changes.sum(0, dtype=jnp.int32) - settings.slots, 0).sum(dtype=jnp.int32)
+    steps = jax.tree.map(lambda a: a[chosen], record)._replace(taken=changes[chosen, index])
+    points, place, unsolved = lax.map(lambda t: _zero(field, settings, *t), (index, steps))
+    lost = lost + unsolved.sum(dtype=jnp.int32)
+    length = sign * (record.length + record.step)
+    special = points, index, sign * place
+    return now.end, record.end, length, record.taken, special, lost
+
+
+def _turned(tests: Array, sign: Array, settings: Settings) -> Array:
+    """The tests in the other direction: that of a fold changes its sign."""
+    turns = jnp.asarray([t.label == "LPC" for t in settings.types], bool)
+    return jnp.where(turns, sign * tests, tests)
+
+
+def _zero(
+    field: Family, settings: Settings, index: Array, taken: Taken
+) -> tuple[Point, Array, Array]:
+    """A zero of a test within a step, how far along; NaN where it is none; whether it is unsolved."""
+
+    def wanted() -> tuple[Point, Array]:
+        return zero_of(field, settings.types, index, taken)
+
+    def unwanted() -> tuple[Point, Array]:
+        return taken.begin, jnp.full((), jnp.nan)
+
+    found, place = lax.cond(taken.taken, wanted, unwanted)
+
+    def genuine_at(p: Point) -> Array:
+        there = place_of(field, p.cycle, p.tangent, p.first, p.last)
+        return jnp.stack([t.genuine(there) for t in settings.types])[index]
+
+    genuine = genuine_at(found)
+    unsolved = taken.taken & ~jnp.isfinite(place)
+    unsolved &= genuine_at(taken.begin) | genuine_at(taken.end)
+    return found, jnp.where(genuine, place, jnp.nan), unsolved
+
+
+def _read(cycles: Cycle, kept: Array, scale: Array, unravel: Any) -> Any:
+    """States in the circuit's structure, meshes, parameters, periods and extremes."""
+    count, _, _, n = cycles.x.shape
+    x = refuse(kept[:, None, None, None], cycles.x * scale[:-1])
+    inside = jnp.asarray(np.arange(_SAMPLES) / _SAMPLES)
+
+    def sampled(x: Array, widths: Array) -> Array:
+        ends = jnp.concatenate([jnp.zeros(1), jnp.cumsum(widths)])
+        places = (ends[:-1, None] + widths[:, None] * inside).reshape(-1)
+        return interpolated(x, ends, places)
+
+    samples = jax.vmap(sampled)(x, cycles.widths)
+    states = jax.vmap(jax.vmap(unravel))(x.reshape(count, -1, n))
+    return (
+        states,
+        cycles.widths,
+        refuse(kept, cycles.parameter * scale[-1]),
+        refuse(kept, cycles.period),
+        jax.vmap(unravel)(samples.min(1)),
+        jax.vmap(unravel)(samples.max(1)),
+    )
