@@ -30,7 +30,8 @@ from rnnjax._cycles import (
 from rnnjax._linalg import flatten, refuse
 from rnnjax._locate import fields_of
 from rnnjax._orbit_branch import OrbitBranch, SpecialOrbits
-from rnnjax._orbits import Orbit, find_orbit, rows_of, sorted_multipliers
+from rnnjax._orbit_search import sorted_multipliers
+from rnnjax._orbits import Orbit, find_orbit, rows_of
 from rnnjax._parameter import counted, path_of
 from rnnjax._results import BranchEnd, ConvergenceError
 from rnnjax._simulate import Trajectory
