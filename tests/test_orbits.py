@@ -131,6 +131,15 @@ def test_a_branch_from_a_hopf_point_through_a_fold_in_closed_form():
     assert branch.endings == [BranchEnd.BOUND]
     assert branch.special.unsolved == 0
     assert "LPC at -0.25" in repr(branch)
+    ax = rnnjax.plot.orbits(branch)
+    drawn = {line.get_gid(): line for line in ax.lines}
+    marker = drawn["LPC 0"]
+    np.testing.assert_allclose(marker.get_xydata(), [[-0.25, 0.5**0.5]], atol=1e-5)
+    upper = drawn["stable largest state[0]"].get_xydata()
+    upper = upper[np.isfinite(upper[:, 1]) & (upper[:, 0] > -0.2)]
+    np.testing.assert_allclose(upper[:, 0], upper[:, 1] ** 4 - upper[:, 1] ** 2, atol=1e-5)
+    with pytest.raises(TypeError, match="expected an OrbitBranch"):
+        rnnjax.plot.orbits(1.0)
 
 
 class Shifted(Bautin):
