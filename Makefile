@@ -14,7 +14,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py --size $(SIZE) --out $(OUT)
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)

@@ -27,7 +27,7 @@ NEURONS = {
         MorrisLecar.snic(), (-30.0, 250.0), (("LPC", 115.948721487818, 37.03584848),),
     ),
     "Morris-Lecar: a homoclinic orbit": (
-        MorrisLecar.homoclinic(), (20.0, 60.0), (("LPC", 40.593351958291, 21.11005516),),
+        MorrisLecar.homoclinic(), (-30.0, 60.0), (("LPC", 40.593351958291, 21.11005516),),
     ),
     "Hodgkin-Huxley": (
         HodgkinHuxley(e_l=-54.4), (-10.0, 180.0),

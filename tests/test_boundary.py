@@ -167,6 +167,7 @@ def test_the_bump_of_the_ring(step):
         np.testing.assert_allclose(v, np.maximum(h_0 + strength * cosine, 0), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_branch_may_begin_on_a_kink():
     circuit = circuits.ExcitatoryInhibitory(gamma_e=0.0)
     start = circuits.ExcitatoryInhibitoryState(0.0, 0.0)

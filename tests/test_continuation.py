@@ -109,6 +109,7 @@ def test_gradients_are_those_of_differences():
     np.testing.assert_allclose(slopes, differences, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_gradients_of_the_branch_are_across_it():
     def states(delta):
         found = rnnjax.continue_equilibria(
@@ -308,6 +309,7 @@ def test_nouns_say_what_they_hold():
         rnnjax.plot.branches(3)
 
 
+@pytest.mark.slow
 def test_other_types_can_be_left_out():
     found = rnnjax.continue_equilibria(
         MorrisLecar.snic(current=-40.0), current, bounds=(-50.0, 300.0),

@@ -90,6 +90,7 @@ def curve(circuit, state, label, **options):
     return rnnjax.continue_bifurcation(circuit, (p, q), branch.first(label), PLANE, **options)
 
 
+@pytest.mark.slow
 def test_two_folds_meet_in_a_cusp():
     found = curve(polynomial((0.0, 0.75), CUSP), [-np.sqrt(0.75), 0.0], "LP")
     np.testing.assert_allclose(

@@ -72,6 +72,7 @@ def test_an_orbit_in_closed_form():
     assert "stable" in repr(orbit)
 
 
+@pytest.mark.slow
 def test_the_guess_may_be_a_run_or_another_orbit():
     times = np.linspace(0, 60, 1200)
     run = rnnjax.simulate(StuartLandau(), times, start=np.array([0.1, 0.0]), dtype="float64")
@@ -93,6 +94,7 @@ def test_what_is_no_orbit_is_told():
         assert np.isnan(found.states).all()
 
 
+@pytest.mark.slow
 def test_an_orbit_has_its_derivatives():
     def of(values):
         circuit = StuartLandau(rho=values[0], twist=0.3, rate=values[1])

@@ -161,6 +161,27 @@ def four_starts():
     )  # fmt: skip
 
 
+def circles():
+    """Circles of radius sqrt(mu), as `continue_orbits` returns them; no bifurcation."""
+    count, nodes, widths = 5, 16, np.full(4, 0.25)
+    mu = np.linspace(0.1, 0.5, count)
+    angle = 2 * np.pi * np.arange(nodes) / nodes
+    states = np.sqrt(mu)[:, None, None] * np.stack([np.cos(angle), np.sin(angle)], -1)
+    real = np.stack([np.ones(count), np.exp(-4 * np.pi * mu)], 1)
+    none = rnnjax._orbit_branch.SpecialOrbits(
+        states=states[:0], widths=np.zeros((0, 4)), parameter=mu[:0], period=mu[:0],
+        multipliers_real=real[:0], multipliers_imaginary=real[:0], type_index=np.zeros(0, int),
+        at=mu[:0], found=np.zeros(0, bool), unsolved=np.zeros((), int),
+    )  # fmt: skip
+    return rnnjax.OrbitBranch(
+        states=states, widths=np.broadcast_to(widths, (count, 4)), parameter=mu,
+        period=np.full(count, 2 * np.pi), multipliers_real=real, multipliers_imaginary=0 * real,
+        minima=-np.sqrt(mu)[:, None] * np.ones(2), maxima=np.sqrt(mu)[:, None] * np.ones(2),
+        at=mu, found=np.ones(count, bool), special=none, ends=np.ones(1, int), name="mu",
+        types=(("LPC", ("fold of cycles",)),),
+    )  # fmt: skip
+
+
 def drawings(run, field):
     fit = types.SimpleNamespace(losses=np.array([3.0, 2.0, 1.0]), status=Status.OK)
     return {
@@ -174,6 +195,7 @@ def drawings(run, field):
         "branches": (fold_branch(),),
         "basins": (four_starts(),),
         "curves": (fold_curve(),),
+        "orbits": (circles(),),
     }
 
 
@@ -186,7 +208,7 @@ def test_every_drawing_is_tried(run, field):
     "name",
     [
         "trajectory", "phase_plane", "spectrum", "sweep_map", "sweep_curve", "ring_activity", "fit",
-        "branches", "basins", "curves",
+        "branches", "basins", "curves", "orbits",
     ],
 )  # fmt: skip
 def test_draws_on_the_given_axes_and_makes_its_own(name, run, field):

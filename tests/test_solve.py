@@ -110,6 +110,7 @@ def test_gradients_are_those_of_diffrax():
         assert relative(found[2], near) < 1e-5
 
 
+@pytest.mark.slow
 def test_gradients_under_vmap_and_of_batches():
     with jax.enable_x64(True):
         weights, start = weights_and_start()
@@ -125,6 +126,7 @@ def test_gradients_under_vmap_and_of_batches():
         np.testing.assert_allclose(one(weights, starts), each.sum(0), rtol=1e-5, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_gradients_through_what_functions_captured():
     network, start = CurrentNetwork(tau=5.0), np.array([1.0, 0.0, -1.0])
 

@@ -171,6 +171,7 @@ def test_what_was_not_computed_is_no_bifurcation(monkeypatch, tmp_path, store):
     assert (data.rest_count_LP[0, 0] == 2).all()
 
 
+@pytest.mark.slow
 def test_float32_rounds_what_was_computed_in_float64(cubics):
     """Over two devices as well."""
     data = rnnjax.sweep(

@@ -11,7 +11,7 @@ from rnnjax.plot._columns import columns
 from rnnjax.plot._style import COLORS, label, open_frame, prepared, side_legend
 
 _MARKERS = {"LPC": "s", "PD": "D", "NS": "*"}
-_LINE = COLORS[0]
+_LINE = COLORS[2]
 
 
 def orbits(
@@ -49,7 +49,6 @@ def orbits(
     variable = next(iter(minima)) if variable is None else variable
     if variable not in minima:
         raise ValueError(f"variable: expected one of {list(minima)[:8]}, got {variable!r}")
-    fresh = ax is None
     ax = prepared(ax, (5.6, 3.6))
     x, stable = np.asarray(given.parameter), np.asarray(given.stable)
     for name, y in (("smallest", minima[variable]), ("largest", maxima[variable])):
@@ -61,15 +60,16 @@ def orbits(
             line.set_gid(f"{'stable' if wanted else 'unstable'} {name} {variable}")
     points = [_point(ax, point, k, variable) for k, point in enumerate(given.bifurcations)]
     ax.autoscale_view()
-    if fresh:
+    if not ax.get_xlabel():  # not the axes of equilibria, which have theirs
         ax.set_xlabel(given.name)
         ax.set_ylabel(label(variable, unit))
         open_frame(ax)
-        handles = [
-            Line2D([], [], color=_LINE, label="stable orbit"),
-            Line2D([], [], color=_LINE, linestyle="--", label="unstable orbit"),
-        ]
-        side_legend(ax, handles + points)
+    known = ax.get_legend()
+    lines = [
+        Line2D([], [], color=_LINE, label="stable orbit"),
+        Line2D([], [], color=_LINE, linestyle="--", label="unstable orbit"),
+    ]
+    side_legend(ax, [*([] if known is None else known.legend_handles), *lines, *points])
     return ax
 
 
@@ -77,7 +77,7 @@ def _point(ax: Axes, point: Any, k: int, variable: str) -> Line2D:
     top = columns(point.orbit.extremes[1], 0)[variable]
     marker = Line2D(
         [float(point.parameter)], [float(top)], linestyle="none", marker=_MARKERS[point.label],
-        markersize=6, markeredgewidth=1.3, markeredgecolor=COLORS[1], markerfacecolor="white",
+        markersize=6, markeredgewidth=1.3, markeredgecolor=_LINE, markerfacecolor="white",
         zorder=5, label=f"{point.kind}, {float(point.parameter):.6g}",
     )  # fmt: skip
     marker.set_gid(f"{point.label} {k}")

@@ -46,7 +46,7 @@ def followed():
 
 
 FOLLOWED = followed()
-QUICK = ("MorrisLecar", "WilsonCowan")  # others take long to compile
+QUICK = ("MorrisLecar",)  # others take long to compile
 CASES = [
     pytest.param(name, marks=() if name.startswith(QUICK) else pytest.mark.slow)
     for name in FOLLOWED

@@ -161,6 +161,7 @@ def l1_of_adaptive_control(beta):
     return cubic.real / (w * (1 + w**2 + w**4))
 
 
+@pytest.mark.slow
 def test_gradients_that_are_exact():
     """Of currents where a neuron changes, by what only shifts them and by what is only a rate."""
 
