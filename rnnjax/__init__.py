@@ -11,6 +11,7 @@ from typing import Any as _Any
 
 _HOMES = {
     "AbstractCircuit": "circuits",
+    "AbstractMap": "circuits",
     "Driven": "circuits",
     "BlockedAdjoint": "_gradient",
     "Basins": "_basins",
@@ -28,9 +29,11 @@ _HOMES = {
     "LargeBranch": "_large_branch",
     "LeadingEigenvalues": "_leading",
     "Linearization": "_equilibria",
+    "Lyapunov": "_lyapunov",
     "Orbit": "_orbits",
     "OrbitBranch": "_orbit_branch",
     "Plan": "_plan",
+    "Regime": "_results",
     "SimulationError": "_results",
     "SlowPoints": "_slow",
     "Stability": "_equilibria",
@@ -55,6 +58,7 @@ _HOMES = {
     "leading_eigenvalues": "_leading",
     "linearize": "_equilibria",
     "load": "_save",
+    "lyapunov_exponents": "_lyapunov",
     "measure": "_measure",
     "parameter": "_parameter",
     "points": "_axes",

@@ -33,6 +33,8 @@ from rnnjax._large import continue_large as continue_large
 from rnnjax._large_branch import LargeBranch as LargeBranch
 from rnnjax._leading import LeadingEigenvalues as LeadingEigenvalues
 from rnnjax._leading import leading_eigenvalues as leading_eigenvalues
+from rnnjax._lyapunov import Lyapunov as Lyapunov
+from rnnjax._lyapunov import lyapunov_exponents as lyapunov_exponents
 from rnnjax._measure import measure as measure
 from rnnjax._orbit_branch import OrbitBranch as OrbitBranch
 from rnnjax._orbit_continuation import continue_orbits as continue_orbits
@@ -45,6 +47,7 @@ from rnnjax._regions import vector_field as vector_field
 from rnnjax._results import BranchEnd as BranchEnd
 from rnnjax._results import ConvergenceError as ConvergenceError
 from rnnjax._results import FitError as FitError
+from rnnjax._results import Regime as Regime
 from rnnjax._results import SimulationError as SimulationError
 from rnnjax._results import Status as Status
 from rnnjax._results import SweepInterrupted as SweepInterrupted
@@ -61,6 +64,7 @@ from rnnjax._special import Bifurcation as Bifurcation
 from rnnjax._sweep import sweep as sweep
 from rnnjax._two_parameters import continue_bifurcation as continue_bifurcation
 from rnnjax.circuits import AbstractCircuit as AbstractCircuit
+from rnnjax.circuits import AbstractMap as AbstractMap
 from rnnjax.circuits import Driven as Driven
 
 __version__: str

@@ -36,7 +36,7 @@ from rnnjax._linalg import flatten
 from rnnjax._results import Status
 from rnnjax.measures._base import AbstractMeasure, begun, finished, observed
 from rnnjax.noise._base import AbstractNoise
-from rnnjax.solvers._base import noisy_step_function, step_function
+from rnnjax.solvers._base import Iteration, noisy_step_function, step_function, with_displacements
 
 Solver = diffrax.AbstractSolver
 
@@ -91,6 +91,7 @@ def integrate(
     first: Any = 0,
     memory: AbstractMemory | None = None,
     lanes: bool = False,
+    along: Any = None,
 ) -> Run:
     """Step one lane from `t0` by `transient + steps` fixed steps, or a batch of lanes.
 
@@ -113,10 +114,14 @@ def integrate(
         memory: what reverse mode keeps; blocks of `BLOCK` steps are computed again unless given.
         lanes: `start` is a batch, lanes in front. Inside the loop they are last, so that a
             matrix times the rates of all lanes is one product without a transposition.
+        along: the circuit once more, as displacements meet it: `start` is then a pair, the state
+            and displacements, with one axis more in front, that follow the derivative of every
+            step under the same noise.
     """
     if lanes:
         start = jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), start)
     example = jax.tree.map(lambda x: x[..., 0], start) if lanes else start
+    example = example if along is None else example[0]
     vector, unravel = flatten(example)
     t0, step = (jnp.asarray(x, vector.dtype) for x in (t0, step))
 
@@ -133,6 +138,7 @@ def integrate(
         size=vector.size,
         memory=memory,
         lanes=lanes,
+        along=None if along is None else (along, input),
         measures=(),
         observe=observe,
         keep=what_to_keep(functools.partial(field, (circuit, input)), t0, example, step),
@@ -164,6 +170,7 @@ class _Lane:
         size: the number of variables.
         memory: what reverse mode keeps.
         lanes: whether it is a batch.
+        along: the parameters of the field that displacements follow.
         measures: what is folded in at every step.
         observe: what is kept of a saved state.
         keep: what of a step is computed once.
@@ -178,6 +185,7 @@ class _Lane:
     size: int
     memory: AbstractMemory | None
     lanes: bool
+    along: Any
     measures: tuple[AbstractMeasure, ...]
     observe: Callable[[Any], Any] | None = None
     keep: Keeping | None = None
@@ -215,6 +223,16 @@ class _Lane:
 
     def step(self, field: Any, others: Any, n: Any, state: Any, dw: Any) -> Any:
         """One step of one lane, from step number n on, with `field(t, state)`."""
+        if self.along is None:
+            return self._advanced(field, others, n, state, dw)
+        if others[2] is None and not isinstance(self.solver, Iteration):
+            both = with_displacements(field, lambda t, z: self.field(self.along, t, z))
+            return step_function(self.solver)(both, self._time(n), state, others[1])
+        state, moved = state
+        after, push = jax.linearize(lambda z: self._advanced(field, others, n, z, dw), state)
+        return after, jax.vmap(push)(moved)
+
+    def _advanced(self, field: Any, others: Any, n: Any, state: Any, dw: Any) -> Any:
         t0, step, noise, _ = others
         t = t0 + n.astype(step.dtype) * step
         if noise is None:

@@ -144,6 +144,21 @@ _ENDS = {
 }
 
 
+class Regime(enum.IntEnum):
+    """What a circuit settles to, by the signs of its Lyapunov exponents.
+
+    Of an autonomous circuit. One that is driven by an input in time or by noise is FIXED where it
+    follows the drive from whatever state nearby (it is entrained, or reliable).
+    """
+
+    UNKNOWN = -1
+    FIXED = 0
+    PERIODIC = 1
+    QUASIPERIODIC = 2
+    CHAOTIC = 3
+    HYPERCHAOTIC = 4
+
+
 class SimulationError(RuntimeError):
     """A run failed; the message names the lane, the time, the variable and what to change."""
 

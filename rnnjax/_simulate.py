@@ -20,8 +20,15 @@ from rnnjax._parameter import counted
 from rnnjax._results import SimulationError, Status, describe_failure
 from rnnjax._solve import Choice, run_adaptive
 from rnnjax._types import DTypeLike, Float, Key, cast, is_traced, precision, to_host
-from rnnjax.circuits._base import AbstractCircuit
-from rnnjax.circuits._checks import as_input, check_noise, check_run, check_step, starting_state
+from rnnjax.circuits._base import AbstractSystem
+from rnnjax.circuits._checks import (
+    as_input,
+    check_noise,
+    check_run,
+    check_step,
+    iterated,
+    starting_state,
+)
 from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._checks import check_tolerances, checked_solver, positive
 
@@ -117,7 +124,7 @@ class Trajectory(eqx.Module):
 
 
 def simulate(
-    circuit: AbstractCircuit[Any],
+    circuit: AbstractSystem[Any],
     times: Any,
     input: Any = None,
     *,
@@ -146,7 +153,7 @@ def simulate(
     `eqx.filter_vmap`.
 
     Args:
-        circuit: the circuit.
+        circuit: the circuit, or a map, whose times are numbers of iterations.
         times: `(time,)` in ms, increasing; the state is returned at each.
         input: a function of time in ms, or a constant in the circuit's input structure; None
             for no input. Adaptive steps know where the inputs of `rnnjax.inputs` jump; through a
@@ -178,7 +185,8 @@ def simulate(
         SimulationError: if the run failed and `throw` is true.
         ValueError, TypeError: for arguments that can't be right, before anything compiles.
     """
-    check_run(circuit, input, noise, key)
+    check_run(circuit, input, noise, key, maps=True)
+    solver, step = iterated(circuit, solver, step)
     traced = is_traced(circuit, times, input, start, noise, key, rtol, atol)
     times = jnp.asarray(times) if is_traced(times) else np.asarray(times, np.float64)
     solver = checked_solver(solver, noise, step, dense)

@@ -110,6 +110,28 @@ def curve_dataset(curve: Any, states: Mapping[str, Any]) -> Any:
     return xarray.Dataset(data, coordinates, {"label": curve.label})
 
 
+def lyapunov_dataset(found: Any) -> Any:
+    """Lyapunov exponents as an `xarray.Dataset` along `exponent`, and `time` for the blocks."""
+    import xarray
+
+    batch = tuple(f"batch_{k}" for k in range(np.ndim(found.status)))
+    of_each, of_block = (*batch, "exponent"), (*batch, "time", "exponent")
+    unit = {"units": found.unit}
+    data = {
+        "exponents": (of_each, np.asarray(found.exponents), unit),
+        "standard_errors": (of_each, np.asarray(found.standard_errors), unit),
+        "resolution": (of_each, np.asarray(found.resolution), unit),
+        "local": (of_block, np.asarray(found.local), unit),
+        "running": (of_block, np.asarray(found.running), unit),
+        "divergence": (batch, np.asarray(found.divergence), unit),
+        "dimension": (batch, np.asarray(found.dimension)),
+        "regime": (batch, np.asarray(found.regime)),
+        "status": (batch, np.asarray(found.status).astype(np.uint8), status_attributes()),
+    }
+    times = np.asarray(found.times).reshape(-1, np.shape(found.times)[-1])[0]
+    return xarray.Dataset(data, {"time": ("time", times)})
+
+
 def _along(dim: str, states: Mapping[str, Any]) -> dict[str, Any]:
     """States with one dimension in front."""
     return {

@@ -19,7 +19,8 @@ FLOORS = FAMILIES | {
     "_small": 0, "_types": 0, "_parameter": 0, "_results": 0, "_linalg": 0, "_kept": 0, "_setup": 0, "_axes": 0,
     "_integrate": 1, "_plan": 1, "_adaptive": 1, "_gradient": 0, "_fixed": 2, "_solve": 2,
     "_simulate": 3, "_measure": 3, "_equilibria": 3, "_regions": 3, "_spikes": 3, "_orbits": 3,
-    "_lyapunov": 3, "_continuation": 3, "_diagram": 3, "_branch": 3, "_follow": 3, "_locate": 3,
+    "_lyapunov": 3, "_growth": 3, "_phase": 3, "_statistics": 0,
+    "_continuation": 3, "_diagram": 3, "_branch": 3, "_follow": 3, "_locate": 3,
     "_special": 3, "_both_ways": 3, "_curve": 3, "_two_parameters": 3,
     "_intervals": 0, "_supports": 0, "_operations": 3, "_enclosure": 3, "_boxes": 3, "_enumerate": 3,
     "_condensed": 0, "_collocation": 0, "_cycles": 3, "_orbit_branch": 3, "_orbit_search": 3, "_orbit_continuation": 3,
@@ -30,7 +31,11 @@ FLOORS = FAMILIES | {
 }  # fmt: skip
 # A result hands itself to the store, when it is asked to and not before.
 DEFERRED = {
-    (each, "_store") for each in ("_simulate", "_equilibria", "_branch", "_curve", "_slow", "_large_branch", "_orbits")
+    (each, "_store")
+    for each in (
+        "_simulate", "_equilibria", "_branch", "_curve", "_slow", "_large_branch", "_orbits", "_orbit_branch",
+        "_lyapunov",
+    )
 }  # fmt: skip
 HOMES = {
     "matplotlib": {"plot"},

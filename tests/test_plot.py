@@ -182,6 +182,16 @@ def circles():
     )  # fmt: skip
 
 
+def spectrum_of_exponents(changed_at=np.nan):
+    """Two exponents, 0.5 and -1, over ten blocks."""
+    local = np.stack([0.5 + 0.1 * np.cos(np.arange(10.0)), -np.ones(10)], -1)
+    return rnnjax.Lyapunov(
+        exponents=local.mean(0), standard_errors=np.array([0.02, 0.0]), resolution=np.full(2, 0.1),
+        local=local, times=10.0 * np.arange(1, 11), divergence=-0.5, dimension=1.5, regime=3,
+        changed_at=changed_at, gradients_hold=False, status=0, failed_at=np.nan, failed_variable=-1,
+    )  # fmt: skip
+
+
 def drawings(run, field):
     fit = types.SimpleNamespace(losses=np.array([3.0, 2.0, 1.0]), status=Status.OK)
     return {
@@ -196,6 +206,7 @@ def drawings(run, field):
         "basins": (four_starts(),),
         "curves": (fold_curve(),),
         "orbits": (circles(),),
+        "lyapunov": (spectrum_of_exponents(),),
     }
 
 
@@ -208,7 +219,7 @@ def test_every_drawing_is_tried(run, field):
     "name",
     [
         "trajectory", "phase_plane", "spectrum", "sweep_map", "sweep_curve", "ring_activity", "fit",
-        "branches", "basins", "curves", "orbits",
+        "branches", "basins", "curves", "orbits", "lyapunov",
     ],
 )  # fmt: skip
 def test_draws_on_the_given_axes_and_makes_its_own(name, run, field):
@@ -632,3 +643,19 @@ def test_curves_in_the_plane_of_two_parameters():
         plot.curves(fold_branch())
     with pytest.raises(ValueError, match="curves of the same two parameters"):
         plot.curves([folds, fold_curve(("mu", "xi"))])
+
+
+def test_lyapunov_exponents_as_they_converge():
+    given = spectrum_of_exponents(changed_at=40.0)
+    ax = plot.lyapunov(given)
+    lines = {line.get_gid(): line for line in ax.lines}
+    np.testing.assert_allclose(lines["exponent 0"].get_ydata(), given.running[:, 0])
+    assert lines["exponent 0"].get_ydata()[-1] == pytest.approx(given.exponents[0])
+    np.testing.assert_array_equal(by_label(ax, "changed").get_xdata(), [40.0, 40.0])
+    assert legend_texts(ax)[1] == "-1 ± 0"
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("time (ms)", "Lyapunov exponents (1/ms)")
+    with pytest.raises(TypeError, match="expected a Lyapunov, got list"):
+        plot.lyapunov([0.9, 0.0])
+    batch = jax.tree.map(lambda x: np.stack([x] * 3), given)
+    with pytest.raises(ValueError, match=r"got a batch of shape \(3,\)"):
+        plot.lyapunov(batch)

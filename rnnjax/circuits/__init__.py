@@ -1,6 +1,7 @@
 """Circuits: one vector field each."""
 
 from rnnjax.circuits._base import AbstractCircuit as AbstractCircuit
+from rnnjax.circuits._base import AbstractMap as AbstractMap
 from rnnjax.circuits._base import AbstractNetwork as AbstractNetwork
 from rnnjax.circuits._base import Driven as Driven
 from rnnjax.circuits._base import ThresholdLinear as ThresholdLinear

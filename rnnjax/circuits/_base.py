@@ -38,19 +38,14 @@ class ThresholdLinear(NamedTuple):
     state: Callable[[Any, Any], Any] = _rates
 
 
-class AbstractCircuit(Parametric, Generic[StateT]):
-    """A neural circuit: its fields are parameters, its call is the vector field.
-
-    Write one by subclassing: declare parameters with `rnnjax.parameter`, write the equation in
-    `__call__` for one state, without any batch axis, and say in `rest` where a run may start.
-    Time enters only through the input, so that equilibria mean something for every circuit.
-    """
+class AbstractSystem(Parametric, Generic[StateT]):
+    """What circuits and maps share: parameters, a state to start from, and an input."""
 
     state_unit: ClassVar[str] = ""
 
     @abc.abstractmethod
     def __call__(self, state: StateT, input: Any) -> StateT:
-        """The time derivative of the state, per ms."""
+        """The time derivative of the state, or the next state of a map."""
 
     @abc.abstractmethod
     def rest(self) -> StateT:
@@ -59,6 +54,34 @@ class AbstractCircuit(Parametric, Generic[StateT]):
     def no_input(self) -> Any:
         """The input that means none: zeros in the structure of the state unless overridden."""
         return jax.tree.map(lambda x: np.zeros(np.shape(x)), self.rest())
+
+
+class AbstractMap(AbstractSystem[StateT]):
+    r"""A circuit in discrete time: its fields are parameters, its call gives the next state.
+
+    $x_{n+1} = f(x_n, u(n))$
+
+    Write one as a circuit is written. Times are numbers of iterations. `simulate` and
+    `lyapunov_exponents` take maps; under noise $x_{n+1} = f(x_n, u(n)) + g(x_n) \xi_n$, $\xi_n$
+    standard normal.
+    """
+
+    @abc.abstractmethod
+    def __call__(self, state: StateT, input: Any) -> StateT:
+        """The next state."""
+
+
+class AbstractCircuit(AbstractSystem[StateT]):
+    """A neural circuit: its fields are parameters, its call is the vector field.
+
+    Write one by subclassing: declare parameters with `rnnjax.parameter`, write the equation in
+    `__call__` for one state, without any batch axis, and say in `rest` where a run may start.
+    Time enters only through the input, so that equilibria mean something for every circuit.
+    """
+
+    @abc.abstractmethod
+    def __call__(self, state: StateT, input: Any) -> StateT:
+        """The time derivative of the state, per ms."""
 
     def switching_functions(self, state: StateT, input: Any) -> Any:
         """What its rectifiers act on, `(m,)`: the vector field has a kink where one of them is 0.

@@ -8,8 +8,9 @@ import numpy as np
 
 from rnnjax._parameter import Parametric, check, parameter_fields
 from rnnjax._types import by_shapes, default_dtype, is_traced
-from rnnjax.circuits._base import AbstractCircuit, Driven
+from rnnjax.circuits._base import AbstractCircuit, AbstractMap, AbstractSystem, Driven
 from rnnjax.inputs.constant import Constant
+from rnnjax.solvers._base import Iteration
 
 
 def time_constants(circuit: Any) -> dict[str, float]:
@@ -24,7 +25,7 @@ def time_constants(circuit: Any) -> dict[str, float]:
 
 def check_step(circuit: Any, step: float | None) -> None:
     """Refuse a step longer than the fastest time constant of the circuit."""
-    constants = time_constants(circuit)
+    constants = {} if isinstance(circuit, AbstractMap) else time_constants(circuit)
     if constants and step is not None:
         name, fastest = min(constants.items(), key=lambda item: item[1])
         if step > fastest:
@@ -34,7 +35,7 @@ def check_step(circuit: Any, step: float | None) -> None:
             )
 
 
-def as_input(circuit: AbstractCircuit[Any], input: Any) -> Callable[[Any], Any]:
+def as_input(circuit: AbstractSystem[Any], input: Any) -> Callable[[Any], Any]:
     """The input as a function of time: none, a constant, or a function already."""
     if input is None:
         return Constant(circuit.no_input())
@@ -54,14 +55,41 @@ def apart(circuit: Any, input: Any) -> tuple[Any, Any]:
     return circuit.circuit, circuit.input
 
 
-def check_run(circuit: Any, input: Any, noise: Any, key: Any) -> None:
+def iterated(circuit: Any, solver: Any, step: Any) -> tuple[Any, Any]:
+    """The solver and the step of a run: those that were given, or the iteration of a map.
+
+    Raises:
+        ValueError: for a solver or another step than 1 with a map.
+    """
+    if not isinstance(circuit, AbstractMap):
+        return solver, step
+    if solver is not None or step not in (None, 1):
+        raise ValueError(
+            f"{type(circuit).__name__} is a map, which is iterated: leave out solver= and step="
+        )
+    return Iteration(), 1.0
+
+
+def check_run(circuit: Any, input: Any, noise: Any, key: Any, *, maps: bool = False) -> None:
     """Refuse, on the host, what can never run.
+
+    Args:
+        circuit: a circuit, or where `maps` a map as well.
+        input: its input.
+        noise: its noise.
+        key: the key of the noise.
+        maps: whether maps are taken.
 
     Raises:
         TypeError: for what is no circuit, or gives no derivative in the state's structure.
         ValueError: for parameters or an input that do not fit.
     """
-    if not isinstance(circuit, AbstractCircuit):
+    if isinstance(circuit, AbstractMap) and not maps:
+        raise TypeError(
+            f"expected a circuit in continuous time, got the map {type(circuit).__name__}: maps are "
+            "for simulate and lyapunov_exponents"
+        )
+    if not isinstance(circuit, AbstractCircuit | AbstractMap):
         raise TypeError(
             f"expected a circuit, got {type(circuit).__name__}: subclass rnnjax.AbstractCircuit"
         )
@@ -89,7 +117,7 @@ def check_noise(noise: Any, start: Any) -> None:
     _same(f"{type(noise).__name__}(state)", given, start, noise)
 
 
-def starting_state(circuit: AbstractCircuit[Any], input: Any, start: Any) -> Any:
+def starting_state(circuit: AbstractSystem[Any], input: Any, start: Any) -> Any:
     """The first state; checked, with the input and the derivative, by their shapes alone.
 
     Raises:
@@ -104,7 +132,7 @@ def starting_state(circuit: AbstractCircuit[Any], input: Any, start: Any) -> Any
 
 
 @by_shapes
-def _check_shapes(circuit: AbstractCircuit[Any], input: Any, start: Any) -> None:
+def _check_shapes(circuit: AbstractSystem[Any], input: Any, start: Any) -> None:
     """Refuse a start, an input or a derivative that does not fit."""
     rest = jax.eval_shape(circuit.rest)
     _same("start", jax.eval_shape(lambda: start), rest, circuit)

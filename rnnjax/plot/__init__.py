@@ -7,6 +7,7 @@ from rnnjax.plot.basins import basins as basins
 from rnnjax.plot.branches import branches as branches
 from rnnjax.plot.curves import curves as curves
 from rnnjax.plot.fit import fit as fit
+from rnnjax.plot.lyapunov import lyapunov as lyapunov
 from rnnjax.plot.orbits import orbits as orbits
 from rnnjax.plot.phase_plane import phase_plane as phase_plane
 from rnnjax.plot.ring_activity import ring_activity as ring_activity

@@ -14,6 +14,10 @@ Field = Callable[[Any, Any], Any]
 """(t, state) -> derivative, or diffusion."""
 
 
+class Iteration(diffrax.Euler):
+    """One application of a map: what the field gives is the next state, not a slope."""
+
+
 def step_function(solver: Any) -> Callable[..., Any]:
     """One step of an ordinary differential equation, `step(field, t, state, dt, keep) -> state`.
 
@@ -23,6 +27,8 @@ def step_function(solver: Any) -> Callable[..., Any]:
     Raises:
         TypeError: for a solver that has no explicit tableau; the message lists those that do.
     """
+    if isinstance(solver, Iteration):
+        return lambda field, t, y, dt, keep=None: field(stage_time(t, 0.0, dt), y)
     if isinstance(solver, diffrax.Euler):
         return lambda field, t, y, dt, keep=None: combine(
             y, dt, (1.0,), [field(stage_time(t, 0.0, dt), y)]
@@ -54,6 +60,26 @@ def kept_stages(field: Field, keep: Keeping | None) -> tuple[Field, Callable[[An
     return lambda t, y: keep.slope(field(t, y)), keep.stage
 
 
+def with_displacements(field: Field, along: Field) -> Field:
+    """The field of a state and of displacements of it, `(count, ...)`, which follow that of `along`.
+
+    A Runge-Kutta step of both is the step of the state, and its derivative.
+    """
+
+    def both(t: Any, pair: Any) -> Any:
+        state, moved = pair
+
+        def push(each: Any) -> Any:
+            return jax.jvp(lambda z: along(t, z), (state,), (each,))[1]
+
+        if jax.tree.leaves(moved)[0].shape[0] > 1:
+            return field(t, state), jax.vmap(push)(moved)
+        one = push(jax.tree.map(lambda x: x[0], moved))  # a matrix times one vector
+        return field(t, state), jax.tree.map(lambda x: x[None], one)
+
+    return both
+
+
 def noisy_step_function(solver: Any, additive: bool) -> Callable[..., Any]:
     """One step of an Ito equation with diagonal noise.
 
@@ -66,6 +92,8 @@ def noisy_step_function(solver: Any, additive: bool) -> Callable[..., Any]:
         ValueError: for a Stratonovich solver under multiplicative noise.
     """
     check_noisy(solver, additive)
+    if isinstance(solver, Iteration):
+        return _noisy_iteration
     if isinstance(solver, diffrax.Euler):
         return _euler_maruyama
     if isinstance(solver, diffrax.ItoMilstein):
@@ -159,6 +187,11 @@ def combine(y: Any, dt: Any, coefficients: Any, slopes: list[Any]) -> Any:
 
 def _euler_maruyama(field: Field, diffusion: Field, t: Any, y: Any, dt: Any, dw: Any) -> Any:
     return jax.tree.map(lambda y, f, g, w: y + f * dt + g * w, y, field(t, y), diffusion(t, y), dw)
+
+
+def _noisy_iteration(field: Field, diffusion: Field, t: Any, y: Any, dt: Any, dw: Any) -> Any:
+    after = field(stage_time(t, 0.0, dt), y)
+    return jax.tree.map(lambda f, g, w: f + g * w, after, diffusion(t, y), dw)
 
 
 def _milstein(field: Field, diffusion: Field, t: Any, y: Any, dt: Any, dw: Any) -> Any:
