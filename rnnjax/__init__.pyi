@@ -41,6 +41,9 @@ from rnnjax._orbit_continuation import continue_orbits as continue_orbits
 from rnnjax._orbits import Orbit as Orbit
 from rnnjax._orbits import find_orbit as find_orbit
 from rnnjax._parameter import parameter as parameter
+from rnnjax._phase import PhaseResponse as PhaseResponse
+from rnnjax._phase import phase_of as phase_of
+from rnnjax._phase import phase_response as phase_response
 from rnnjax._plan import Plan as Plan
 from rnnjax._regions import VectorField as VectorField
 from rnnjax._regions import vector_field as vector_field

@@ -55,11 +55,16 @@ def cut_to_orbit(samples: Array, times: Array, widths: Array, whole: bool) -> tu
 
 def refined(field: Family, cycle: Cycle) -> tuple[Cycle, Array]:
     """Newton's method, on a mesh that follows what was found."""
-    cycle, good = _newton(field, cycle)
-    for _ in range(_ROUNDS - 1):
-        again, solved_ = _newton(field, remeshed(cycle)[0])
-        cycle = jax.tree.map(lambda a, b, s=solved_: jnp.where(s, a, b), again, cycle)
-        good &= solved_
+
+    def once(now: tuple[Cycle, Array], first: Array) -> tuple[tuple[Cycle, Array], None]:
+        cycle, good = now
+        begin = jax.tree.map(lambda a, b: jnp.where(first, a, b), cycle, remeshed(cycle)[0])
+        again, solved_ = _newton(field, begin)
+        kept = jax.tree.map(lambda a, b: jnp.where(solved_ | first, a, b), again, cycle)
+        return (kept, good & solved_), None
+
+    rounds = jnp.asarray([k == 0 for k in range(_ROUNDS)])
+    (cycle, good), _ = lax.scan(once, (cycle, jnp.ones((), bool)), rounds)
     return cycle, good
 
 

@@ -69,7 +69,7 @@ class Orbit(eqx.Module):
         of = jax.tree.leaves(self.states)[0]
         if np.ndim(of) and np.ndim(self.period):
             raise ValueError("a batch of orbits: select one of them")
-        return in_float64(_at, self.states, self.widths, np.asarray(phase, np.float64))
+        return in_float64(at_phases, self.states, self.widths, np.asarray(phase, np.float64))
 
     @property
     def extremes(self) -> tuple[Any, Any]:
@@ -225,7 +225,7 @@ def rows_of(rest: Any, states: Any) -> Any:
 
 
 @eqx.filter_jit
-def _at(states: Any, widths: Array, phase: Array) -> Any:
+def at_phases(states: Any, widths: Array, phase: Array) -> Any:
     first = jax.tree.map(lambda x: x[0], states)
     _, unravel = flatten(jax.tree.map(jnp.asarray, first))
     rows = jnp.concatenate([x.reshape(x.shape[0], -1) for x in jax.tree.leaves(states)], 1)

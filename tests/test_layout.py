@@ -34,7 +34,7 @@ DEFERRED = {
     (each, "_store")
     for each in (
         "_simulate", "_equilibria", "_branch", "_curve", "_slow", "_large_branch", "_orbits", "_orbit_branch",
-        "_lyapunov",
+        "_lyapunov", "_phase",
     )
 }  # fmt: skip
 HOMES = {
