@@ -43,11 +43,13 @@ class Condensed(NamedTuple):
     Attributes:
         first: A, `(n, n)`.
         last: B, `(n, n)`.
+        sign: of det B, from those of all equations: B itself may be singular to rounding.
         stages: the nodes that were eliminated, those of the first stage first.
     """
 
     first: Array
     last: Array
+    sign: Array
     stages: tuple[Stage, ...]
 
 
@@ -71,6 +73,7 @@ def condensed(left: Array, right: Array) -> Condensed:
         right: B, the same.
     """
     n, stages = left.shape[-1], []
+    sign = jnp.sign(jax.vmap(_determinant)(lax.stop_gradient(right)))
     while left.shape[0] > 1:
         (a, d), (b, e) = ((x[::2], x[1::2]) for x in (left, right))
         zero, eye = jnp.zeros_like(a), jnp.broadcast_to(jnp.eye(n), a.shape)
@@ -84,8 +87,17 @@ def condensed(left: Array, right: Array) -> Condensed:
         turned = jax.vmap(lambda m: triangular(m, n))(stacked)
         middle, first, last = (turned[:, :n, k : k + n] for k in (0, n, 2 * n))
         stages.append(Stage(first, middle, last, turned[..., 3 * n :]))
+        # n reflections, and what they leave of [[b, 0], [d, e]] is triangular in blocks
+        turns = jnp.sign(jnp.diagonal(lax.stop_gradient(middle), 0, 1, 2)).prod(-1)
+        sign = (-1.0) ** n * sign[::2] * sign[1::2] * turns
         left, right = turned[:, n:, n : 2 * n], turned[:, n:, 2 * n : 3 * n]
-    return Condensed(left[0], right[0], tuple(stages))
+    return Condensed(left[0], right[0], sign[0], tuple(stages))
+
+
+def _determinant(matrix: Array) -> Array:
+    """The determinant, by reflections."""
+    upper = jnp.diagonal(triangular(matrix, matrix.shape[0]))
+    return (-1.0) ** matrix.shape[0] * upper.prod()
 
 
 def condensed_sides(system: Condensed, value: Array) -> Sides:

@@ -50,7 +50,7 @@ class Point(NamedTuple):
         cycle: the orbit.
         tangent: the direction of the branch, of length 1.
         tests: a number for each type.
-        first, last: see `CyclePlace`.
+        first, last, sign: see `CyclePlace`.
     """
 
     cycle: Cycle
@@ -58,6 +58,7 @@ class Point(NamedTuple):
     tests: Array
     first: Array
     last: Array
+    sign: Array
 
 
 class March(NamedTuple):
@@ -143,17 +144,20 @@ def point(field: Family, types: tuple[AbstractOfCycles, ...], cycle: Cycle, alon
 
 def tested(
     field: Family, types: tuple[AbstractOfCycles, ...], cycle: Cycle, tangent: Row, small: Reduced
-) -> tuple[Array, Array, Array]:
+) -> tuple[Array, Array, Array, Array]:
     """The tests, and what is left of the variational equation."""
-    place = place_of(field, cycle, tangent, small.system.first, small.system.last)
+    system = small.system
+    place = place_of(field, cycle, tangent, system.first, system.last, system.sign)
     tests = [t.test(place) for t in types]
-    return jnp.stack(tests) if tests else jnp.zeros(0), place.first, place.last
+    return jnp.stack(tests) if tests else jnp.zeros(0), place.first, place.last, place.sign
 
 
-def place_of(field: Family, cycle: Cycle, tangent: Row, first: Array, last: Array) -> CyclePlace:
+def place_of(
+    field: Family, cycle: Cycle, tangent: Row, first: Array, last: Array, sign: Array
+) -> CyclePlace:
     """What the tests look at."""
     flow = field(jnp.append(cycle.x[0, 0], cycle.parameter))
-    return CyclePlace(first, last, flow, tangent.parameter)
+    return CyclePlace(first, last, sign, flow, tangent.parameter)
 
 
 def extent(cycle: Cycle) -> Array:

@@ -196,7 +196,10 @@ def _followed(
     begin, limits = lax.stop_gradient(jax.tree.map(jnp.asarray, (begin, limits)))
     low, high, largest, longest = limits
     fields = fields_of(target, (settings.leaf,), unravel, time, x.size)
-    scale = jnp.append(jnp.maximum(abs(begin.nodes).max(0), 1.0), high - low)
+    size = jnp.maximum(abs(begin.nodes).max(0), 1.0)
+    if begin.nodes.shape[0] == 1:
+        size = _sizes(fields.of(lax.stop_gradient(fields.arrays)), begin, size)
+    scale = jnp.append(size, high - low)
 
     def field_of(given: Any) -> Family:
         arrays, scale = given
@@ -249,6 +252,21 @@ def _followed(
         states, widths, parameter, period, real, imaginary, minima, maxima, refuse(kept, at), kept,
         found, ends,
     )  # fmt: skip
+
+
+def _sizes(field: Family, begin: Begin, size: Array) -> Array:
+    """The sizes of the variables, of those at zero by how far they swing when the others do.
+
+    A variable that is the derivative of another, in units of its own, may swing by thousands.
+    """
+    x = begin.nodes[0]
+    jacobian = jax.jacfwd(field)(jnp.append(x, begin.parameter))[:, :-1]
+    swing = abs(_critical(jacobian, 2 * np.pi / begin.period))
+    resting = abs(x) < 1e-6 * abs(x).max()
+    share = jnp.where(
+        resting | (swing == 0), jnp.inf, size / jnp.where(swing > 0, swing, 1.0)
+    ).min()
+    return jnp.where(resting & jnp.isfinite(share), jnp.maximum(size, share * swing), size)
 
 
 def flat(a: Array) -> Array:
@@ -345,7 +363,7 @@ def _zero(
     found, place = lax.cond(taken.taken, wanted, unwanted)
 
     def genuine_at(p: Point) -> Array:
-        there = place_of(field, p.cycle, p.tangent, p.first, p.last)
+        there = place_of(field, p.cycle, p.tangent, p.first, p.last, p.sign)
         return jnp.stack([t.genuine(there) for t in settings.types])[index]
 
     genuine = genuine_at(found)

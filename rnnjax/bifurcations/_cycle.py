@@ -6,9 +6,7 @@ from typing import ClassVar, NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 
-from rnnjax._small import determinant, inverse
 from rnnjax._types import Array
-from rnnjax.bifurcations._base import normalized_determinant
 
 
 class CyclePlace(NamedTuple):
@@ -17,12 +15,14 @@ class CyclePlace(NamedTuple):
     Attributes:
         first, last: $A x_0 + B x_T = 0$ is what is left of the variational equation, `(n, n)` each;
             the Floquet multipliers are those of $\mu B x = -A x$.
+        sign: of det B.
         flow: the vector field where the orbit begins, `(n,)`.
         turn: what the parameter changes along the branch.
     """
 
     first: Array
     last: Array
+    sign: Array
     flow: Array
     turn: Array
 
@@ -46,20 +46,29 @@ class AbstractOfCycles(eqx.Module):
         return jnp.ones((), bool)
 
 
-def signed_determinant(matrix: Array, last: Array) -> Array:
-    """A determinant of a sum with B, without the signs that elimination gives to both."""
-    return normalized_determinant(matrix) * jnp.where(determinant(last) < 0, -1.0, 1.0)
+class Transverse(NamedTuple):
+    r"""What is transverse to the flow: $A x + \mu B x = 0$, `(n - 1, n - 1)` each, and the sign of det B."""
+
+    first: Array
+    last: Array
+    sign: Array
 
 
-def transverse(place: CyclePlace) -> Array:
-    """The monodromy matrix of what is transverse to the flow, `(n - 1, n - 1)`.
+def transverse(place: CyclePlace) -> Transverse:
+    r"""The equations without the direction f of the flow, in which $A f + B f = 0$.
 
-    In an orthonormal basis that begins with the flow's direction, by a reflection.
+    By one reflection on each side, so that multipliers of $10^{\pm 15}$ leave the others their digits.
     """
-    n = place.flow.size
-    monodromy = -inverse(place.last) @ place.first
     unit = place.flow / jnp.sqrt((place.flow**2).sum())
-    sign = jnp.where(unit[0] < 0, -1.0, 1.0)
-    v = unit + sign * jnp.eye(n)[0]
-    mirror = jnp.eye(n) - 2 * v[:, None] * v[None] / (v**2).sum()
-    return (mirror @ monodromy @ mirror)[1:, 1:]
+    right, _ = _mirror(unit)
+    left, _ = _mirror(place.last @ unit - place.first @ unit)
+    a, b = (left @ m @ right for m in (place.first, place.last))
+    return Transverse(a[1:, 1:], b[1:, 1:], place.sign * jnp.sign(b[0, 0]))
+
+
+def _mirror(vector: Array) -> tuple[Array, Array]:
+    """The reflection that brings a vector to the first axis, and the length it has there."""
+    length = jnp.sqrt((vector**2).sum())
+    sign = jnp.where(vector[0] < 0, -1.0, 1.0)
+    v = vector + sign * length * jnp.eye(vector.size)[0]
+    return jnp.eye(vector.size) - 2 * v[:, None] * v[None] / (v**2).sum(), -sign * length

@@ -1,7 +1,8 @@
 """The period doubling: an orbit of twice the period branches off."""
 
 from rnnjax._types import Array
-from rnnjax.bifurcations._cycle import AbstractOfCycles, CyclePlace, signed_determinant
+from rnnjax.bifurcations._base import normalized_determinant
+from rnnjax.bifurcations._cycle import AbstractOfCycles, CyclePlace
 
 
 class PeriodDoubling(AbstractOfCycles):
@@ -20,4 +21,4 @@ class PeriodDoubling(AbstractOfCycles):
 
     def test(self, place: CyclePlace) -> Array:
         r"""$\det(A - B)$, its rows brought to length 1."""
-        return signed_determinant(place.first - place.last, place.last)
+        return normalized_determinant(place.first - place.last) * place.sign
