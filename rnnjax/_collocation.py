@@ -10,7 +10,7 @@ References:
     and Kernevez (1991), Int. J. Bifurcation and Chaos 1:745-772.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -19,6 +19,7 @@ import numpy as np
 
 from rnnjax._condensed import (
     Condensed,
+    Sides,
     back_substituted,
     condensed,
     condensed_sides,
@@ -28,7 +29,7 @@ from rnnjax._condensed import (
 from rnnjax._small import solve
 from rnnjax._types import Array
 
-Family = Callable[[Array], Array]  # state and parameter (n + 1,) -> the vector field (n,)
+Family = Callable[[Array], Array]  # state and parameters (n + k,) -> the vector field (n,)
 
 DEGREE = 4  # of the polynomials; as many Gauss points in each interval
 
@@ -57,7 +58,7 @@ class Cycle(NamedTuple):
     Attributes:
         x: the nodes, `(N, DEGREE, n)`.
         period: T.
-        parameter: p.
+        parameter: p, one number or several, `(k,)`.
         widths: the lengths of the intervals as shares of the period, `(N,)`.
     """
 
@@ -68,7 +69,7 @@ class Cycle(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A linear function of a change of a cycle: of its nodes, its period and its parameter."""
+    """A linear function of a change of a cycle: of its nodes, its period and its parameters."""
 
     x: Array
     period: Array
@@ -82,7 +83,8 @@ class Linearized(NamedTuple):
         value: what must vanish, `(N, DEGREE, n)`.
         inner: the derivatives by the nodes between the ends, `(N, DEGREE n, (DEGREE - 1) n)`.
         begin, end: those by the ends, `(N, DEGREE n, n)`.
-        period, parameter: those by T and p, `(N, DEGREE, n)`.
+        period, parameter: those by T and p, `(N, DEGREE, n)`; of several parameters with one axis
+            more, the last.
     """
 
     value: Array
@@ -137,13 +139,14 @@ def linearized(field: Family, cycle: Cycle) -> Linearized:
         jnp.asarray(SLOPES)[None, :, None, :, None] * jnp.eye(n)[None, None, :, None, :]
         - jnp.asarray(VALUES)[None, :, None, :, None] * by_state
     ).reshape(count, m * n, m + 1, n)
+    by_parameter = -width[..., None] * cycle.period * derivatives[..., n:]
     return Linearized(
         value=slopes_at_gauss_points(cycle.x) - width * cycle.period * rates,
         inner=blocks[:, :, 1:-1].reshape(count, m * n, (m - 1) * n),
         begin=blocks[:, :, 0],
         end=blocks[:, :, -1],
         period=-width * rates,
-        parameter=-width * cycle.period * derivatives[..., n],
+        parameter=by_parameter if cycle.parameter.ndim else by_parameter[..., 0],
     )
 
 
@@ -179,55 +182,69 @@ def reduced(equations: Linearized) -> Reduced:
 
 
 def solved(
-    equations: Linearized, value: Array, rows: tuple[Row, Row], wanted: Array
-) -> tuple[Row, Reduced]:
-    """The change of nodes, period and parameter that meets the equations and two rows.
+    equations: Linearized, value: Array, rows: Sequence[Row], wanted: Array,
+    small: Reduced | None = None,
+) -> tuple[Row, Reduced]:  # fmt: skip
+    """The change of nodes, period and parameters that meets the equations and as many rows.
 
     It is linear in `value` and `wanted`, both ways.
 
     Args:
         equations: see `linearized`.
         value: what the derivatives times the change must be, `(N, DEGREE, n)`.
-        rows: two linear functions of the change.
-        wanted: what these must be, `(2,)`.
+        rows: linear functions of the change, one more than there are parameters.
+        wanted: what these must be, `(rows,)`.
+        small: the equations after the elimination, where they are known.
     """
     n = equations.value.shape[-1]
-    small = reduced(equations)
-    none, eye = jnp.zeros((n, 1)), jnp.eye(n)
+    small = reduced(equations) if small is None else small
+    several = equations.parameter.ndim > equations.period.ndim
+    by_parameter = equations.parameter if several else equations.parameter[..., None]
+    columns = -jnp.concatenate([equations.period[..., None], by_parameter], -1)
+    k = columns.shape[-1]
     # what the right sides make of the nodes where the first is 0, and what the rest makes of them
-    alone, left = _all_nodes(small, value[..., None], none)
-    columns = jnp.stack([-equations.period, -equations.parameter], -1)
+    alone, left = _all_nodes(small, value[..., None], jnp.zeros((n, 1)))
     columns = jnp.concatenate([columns, jnp.zeros((*columns.shape[:-1], n))], -1)
-    others, right = _all_nodes(small, columns, jnp.concatenate([none, none, eye], 1))
+    first = jnp.concatenate([jnp.zeros((n, k)), jnp.eye(n)], 1)
+    others, right = _all_nodes(small, columns, first)
     system = small.system
-    upper = jnp.concatenate([-right[:, :2], system.first + system.last], 1)
+    upper = jnp.concatenate([-right[:, :k], system.first + system.last], 1)
     lower = [
-        (row.x[..., None] * others)
-        .sum((0, 1, 2))
-        .at[:2]
-        .add(jnp.stack([row.period, row.parameter]))
+        (row.x[..., None] * others).sum((0, 1, 2)).at[:k].add(jnp.append(row.period, row.parameter))
         for row in rows
     ]
     matrix = jnp.concatenate([upper, jnp.stack(lower)])
     off = wanted - jnp.stack([(row.x * alone[..., 0]).sum() for row in rows])
     z = solve(matrix, jnp.append(left[:, 0], off))
-    return Row(alone[..., 0] + others @ z, z[0], z[1]), small
+    return Row(alone[..., 0] + others @ z, z[0], z[1:k] if several else z[1]), small
 
 
 def _all_nodes(small: Reduced, value: Array, first: Array) -> tuple[Array, Array]:
     """The nodes `(N, DEGREE, n, columns)` that right sides and the first make, and what is left."""
+    sides = eliminated(small, value)
+    return nodes_between(small, sides, first, first)[:, :-1], sides[1].whole
+
+
+def eliminated(small: Reduced, value: Array) -> tuple[Array, Sides]:
+    """Right sides `(N, DEGREE, n, columns)` after the elimination."""
     count, m, n, columns = value.shape
     k = small.upper.shape[-1]
     turned = jnp.einsum("jab,jbc->jac", small.turn, value.reshape(count, m * n, columns))
-    sides = condensed_sides(small.system, turned[:, k:])
-    ends = nodes(small.system, sides, first, first)
+    return turned[:, :k], condensed_sides(small.system, turned[:, k:])
+
+
+def nodes_between(small: Reduced, sides: tuple[Array, Sides], first: Array, last: Array) -> Array:
+    """All nodes of each interval, `(N, DEGREE + 1, n, columns)`, from the first and the last."""
+    known, of_ends = sides
+    ends = nodes(small.system, of_ends, first, last)
     known = (
-        turned[:, :k]
+        known
         - jnp.einsum("jkn,jnc->jkc", small.begin, ends[:-1])
         - jnp.einsum("jkn,jnc->jkc", small.end, ends[1:])
     )
-    between = jax.vmap(back_substituted)(small.upper, known).reshape(count, m - 1, n, columns)
-    return jnp.concatenate([ends[:-1, None], between], 1), sides.whole
+    between = jax.vmap(back_substituted)(small.upper, known)
+    between = between.reshape(known.shape[0], -1, *first.shape)
+    return jnp.concatenate([ends[:-1, None], between, ends[1:, None]], 1)
 
 
 def phase_row(cycle: Cycle) -> Row:
@@ -235,8 +252,7 @@ def phase_row(cycle: Cycle) -> Row:
     slopes = slopes_at_gauss_points(cycle.x)
     weighted = jnp.asarray(WEIGHTS)[None, :, None] * slopes
     x = gathered(jnp.einsum("ik,jin->jkn", jnp.asarray(VALUES), weighted))
-    zero = jnp.zeros(())
-    return Row(x, zero, zero)
+    return Row(x, jnp.zeros(()), jnp.zeros_like(cycle.parameter))
 
 
 def weights(cycle: Cycle) -> Array:

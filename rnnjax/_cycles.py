@@ -1,5 +1,6 @@
 """Following periodic orbits: steps along a branch of them, and what happens between the steps."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +15,6 @@ from rnnjax._collocation import (
     linearized,
     phase_row,
     remeshed,
-    residual,
     solved,
     weights,
 )
@@ -28,9 +28,9 @@ _SMALLEST, _CORRECTED, _NEWTON = 1e-6, 1e-9, 8
 _STRAIGHT, _BENT = 0.99, 0.9  # cosines between tangents: to grow, and to be taken
 _REMESH = 3  # steps between adaptations of the mesh
 _VANISHES = 1e-4  # scaled extent of an orbit that has shrunk to a Hopf point
+_NEARLY = 3e-3  # and of one that can't be followed any nearer to one
 _SHRINKS = 0.2  # of an orbit's extent, what a step must leave of it
 _STANDS = 1e-9  # of a step, what a parameter that no longer changes may change
-_SECANTS = 40  # steps to a zero of a test at most
 _GOING = BranchEnd.MAX_POINTS
 
 
@@ -43,6 +43,18 @@ class Limits(NamedTuple):
     longest: Array
 
 
+class Condition(NamedTuple):
+    """What holds along a curve of orbits in two parameters, beside that they are orbits.
+
+    Attributes:
+        value: `(cycle, border) -> ` what vanishes.
+        border: `(cycle, border) -> ` what it is seen against from there on.
+    """
+
+    value: Callable[[Cycle, Any], Array]
+    border: Callable[[Cycle, Any], Row]
+
+
 class Point(NamedTuple):
     """An orbit on the branch, where the branch goes on, and the tests there.
 
@@ -51,6 +63,7 @@ class Point(NamedTuple):
         tangent: the direction of the branch, of length 1.
         tests: a number for each type.
         first, last, sign: see `CyclePlace`.
+        border: see `Condition`; None on a branch in one parameter.
     """
 
     cycle: Cycle
@@ -59,6 +72,7 @@ class Point(NamedTuple):
     first: Array
     last: Array
     sign: Array
+    border: Row | None = None
 
 
 class March(NamedTuple):
@@ -85,7 +99,7 @@ class Taken(NamedTuple):
 def inner(cycle: Cycle, a: Row, b: Row) -> Array:
     """The product of two changes: a mean over the orbit, the period by its logarithm, the parameter."""
     states = (weights(cycle)[..., None] * a.x * b.x).sum()
-    return states + a.period * b.period / cycle.period**2 + a.parameter * b.parameter
+    return states + a.period * b.period / cycle.period**2 + (a.parameter * b.parameter).sum()
 
 
 def row_of(cycle: Cycle, a: Row) -> Row:
@@ -103,13 +117,19 @@ def moved(cycle: Cycle, change: Row, share: Any = 1.0) -> Cycle:
     )
 
 
-def corrected(field: Family, guess: Cycle, normal: Row) -> tuple[Cycle, Array]:
-    """The orbit on the plane through `guess` across a row, by Newton's method; whether found."""
+def corrected(
+    field: Family, guess: Cycle, normal: Row, holds: Callable[[Cycle], Array] | None = None
+) -> tuple[Cycle, Array]:
+    """The orbit on the plane through `guess` across a row, by Newton's method; whether found.
+
+    Where something else is to hold, it is what vanishes.
+    """
 
     def body(now: Any) -> Any:
         cycle, size, _, count = now
         equations = linearized(field, cycle)
-        change, _ = solved(equations, -equations.value, (phase_row(guess), normal), jnp.zeros(2))
+        rows, wanted = _with_condition([phase_row(guess), normal], jnp.zeros(2), holds, cycle)
+        change, _ = solved(equations, -equations.value, rows, wanted)
         new = jnp.sqrt(inner(cycle, change, change))
         fails = ~jnp.isfinite(new) | ((count > 0) & (new > 0.7 * size) & (new > _CORRECTED))
         fails |= ~(cycle.period + change.period > 0)
@@ -130,16 +150,32 @@ def corrected(field: Family, guess: Cycle, normal: Row) -> tuple[Cycle, Array]:
     return cycle, ~fails & (size <= _CORRECTED)
 
 
-def point(field: Family, types: tuple[AbstractOfCycles, ...], cycle: Cycle, along: Row) -> Point:
+def _with_condition(
+    rows: list[Row], wanted: Array, holds: Callable[[Cycle], Array] | None, cycle: Cycle
+) -> tuple[list[Row], Array]:
+    """The rows and what they must be, with that of a condition that is to vanish."""
+    if holds is None:
+        return rows, wanted
+    value, slope = jax.value_and_grad(holds)(cycle)
+    return [*rows, Row(slope.x, slope.period, slope.parameter)], jnp.append(wanted, -value)
+
+
+def point(
+    field: Family, types: tuple[AbstractOfCycles, ...], cycle: Cycle, along: Row,
+    condition: Condition | None = None, border: Row | None = None,
+) -> Point:  # fmt: skip
     """The direction in which the branch goes on from an orbit, and the tests there."""
     equations = linearized(field, cycle)
-    rows = phase_row(cycle), row_of(cycle, along)
-    tangent, small = solved(
-        equations, jnp.zeros_like(equations.value), rows, jnp.asarray([0.0, 1.0])
+    holds = None if condition is None else lambda c: condition.value(c, border)
+    rows, wanted = _with_condition(
+        [phase_row(cycle), row_of(cycle, along)], jnp.asarray([0.0, 1.0]), holds, cycle
     )
+    wanted = jnp.zeros_like(wanted).at[1].set(1.0)
+    tangent, small = solved(equations, jnp.zeros_like(equations.value), rows, wanted)
     length = jnp.sqrt(inner(cycle, tangent, tangent))
     tangent = Row(*(t / length for t in tangent))
-    return Point(cycle, tangent, *tested(field, types, cycle, tangent, small))
+    after = None if condition is None else condition.border(cycle, border)
+    return Point(cycle, tangent, *tested(field, types, cycle, tangent, small), after)
 
 
 def tested(
@@ -168,7 +204,7 @@ def extent(cycle: Cycle) -> Array:
 
 def follow(
     field: Family, types: tuple[AbstractOfCycles, ...], start: Point, step: Array, limits: Limits,
-    blocks: int,
+    blocks: int, condition: Condition | None = None,
 ) -> tuple[March, Taken]:  # fmt: skip
     """Steps along the branch until it ends, or `blocks` blocks are used up."""
     zero = jnp.zeros(())
@@ -178,7 +214,7 @@ def follow(
     )  # fmt: skip
 
     def attempt(now: March, _: Any) -> tuple[March, Taken]:
-        return _attempt(field, types, start, limits, now)
+        return _attempt(field, types, start, limits, now, condition)
 
     def block(carry: Any) -> Any:
         now, record, k = carry
@@ -199,14 +235,16 @@ def follow(
 
 
 def _attempt(
-    field: Family, types: tuple[AbstractOfCycles, ...], start: Point, limits: Limits, now: March
-) -> tuple[March, Taken]:
+    field: Family, types: tuple[AbstractOfCycles, ...], start: Point, limits: Limits, now: March,
+    condition: Condition | None,
+) -> tuple[March, Taken]:  # fmt: skip
     """One step: predict along the tangent, correct, and look at what has changed."""
     at = now.at
     guess = moved(at.cycle, at.tangent, now.step)
-    cycle, fine = corrected(field, guess, row_of(at.cycle, at.tangent))
+    holds = None if condition is None else lambda c: condition.value(c, at.border)
+    cycle, fine = corrected(field, guess, row_of(at.cycle, at.tangent), holds)
     cycle = jax.tree.map(lambda a, b: jnp.where(fine, a, b), cycle, at.cycle)
-    new = point(field, types, cycle, at.tangent)
+    new = point(field, types, cycle, at.tangent, condition, at.border)
     cosine = inner(at.cycle, at.tangent, new.tangent)
     # an orbit that has passed through a point comes back to itself, half a period later
     middle = at.cycle.x.mean((0, 1)), cycle.x.mean((0, 1))
@@ -217,7 +255,7 @@ def _attempt(
     finest = now.step <= _SMALLEST
     good = fine & ((cosine > _BENT) | finest)
     small = extent(cycle) < _VANISHES
-    outside = (cycle.parameter > limits.high) | (cycle.parameter < limits.low)
+    outside = ((cycle.parameter > limits.high) | (cycle.parameter < limits.low)).any()
     back = Row(
         cycle.x - start.cycle.x, cycle.period - start.cycle.period,
         cycle.parameter - start.cycle.parameter,
@@ -226,9 +264,11 @@ def _attempt(
     closed = near & (now.length > 2 * now.step)
     closed &= inner(cycle, new.tangent, start.tangent) > 0.9
     # the parameter of a homoclinic orbit is reached before its period is
-    stands = (abs(new.tangent.parameter) < _STANDS) & (new.tangent.period > 0.5 * cycle.period)
+    stands = (abs(new.tangent.parameter).max() < _STANDS) & (
+        new.tangent.period > 0.5 * cycle.period
+    )
     end = first_of(
-        [finest & ~good & small, finest & ~good, good & small & (extent(cycle) < extent(at.cycle)),
+        [finest & ~good & (extent(cycle) < _NEARLY), finest & ~good, good & small & (extent(cycle) < extent(at.cycle)),
          good & outside, good & ((cycle.period > limits.longest) | stands), good & closed],
         [BranchEnd.HOPF, BranchEnd.UNDERFLOW, BranchEnd.HOPF, BranchEnd.BOUND,
          BranchEnd.LONG_PERIOD, BranchEnd.CLOSED],
@@ -254,118 +294,11 @@ def _attempt(
 
 def _on_new_mesh(at: Point) -> Point:
     """The same orbit and tangent on a mesh that fits the orbit."""
-    cycle, (along,) = remeshed(at.cycle, (at.tangent.x,))
-    return at._replace(cycle=cycle, tangent=at.tangent._replace(x=along))
-
-
-def zero_of(
-    field: Family, types: tuple[AbstractOfCycles, ...], index: Array, taken: Taken
-) -> tuple[Point, Array]:
-    """The orbit within a step at which a test vanishes, and how far along it is.
-
-    By secants that stay between the ends (the Illinois method), each place solved for on the branch.
-    """
-    begin, end = taken.begin, taken.end
-    normal = row_of(begin.cycle, begin.tangent)
-
-    def looked_at(share: Array) -> tuple[Point, Array]:
-        s = share
-        onto = jax.tree.map(
-            lambda a, b, c, d: (
-                a * (1 + 2 * s) * (1 - s) ** 2 + b * s**2 * (3 - 2 * s)
-                + c * s * (1 - s) ** 2 * taken.step - d * s**2 * (1 - s) * taken.step
-            ),
-            _as_row(begin.cycle), _as_row(end.cycle), begin.tangent, end.tangent,
-        )  # fmt: skip
-        guess = _as_cycle(onto, begin.cycle)._replace(widths=begin.cycle.widths)
-        cycle, fine = corrected(field, guess, normal)
-        found = point(field, types, cycle, begin.tangent)
-        return found, fine
-
-    def body(now: Any) -> Any:
-        (a, at_a), (b, at_b), _, _, k = now
-        share = (a * at_b - b * at_a) / (at_b - at_a)
-        found, fine = looked_at(share)
-        value = found.tests[index]
-        beyond = (value > 0) == (at_b > 0)
-        a, at_a = jnp.where(beyond, a, b), jnp.where(beyond, at_a / 2, at_b)
-        return (a, at_a), (share, value), found, fine, k + 1
-
-    def go(now: Any) -> Array:
-        (a, _), (b, value), _, fine, k = now
-        size = jnp.maximum(abs(begin.tests[index]), abs(end.tests[index]))
-        near = (abs(value) <= 1e-13 * size) | (abs(b - a) <= 1e-14)
-        return (k < _SECANTS) & fine & ((k == 0) | ~near)
-
-    zero, one = jnp.zeros(()), jnp.ones(())
-    first = (
-        (zero, begin.tests[index]), (one, end.tests[index]), begin, jnp.ones((), bool),
-        jnp.zeros((), jnp.int32),
-    )  # fmt: skip
-    _, (share, value), found, fine, _ = lax.while_loop(go, body, first)
-    size = jnp.maximum(abs(begin.tests[index]), abs(end.tests[index]))
-    fine &= abs(value) <= 1e-6 * size
-    return found, jnp.where(fine, taken.length + share * taken.step, jnp.nan)
-
-
-def across(field_of: Any, given: Any, at: Point) -> Cycle:
-    """A point of the branch with its derivatives by the arrays of the circuit, across the branch."""
-
-    @jax.custom_jvp
-    def root(given: Any, at: Point) -> Cycle:
-        return at.cycle
-
-    @root.defjvp
-    def _(primals: Any, tangents: Any) -> tuple[Cycle, Cycle]:
-        given, at = primals
-        change = _response(field_of, given, tangents[0], at)
-        return root(given, at), _as_cycle(change, at.cycle)
-
-    return root(given, at)
-
-
-def at_zero(
-    field_of: Any, given: Any, at: Point, types: tuple[AbstractOfCycles, ...], index: Array
-) -> Cycle:
-    r"""A point at which a test vanishes, with its derivatives by the arrays of the circuit.
-
-    Along the branch it moves by $-\dot g / g_s$, g being the test.
-    """
-
-    @jax.custom_jvp
-    def root(given: Any, at: Point, index: Array) -> Cycle:
-        return at.cycle
-
-    @root.defjvp
-    def _(primals: Any, tangents: Any) -> tuple[Cycle, Cycle]:
-        given, at, index = primals
-
-        def test(given: Any, cycle: Cycle) -> Array:
-            return point(field_of(given), types, cycle, at.tangent).tests[index]
-
-        change = _response(field_of, given, tangents[0], at)
-        moving = _as_cycle(change, at.cycle)
-        _, slope = jax.jvp(
-            lambda c: test(given, c), (at.cycle,), (_as_cycle(at.tangent, at.cycle),)
-        )
-        _, rate = jax.jvp(test, (given, at.cycle), (tangents[0], moving))
-        along = jax.tree.map(lambda t: -rate / slope * t, _as_cycle(at.tangent, at.cycle))
-        return root(given, at, index), jax.tree.map(lambda a, b: a + b, moving, along)
-
-    return root(given, at, index)
-
-
-def _response(field_of: Any, given: Any, tangent: Any, at: Point) -> Row:
-    """How the orbit changes with the arrays of the circuit, across the branch."""
-    change = jax.jvp(lambda g: residual(field_of(g), at.cycle), (given,), (tangent,))[1]
-    equations = linearized(field_of(given), at.cycle)
-    rows = phase_row(at.cycle), row_of(at.cycle, at.tangent)
-    return solved(equations, -change, rows, jnp.zeros(2))[0]
-
-
-def _as_row(of: Cycle) -> Row:
-    return Row(of.x, of.period, of.parameter)
-
-
-def _as_cycle(change: Row, of: Cycle) -> Cycle:
-    return Cycle(change.x, change.period, change.parameter, jnp.zeros_like(of.widths))
+    if at.border is None:
+        cycle, (along,) = remeshed(at.cycle, (at.tangent.x,))
+        return at._replace(cycle=cycle, tangent=at.tangent._replace(x=along))
+    # a row holds the weights of the nodes, which are others on another mesh
+    shape = at.border.x / weights(at.cycle)[..., None]
+    cycle, (along, shape) = remeshed(at.cycle, (at.tangent.x, shape))
+    border = at.border._replace(x=shape * weights(cycle)[..., None])
+    return at._replace(cycle=cycle, tangent=at.tangent._replace(x=along), border=border)

@@ -11,8 +11,10 @@ from rnnjax._branch import Branch
 from rnnjax._continuation import checked_bounds, continue_equilibria
 from rnnjax._curve import Curve
 from rnnjax._equilibria import GUESSES, find_equilibria
+from rnnjax._orbit_branch import OrbitBranch
+from rnnjax._orbit_continuation import continue_orbits
 from rnnjax._parameter import counted, path_of
-from rnnjax._results import ConvergenceError
+from rnnjax._results import BranchEnd, ConvergenceError
 from rnnjax._special import Bifurcation
 from rnnjax._two_parameters import continue_bifurcation
 from rnnjax._types import Key, is_traced
@@ -28,10 +30,12 @@ class Diagram(eqx.Module):
     Attributes:
         branches: in the order in which they were found.
         curves: of folds and Hopf points, where a second parameter was given, each once.
+        orbits: periodic orbits from the Hopf points, where they were asked for, each branch once.
     """
 
     branches: tuple[Branch, ...]
     curves: tuple[Curve, ...] = ()
+    orbits: tuple[OrbitBranch, ...] = ()
 
     def __iter__(self) -> Iterator[Branch]:
         """One branch after the other."""
@@ -58,7 +62,8 @@ class Diagram(eqx.Module):
     def __repr__(self) -> str:
         """The branches and what happens on them."""
         curves = f", {len(self.curves)} curves" if self.curves else ""
-        parts = [*self.branches, *self.curves]
+        curves += f", {len(self.orbits)} branches of orbits" if self.orbits else ""
+        parts = [*self.branches, *self.curves, *self.orbits]
         return "\n".join(
             [f"Diagram({len(self)} branches{curves},", *(f"{b!r}," for b in parts), ")"]
         )
@@ -70,6 +75,8 @@ def diagram(
     bounds: tuple[float, float],
     *,
     second: tuple[Callable[[Any], Any], tuple[float, float]] | None = None,
+    cycles: bool = False,
+    intervals: Any = 64,
     input: Any = None,
     values: int = 5,
     guesses: Any = None,
@@ -90,6 +97,8 @@ def diagram(
         second: another number and its bounds, `(lambda c: c.m_ee, (1.0, 2.0))`: every fold and
             Hopf point, which are found at its value in `circuit`, is then followed in the plane
             of both, and so are the Hopf points that begin at Bogdanov-Takens points.
+        cycles: whether the periodic orbits that are born at Hopf points are followed as well.
+        intervals: of their meshes.
         input: the input, held.
         values: at how many values of the parameter equilibria are sought.
         guesses: the states to start from, with a guess axis in front; see `find_equilibria`.
@@ -136,7 +145,34 @@ def diagram(
         if second is None
         else _curves(circuit, (where, second[0]), (bounds, second[1]), found, input)
     )
-    return Diagram(tuple(found), tuple(found_curves))
+    orbits = _orbits(circuit, where, bounds, found, input, intervals) if cycles else []
+    return Diagram(tuple(found), tuple(found_curves), tuple(orbits))
+
+
+def _orbits(
+    circuit: Any, where: Any, bounds: Any, branches: list[Branch], input: Any, intervals: Any
+) -> list[OrbitBranch]:
+    """The orbits from all Hopf points, those between two of them once."""
+    found: list[OrbitBranch] = []
+    begun: list[Bifurcation] = []
+    for point in (p for branch in branches for p in branch.bifurcations if p.label == "H"):
+        if any(_same_point(point, other) for other in begun):
+            continue
+        begun.append(point)
+        if not any(_ends_at(orbits, point, bounds) for orbits in found):
+            orbits = continue_orbits(
+                circuit, where, point, bounds, input=input, intervals=intervals, throw=False
+            )
+            if len(orbits) > 1:
+                found.append(orbits)
+    return found
+
+
+def _ends_at(orbits: OrbitBranch, point: Bifurcation, bounds: Any) -> bool:
+    """Whether orbits end at a Hopf point."""
+    off = abs(float(orbits.parameter[-1]) - float(point.parameter)) / (bounds[1] - bounds[0])
+    pace = float(orbits.frequency[-1]) / float(point.frequency)
+    return orbits.endings[-1] == BranchEnd.HOPF and off < 1e-3 and abs(pace - 1) < 1e-2
 
 
 def _curves(

@@ -4,12 +4,18 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Complex
 
+from rnnjax._linalg import named_leaves
 from rnnjax._orbits import Orbit, is_stable
 from rnnjax._results import BranchEnd, Status
+from rnnjax._special import flags
 from rnnjax._types import is_traced
+
+_TOLD = 1e-11  # changes of the parameter that are more than rounding
+_FASTEST = -6.0  # exponents below this are no power law any more
 
 
 class OrbitBifurcation(eqx.Module):
@@ -17,22 +23,44 @@ class OrbitBifurcation(eqx.Module):
 
     Attributes:
         label: LPC (fold of cycles), PD (period doubling) or NS (Neimark-Sacker).
-        kind: in words.
+        kind: in words; supercritical where what branches off is stable, in what the other
+            multipliers leave.
         parameter: where it happens.
+        coefficient: of the normal form, see the types in `rnnjax.bifurcations`.
         orbit: the orbit there.
     """
 
     label: str = eqx.field(static=True)
     kind: str = eqx.field(static=True)
     parameter: Any
+    coefficient: Any
     orbit: Orbit
 
     def __repr__(self) -> str:
         """Its label and where it is."""
         return (
             f"{self.label} at {float(self.parameter):.10g}: {self.kind}, "
-            f"period {float(self.orbit.period):.8g} ms"
+            f"period {float(self.orbit.period):.8g} ms, coefficient {float(self.coefficient):.5g}"
         )
+
+
+class LimitOrbit(eqx.Module):
+    r"""What periodic orbits come to where their period grows without bound.
+
+    Attributes:
+        kind: "SNIC", where a fold of equilibria appears on the orbit and $T \sim |p - p^*|^{-1/2}$, or
+            "homoclinic", where the orbit comes to a saddle and $T \sim -\ln |p - p^*|$.
+        parameter: $p^*$.
+        exponent: of $|dp / dT| \sim T^s$ at the end: -3 at a SNIC, more and more negative otherwise.
+    """
+
+    kind: str = eqx.field(static=True)
+    parameter: float
+    exponent: float
+
+    def __repr__(self) -> str:
+        """What it is and where."""
+        return f"{self.kind} at {self.parameter:.10g}"
 
 
 class OrbitBranch(eqx.Module):
@@ -90,6 +118,40 @@ class OrbitBranch(eqx.Module):
         return [BranchEnd(int(e)) for e in np.ravel(self.ends)]
 
     @property
+    def limits(self) -> list[LimitOrbit | None]:
+        """For each direction what its orbits come to if their period grew beyond bound, or None.
+
+        Raises:
+            ValueError: for a batch, made by `vmap`.
+        """
+        if is_traced(self.found) or np.ndim(self.found) != 1:
+            raise ValueError("a batch of branches: select one lane")
+        p, period = (np.asarray(x)[: len(self)] for x in (self.parameter, self.period))
+        sides = (p, period), (p[::-1], period[::-1])
+        return [
+            _limit(*side) if end == BranchEnd.LONG_PERIOD else None
+            for end, side in zip(self.endings, sides, strict=False)
+        ]
+
+    def swept(self) -> tuple[dict[str, tuple[tuple[str, ...], Any, dict[str, Any]]], Any]:
+        """What a sweep keeps of it: its bifurcations and how it ended; not its points.
+
+        Returns:
+            Variables by name, each `(dims, values, attributes)`, and a `Status`: OK if every
+            direction came to an end of its own and every zero of a test was solved for.
+
+        Raises:
+            ValueError: for a batch, made by `vmap`.
+        """
+        return kept_of_orbits(self)
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset`: periods, multipliers and extremes along `orbit`, its bifurcations."""
+        from rnnjax._store import orbits_dataset
+
+        return orbits_dataset(self, *(named_leaves(x) for x in (self.minima, self.maxima)))
+
+    @property
     def bifurcations(self) -> list[OrbitBifurcation]:
         """The bifurcations in the order of the branch.
 
@@ -99,13 +161,18 @@ class OrbitBranch(eqx.Module):
         if is_traced(self.found) or np.ndim(self.found) != 1:
             raise ValueError("a batch of branches: see `.special`, or select one lane")
         return [
-            OrbitBifurcation(*self._named(k), self.special.parameter[k], self.special.orbit(k))
+            OrbitBifurcation(
+                *self._named(k),
+                self.special.parameter[k],
+                self.special.coefficient[k],
+                self.special.orbit(k),
+            )
             for k in range(int(np.sum(self.special.found)))
         ]
 
     def _named(self, k: int) -> tuple[str, str]:
         label, kinds = self.types[int(self.special.type_index[k])]
-        return label, kinds[0]
+        return label, kinds[int(self.special.kind_index[k])]
 
     def __getitem__(self, k: int) -> Orbit:
         """One of the orbits."""
@@ -147,7 +214,58 @@ class OrbitBranch(eqx.Module):
             f"{np.max(values):.6g}, periods from {np.min(periods):.6g} to {np.max(periods):.6g} ms, "
             f"ends: {ends},"
         )
-        return "\n".join([head, *(f"  {each!r}," for each in self.bifurcations), ")"])
+        limits = [f"  {each!r}," for each in self.limits if each is not None]
+        return "\n".join([head, *(f"  {each!r}," for each in self.bifurcations), *limits, ")"])
+
+
+def _limit(p: np.ndarray, period: np.ndarray) -> LimitOrbit | None:
+    """The limit of orbits whose period grows towards the end of the arrays."""
+    rising = len(p) - 1
+    while rising > 0 and period[rising - 1] < period[rising]:
+        rising -= 1
+    p, period = p[rising:], period[rising:]
+    told = np.flatnonzero(abs(np.diff(p)) > _TOLD * (1 + abs(p[1:])))
+    if len(told) < 2:
+        return None
+    a, b = told[-2:]
+    slopes = [abs((p[k + 1] - p[k]) / (period[k + 1] - period[k])) for k in (a, b)]
+    places = [np.sqrt(period[k] * period[k + 1]) for k in (a, b)]
+    exponent = float(np.log(slopes[1] / slopes[0]) / np.log(places[1] / places[0]))
+    if exponent < _FASTEST:
+        return LimitOrbit("homoclinic", float(p[-1]), exponent)
+    last = period[-3:]
+    powers = np.stack([np.ones(3), last**-2.0 * last[-1] ** 2, last**-3.0 * last[-1] ** 3], 1)
+    return LimitOrbit("SNIC", float(np.linalg.solve(powers, p[-3:])[0]), exponent)
+
+
+def kept_of_orbits(of: OrbitBranch) -> tuple[dict[str, Any], Any]:
+    """See `OrbitBranch.swept`."""
+    at, along = of.special, ("bifurcation",)
+    if np.ndim(at.found) != 1:
+        raise ValueError("a batch of branches: give the sweep one branch for each of its points")
+    xp: Any = jnp if is_traced(of) else np
+    reached = np.asarray([int(end) for end in BranchEnd if end.reached], np.int32)
+    whole = (of.ends[:, None] == reached).any(-1).all() & (at.unsolved == 0)
+    kinds = [kind for _, each in of.types for kind in each]
+    first = xp.asarray(np.cumsum([0, *(len(each) for _, each in of.types)]), np.int32)
+    kind = xp.where(at.found, first[at.type_index] + at.kind_index, np.asarray(-1, np.int32))
+    labels = [label for label, _ in of.types]
+    found = {
+        "label": (along, at.type_index.astype(np.int8),
+                  {"long_name": "type of the bifurcation"} | flags(labels)),
+        "kind": (along, kind.astype(np.int8),
+                 {"long_name": "what its normal form says"} | flags(kinds)),
+        "at": (along, at.parameter,
+               {"long_name": f"{of.name} at the bifurcation", "parameter": of.name}),
+        "period": (along, at.period, {"units": "ms", "long_name": "period at the bifurcation"}),
+        "coefficient": (along, at.coefficient, {"long_name": "coefficient of the normal form"}),
+        "end": (("direction",), of.ends.astype(np.int8),
+                {"long_name": "how it ended"} | flags([end.name for end in BranchEnd])),
+        "longest_period": ((), xp.nanmax(of.period), {"units": "ms", "long_name": "longest period"}),
+        "unsolved": ((), at.unsolved, {"long_name": "zeros of tests that were not solved for"}),
+    }  # fmt: skip
+    ok, failed = (np.asarray(code, np.int32) for code in (Status.OK, Status.NOT_CONVERGED))
+    return found, xp.where(whole, ok, failed)
 
 
 class SpecialOrbits(eqx.Module):
@@ -157,6 +275,8 @@ class SpecialOrbits(eqx.Module):
         states, widths, period, multipliers_real, multipliers_imaginary: see `OrbitBranch`.
         parameter: where it happens, `(slot,)`.
         type_index: which of the types that were looked for; -1 where there is none.
+        kind_index: which of the kinds of that type.
+        coefficient: of the normal form.
         at: how far along the branch.
         found: `(slot,)`.
         unsolved: how many zeros of tests could not be solved for, or had no room.
@@ -169,6 +289,8 @@ class SpecialOrbits(eqx.Module):
     multipliers_real: Any
     multipliers_imaginary: Any
     type_index: Any
+    kind_index: Any
+    coefficient: Any
     at: Any
     found: Any
     unsolved: Any

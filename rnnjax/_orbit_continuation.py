@@ -1,7 +1,7 @@
 """How do oscillations change? `continue_orbits`."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,60 +9,34 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnnjax._collocation import DEGREE, NODES, Cycle, Family, Row, interpolated
+from rnnjax._collocation import Cycle, Family, Row, interpolated
 from rnnjax._continuation import checked_target
+from rnnjax._cycle_zeros import across, at_zero, zero_of
 from rnnjax._cycles import (
     BLOCK,
     Limits,
     Point,
     Taken,
-    across,
-    at_zero,
-    corrected,
     follow,
-    inner,
-    moved,
     place_of,
-    point,
-    row_of,
-    zero_of,
 )
 from rnnjax._linalg import flatten, refuse
 from rnnjax._locate import fields_of
-from rnnjax._orbit_branch import OrbitBranch, SpecialOrbits
+from rnnjax._orbit_branch import OrbitBifurcation, OrbitBranch, SpecialOrbits
 from rnnjax._orbit_search import sorted_multipliers
+from rnnjax._orbit_start import Begin, Settings, sizes_of, started
 from rnnjax._orbits import Orbit, find_orbit, rows_of
 from rnnjax._parameter import counted, path_of
 from rnnjax._results import BranchEnd, ConvergenceError
 from rnnjax._simulate import Trajectory
 from rnnjax._special import Bifurcation
 from rnnjax._types import Array, in_float64, is_traced
-from rnnjax.bifurcations._cycle import AbstractOfCycles
+from rnnjax.bifurcations._cycle import AbstractOfCycles, Nothing
+from rnnjax.bifurcations._cycle_form import orbiting
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import apart
 
-_FIRST, _BORN = 1e-2, 1e-3  # the first step, and how far from a Hopf point orbits begin, scaled
 _SAMPLES = 8  # places in each interval at which extremes are looked for
-
-
-class Settings(NamedTuple):
-    """What a compiled continuation depends on besides shapes."""
-
-    types: tuple[AbstractOfCycles, ...]
-    leaf: int
-    blocks: int
-    slots: int
-    directions: tuple[float, ...]
-    count: int
-
-
-class Begin(NamedTuple):
-    """Where it begins: nodes `(node, n)` of an orbit on a mesh, or a Hopf point as one node."""
-
-    nodes: Any
-    widths: Any
-    period: Any
-    parameter: Any
 
 
 def continue_orbits(
@@ -94,19 +68,22 @@ def continue_orbits(
     Args:
         circuit: the circuit, or `Driven(circuit, input)` to follow a number of the input.
         where: names the one number that is followed.
-        start: a Hopf point of a `Branch` along the same number; or an `Orbit`, or a `Trajectory`
-            that comes back near its end, of the circuit as it is.
+        start: a Hopf point of a `Branch` along the same number; a period doubling of an
+            `OrbitBranch` along it, to follow the orbit of twice the period, or another bifurcation
+            of it, to follow the orbits through it; or an `Orbit`, or a `Trajectory` that comes back
+            near its end, of the circuit as it is.
         bounds: the lowest and the highest value of the parameter.
         input: the input, held at its value at `time`.
         bifurcations: the types to look for; `FoldOfCycles()`, `PeriodDoubling()` and
             `NeimarkSacker()` unless given.
-        both_directions: whether to follow it to both sides of an orbit. From a Hopf point there is
-            one.
+        both_directions: whether to follow it to both sides of an orbit. From a Hopf point and from
+            a period doubling there is one.
         max_step: the longest step, scaled: the bounds are 1 apart, the state counts by its mean
             square over the orbit in units of its size, and the period by its logarithm.
         max_points: the most attempted steps to each side.
         max_bifurcations: how many of each type there is room for.
-        intervals: of the mesh; rounded up to a power of two.
+        intervals: of the mesh; rounded up to a power of two. A doubled orbit has at least twice
+            those of the orbit that it comes from.
         longest_period: in ms, where a branch ends; a thousand of the first period unless given.
         time: in ms.
         throw: raise if a side did not reach an end of its own. Where a JAX transformation is under
@@ -125,7 +102,13 @@ def continue_orbits(
     if isinstance(start, Trajectory):
         own, drive = apart(circuit, input)
         start = find_orbit(own, start, drive, intervals=count, time=time)
-    value = start.parameter if isinstance(start, Bifurcation) else None
+    value = None
+    if isinstance(start, Bifurcation | OrbitBifurcation):
+        value = start.parameter
+    doubled = isinstance(start, OrbitBifurcation) and start.label == "PD"
+    if isinstance(start, OrbitBifurcation):
+        start = start.orbit
+        count = max(count, (2 if doubled else 1) * np.shape(start.widths)[-1])
     target, leaf, rest, value = checked_target(circuit, where, bounds, input, None, value)
     if not 0 < max_step <= 1:
         raise ValueError(f"max_step: expected a share of the bounds, in (0, 1], got {max_step}")
@@ -137,12 +120,15 @@ def continue_orbits(
         leaf=leaf,
         blocks=-(-counted(max_points, "max_points") // BLOCK),
         slots=min(counted(max_bifurcations, "max_bifurcations"), counted(max_points, "max_points")),
-        directions=(1.0, -1.0) if both_directions and isinstance(start, Orbit) else (1.0,),
+        directions=(1.0, -1.0)
+        if both_directions and isinstance(start, Orbit) and not doubled
+        else (1.0,),
         count=count,
+        doubled=doubled,
     )
     limits = (*(float(b) for b in bounds), float(max_step), longest)
     result = in_float64(_followed, target, rest, begin, limits, np.float64(time), settings)
-    labels = tuple((t.label, t.kinds) for t in settings.types)
+    labels = tuple((t.label, t.kinds) for t in settings.types if t.label)
     branch = OrbitBranch(*result, name=path_of(circuit, where).rpartition(".")[2], types=labels)
     if is_traced(result):
         return branch
@@ -185,7 +171,7 @@ def _types(
                 f"bifurcations: expected objects such as PeriodDoubling(), got {each!r}: see "
                 "rnnjax.bifurcations, and for those of equilibria: continue_equilibria"
             )
-    return tuple(each for each in given if each.variables <= variables)
+    return tuple(each for each in given if each.variables <= variables) or (Nothing(),)
 
 
 @eqx.filter_jit
@@ -198,7 +184,7 @@ def _followed(
     fields = fields_of(target, (settings.leaf,), unravel, time, x.size)
     size = jnp.maximum(abs(begin.nodes).max(0), 1.0)
     if begin.nodes.shape[0] == 1:
-        size = _sizes(fields.of(lax.stop_gradient(fields.arrays)), begin, size)
+        size = sizes_of(fields.of(lax.stop_gradient(fields.arrays)), begin, size)
     scale = jnp.append(size, high - low)
 
     def field_of(given: Any) -> Family:
@@ -208,7 +194,7 @@ def _followed(
 
     live = fields.arrays, scale
     field = field_of(lax.stop_gradient(live))
-    first, step, good = _started(field, begin, scale, settings)
+    first, step, good = started(field, begin, scale, settings)
     bounds = Limits(low / scale[-1], high / scale[-1], largest, longest)
     whole = lax.map(
         lambda sign: _one_way(field, first, sign * step, bounds, settings),
@@ -230,6 +216,9 @@ def _followed(
         lambda a: at_zero(field_of, live, a[0], settings.types, jnp.maximum(a[1], 0)),
         (solved_, index),
     )
+    kinds, coefficients = lax.map(
+        lambda a: _form(field, scale, settings, *a), (solved_, jnp.maximum(index, 0))
+    )
     states, widths, parameter, period, minima, maxima = _read(cycles, kept, scale, unravel)
     there = index >= 0
     values = sorted_multipliers(points.first, points.last)
@@ -243,6 +232,8 @@ def _followed(
         multipliers_real=refuse(there[:, None], special_values.real),
         multipliers_imaginary=refuse(there[:, None], special_values.imag),
         type_index=index,
+        kind_index=kinds,
+        coefficient=refuse(there, coefficients),
         at=refuse(there, place),
         found=there,
         unsolved=lost.sum(dtype=jnp.int32),
@@ -254,73 +245,9 @@ def _followed(
     )  # fmt: skip
 
 
-def _sizes(field: Family, begin: Begin, size: Array) -> Array:
-    """The sizes of the variables, of those at zero by how far they swing when the others do.
-
-    A variable that is the derivative of another, in units of its own, may swing by thousands.
-    """
-    x = begin.nodes[0]
-    jacobian = jax.jacfwd(field)(jnp.append(x, begin.parameter))[:, :-1]
-    swing = abs(_critical(jacobian, 2 * np.pi / begin.period))
-    resting = abs(x) < 1e-6 * abs(x).max()
-    share = jnp.where(
-        resting | (swing == 0), jnp.inf, size / jnp.where(swing > 0, swing, 1.0)
-    ).min()
-    return jnp.where(resting & jnp.isfinite(share), jnp.maximum(size, share * swing), size)
-
-
 def flat(a: Array) -> Array:
     """Both directions in one."""
     return a.reshape(-1, *a.shape[2:])
-
-
-def _started(
-    field: Family, begin: Begin, scale: Array, settings: Settings
-) -> tuple[Point, Array, Array]:
-    """The first orbit with the direction of the branch, the first step, and whether it is one."""
-    parameter = begin.parameter / scale[-1]
-    zero = jnp.zeros(())
-    if begin.nodes.shape[0] > 1:
-        x = begin.nodes.reshape(-1, DEGREE, scale.size - 1) / scale[:-1]
-        cycle = Cycle(x, begin.period, parameter, begin.widths)
-        if begin.widths.size != settings.count:
-            ends = jnp.concatenate([jnp.zeros(1), jnp.cumsum(begin.widths)])
-            widths = jnp.full(settings.count, 1 / settings.count)
-            cycle = cycle._replace(x=interpolated(x, ends, _places(widths)), widths=widths)
-        normal = Row(jnp.zeros_like(cycle.x), zero, jnp.ones(()))
-        step = jnp.asarray(_FIRST)
-    else:
-        u = jnp.append(begin.nodes[0] / scale[:-1], parameter)
-        angle = 2 * np.pi * _places(begin.widths)
-        q = _critical(jax.jacfwd(field)(u)[:, :-1], 2 * np.pi / begin.period)
-        wave = jnp.cos(angle)[..., None] * q.real - jnp.sin(angle)[..., None] * q.imag
-        still = Cycle(jnp.broadcast_to(u[:-1], wave.shape), begin.period, parameter, begin.widths)
-        normal = Row(wave, zero, zero)
-        size = jnp.sqrt(inner(still, normal, normal))
-        normal = Row(wave / size, zero, zero)
-        cycle = moved(still, normal, _BORN)
-        normal = row_of(still, normal)
-        step = jnp.asarray(_BORN)
-    solved_, good = corrected(field, cycle, normal)
-    solved_ = jax.tree.map(lambda a, b: jnp.where(good, a, b), solved_, cycle)
-    along = Row(normal.x, normal.period, normal.parameter)
-    if begin.nodes.shape[0] == 1:
-        along = Row(wave / size, zero, zero)  # pyright: ignore
-    return point(field, settings.types, solved_, along), step, good
-
-
-def _places(widths: Array) -> Array:
-    """Where the nodes are, `(N, DEGREE)`."""
-    ends = jnp.concatenate([jnp.zeros(1), jnp.cumsum(widths)])
-    return ends[:-1, None] + widths[:, None] * jnp.asarray(NODES[:-1])
-
-
-def _critical(a: Array, omega: Array) -> Array:
-    """The eigenvector of the eigenvalue nearest to i omega."""
-    values, vectors = lax.linalg.eig(a, compute_left_eigenvectors=False)
-    off = abs(lax.complex(values.real, values.imag - omega))
-    nearest = (off == off.min()).astype(vectors.dtype)
-    return vectors @ nearest
 
 
 def _one_way(field: Family, first: Point, step: Array, bounds: Limits, settings: Settings) -> Any:
@@ -370,6 +297,17 @@ def _zero(
     unsolved = taken.taken & ~jnp.isfinite(place)
     unsolved &= genuine_at(taken.begin) | genuine_at(taken.end)
     return found, jnp.where(genuine, place, jnp.nan), unsolved
+
+
+def _form(
+    field: Family, scale: Array, settings: Settings, at: Point, index: Array
+) -> tuple[Array, Array]:
+    """Which of its kinds a bifurcation is, and the coefficient of its normal form."""
+    of = orbiting(field, at.cycle, scale[:-1])
+    place = place_of(field, at.cycle, at.tangent, at.first, at.last, at.sign)
+    forms = [lambda t=t: t.form(of, place, at.tangent) for t in settings.types]
+    kind, coefficient = lax.switch(index, forms)
+    return kind, lax.stop_gradient(coefficient)
 
 
 def _read(cycles: Cycle, kept: Array, scale: Array, unravel: Any) -> Any:

@@ -12,7 +12,9 @@ from rnnjax._collocation import (
     Cycle,
     Family,
     Row,
+    eliminated,
     linearized,
+    nodes_between,
     phase_row,
     reduced,
     remeshed,
@@ -20,6 +22,7 @@ from rnnjax._collocation import (
     solved,
     weights,
 )
+from rnnjax._small import null_vectors
 from rnnjax._types import Array
 
 _ROUNDS, _NEWTON, _HALVINGS = 3, 25, 6
@@ -141,6 +144,14 @@ def floquet(field: Family, cycle: Cycle) -> Array:
     """
     system = reduced(linearized(field, cycle)).system
     return sorted_multipliers(system.first, system.last)
+
+
+def antiperiodic(field: Family, cycle: Cycle) -> Array:
+    """The variation that is turned around in a period, where a multiplier is -1: its nodes."""
+    small = reduced(linearized(field, cycle))
+    first = null_vectors(small.system.first - small.system.last)[0][:, None]
+    sides = eliminated(small, jnp.zeros((*cycle.x.shape, 1)))
+    return nodes_between(small, sides, first, -first)[:, :-1, :, 0]
 
 
 def sorted_multipliers(first: Array, last: Array) -> Array:

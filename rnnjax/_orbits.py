@@ -85,6 +85,32 @@ class Orbit(eqx.Module):
             jax.tree.map(lambda x: np.max(x, 0), states),
         )
 
+    def swept(self) -> tuple[dict[str, tuple[tuple[str, ...], Any, dict[str, Any]]], Any]:
+        """What a sweep keeps of it: the period, the multipliers and the extremes of the nodes.
+
+        Returns:
+            Variables by name, each `(dims, values, attributes)`, and a `Status`.
+
+        Raises:
+            ValueError: for a batch, made by `vmap`.
+        """
+        if np.ndim(self.period):
+            raise ValueError("a batch of orbits: give the sweep one for each of its points")
+        names = {"period": ("ms", "period"), "frequency": ("Hz", "frequency")}
+        found: dict[str, Any] = {
+            k: ((), getattr(self, k), {"units": unit, "long_name": words})
+            for k, (unit, words) in names.items()
+        }
+        found["stable"] = ((), self.stable, {"long_name": "whether perturbations decay"})
+        for k in ("multipliers_real", "multipliers_imaginary"):
+            words = {"units": "1", "long_name": f"Floquet {k.replace('_', ', ')} part"}
+            found[k] = (("multiplier",), getattr(self, k), words)
+        for name, x in named_leaves(self.states).items():
+            for word, value in (("smallest", x.min(0)), ("largest", x.max(0))):
+                words = {"units": "state", "long_name": f"{word} {name} of the orbit's nodes"}
+                found[f"{word}_{name}"] = ((), value, words)
+        return found, self.status
+
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` along `phase`."""
         from rnnjax._store import Labels

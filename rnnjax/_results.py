@@ -114,7 +114,8 @@ _ENDS = {
         "the branch could not be followed further with the smallest step. Usual causes: (a) the "
         "vector field has a kink there (a rectified unit switches) of which the circuit's "
         "`switching_functions` don't tell, or a curve in two parameters meets one, (b) the "
-        "Jacobian is singular everywhere, a continuum of equilibria, (c) the field is not finite. "
+        "Jacobian is singular everywhere, a continuum of equilibria, (c) the field is not finite, "
+        "(d) of periodic orbits, the mesh is too coarse: more `intervals=`. "
         "Begin a new branch beyond the kink, or follow a parameter that the equilibrium depends on."
     ),
     BranchEnd.FAR: (

@@ -143,7 +143,7 @@ def kept_of(of: Any, places: dict[str, tuple[Any, str]]) -> tuple[dict[str, Any]
         ("direction",),
         of.ends.astype(np.int8),
         {"long_name": "how it ended, first where the parameter grows at its start"}
-        | _flags([end.name for end in BranchEnd]),
+        | flags([end.name for end in BranchEnd]),
     )
     found["unsolved"] = (
         (),
@@ -171,11 +171,11 @@ def _points(of: Any, places: Any, xp: Any) -> dict[str, Any]:
         {
             "label": (
                 at.type_index.astype(np.int8),
-                {"long_name": "type of the bifurcation"} | _flags(labels),
+                {"long_name": "type of the bifurcation"} | flags(labels),
             ),
             "kind": (
                 kind.astype(np.int8),
-                {"long_name": "what its normal form says"} | _flags(kinds),
+                {"long_name": "what its normal form says"} | flags(kinds),
             ),
         }
         | {
@@ -206,7 +206,7 @@ def _counts(of: Any, whole: Any, xp: Any) -> dict[str, Any]:
     return found
 
 
-def _flags(meanings: list[str]) -> dict[str, Any]:
+def flags(meanings: list[str]) -> dict[str, Any]:
     """What the codes 0, 1, ... mean, and -1, in the words of the CF conventions."""
     words = ["none", *(each.replace(" ", "_") for each in meanings)]
     return {"flag_values": list(range(-1, len(meanings))), "flag_meanings": " ".join(words)}

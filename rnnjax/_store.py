@@ -132,6 +132,26 @@ def lyapunov_dataset(found: Any) -> Any:
     return xarray.Dataset(data, {"time": ("time", times)})
 
 
+def orbits_dataset(branch: Any, minima: Mapping[str, Any], maxima: Mapping[str, Any]) -> Any:
+    """A branch of orbits as an `xarray.Dataset` along `orbit`, its bifurcations along `bifurcation`."""
+    import xarray
+
+    count, found, both = len(branch), branch.bifurcations, ("orbit", "multiplier")
+    sides = ("smallest", minima), ("largest", maxima)
+    named = {f"{word}_{k}": x[:count] for word, y in sides for k, x in y.items()}
+    data = _along("orbit", named)
+    data["period"] = ("orbit", np.asarray(branch.period)[:count], {"units": "ms"})
+    data["stable"] = ("orbit", np.asarray(branch.stable)[:count])
+    data["multipliers_real"] = (both, np.asarray(branch.multipliers_real)[:count])
+    data["multipliers_imaginary"] = (both, np.asarray(branch.multipliers_imaginary)[:count])
+    for name in ("label", "kind"):
+        data[name] = ("bifurcation", np.asarray([getattr(b, name) for b in found], dtype=str))
+    rows = [(float(b.parameter), float(b.coefficient), float(b.orbit.period)) for b in found]
+    for k, name in enumerate(("parameter", "coefficient", "period")):
+        data[f"bifurcation_{name}"] = ("bifurcation", np.asarray([row[k] for row in rows], float))
+    return xarray.Dataset(data, {branch.name: ("orbit", np.asarray(branch.parameter)[:count])})
+
+
 def _along(dim: str, states: Mapping[str, Any]) -> dict[str, Any]:
     """States with one dimension in front."""
     return {

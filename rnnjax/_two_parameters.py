@@ -14,6 +14,8 @@ from rnnjax._curve import Curve
 from rnnjax._follow import BLOCK, Limits, Path, corrected
 from rnnjax._linalg import flatten, index_of_largest, refuse
 from rnnjax._locate import Families, Type, fields_of, in_units, scaled
+from rnnjax._orbit_branch import OrbitBifurcation
+from rnnjax._orbit_curve import curve_of_cycles
 from rnnjax._parameter import check_values, counted, field_of, leaf_of, path_of
 from rnnjax._results import BranchEnd, ConvergenceError
 from rnnjax._special import Bifurcation
@@ -57,8 +59,8 @@ def continue_bifurcation(
     max_bifurcations: int = 8,
     time: float = 0.0,
     throw: bool = True,
-) -> Curve:
-    r"""Follow a fold or a Hopf point as two parameters change, in float64.
+) -> Any:
+    r"""Follow a fold or a Hopf point, of cycles too, as two parameters change, in float64.
 
     The equations of the point, $f(x, p, q) = 0$ and that an eigenvalue is zero or a pair on the
     imaginary axis, leave a curve of $(x, p, q)$. It is followed as a branch of equilibria is,
@@ -68,13 +70,18 @@ def continue_bifurcation(
 
     Everything is traceable and has its derivatives, those of the curve taken across it.
 
+    A fold of cycles (LPC), a period doubling (PD) or a Neimark-Sacker point (NS) is followed in the same
+    way, with its orbit, along what its test makes zero: the result is an `OrbitCurve`, with the
+    coefficients of its normal form, without points of two parameters and without derivatives.
+
     Args:
         circuit: the circuit, or `Driven(circuit, input)` to change numbers of the input.
         where: names the two numbers, `(lambda c: c.current, lambda c: c.v_3)`; the first is the
             one along which `start` was found.
         start: a fold (LP) or a Hopf point (H), of `Branch.bifurcations` or `Branch.first("H")`,
             at the second number's value in `circuit`. Or a Bogdanov-Takens point (BT) of
-            `Curve.bifurcations`: then the curve of Hopf points that begins there.
+            `Curve.bifurcations`: then the curve of Hopf points that begins there. Or a point of
+            `OrbitBranch.bifurcations`.
         bounds: the lowest and the highest value of each of the two, `((0, 50), (2, 30))`.
         bifurcations: the types that are looked for; all of `rnnjax.bifurcations` that are met on
             such a curve unless given.
@@ -96,11 +103,21 @@ def continue_bifurcation(
     References:
         Kuznetsov (2004), Elements of Applied Bifurcation Theory, section 10.3.
     """
-    type_ = _followed(start)
+    cycles = isinstance(start, OrbitBifurcation)
+    type_ = None if cycles else _followed(start)
     target, leaves, names, values = _checked(circuit, where, bounds, input, start)
     if not 0 < max_step <= 1:
         raise ValueError(f"max_step: expected a share of the bounds, in (0, 1], got {max_step}")
     own, drive = apart(circuit, input)
+    if type_ is None:
+        if bifurcations is not None:
+            raise ValueError("bifurcations: none are looked for on curves of orbits; leave it out")
+        rest, most = starting_state(own, drive, None), counted(max_points, "max_points")
+        found = curve_of_cycles(
+            target, leaves, names, values, rest, start, bounds, max_step, most, both_directions,
+            np.float64(time),
+        )  # fmt: skip
+        return found if is_traced(found) else _reached(found.trimmed(), throw)
     state = starting_state(own, drive, start.state)
     settings = _Settings(
         type_,
@@ -117,10 +134,16 @@ def continue_bifurcation(
     curve = Curve(*result, names=names, label=type_.label, kinds=type_.kinds, types=labels)
     if is_traced(result):
         return curve
-    curve = curve.trimmed()
+    return _reached(curve.trimmed(), throw)
+
+
+def _reached(curve: Any, throw: bool) -> Any:
+    """The curve, if it came to its ends."""
     bad = [end for end in curve.endings if not end.reached]
     if throw and bad:
-        raise ConvergenceError(f"{type_.label} in {', '.join(names)}: {bad[0].message}", curve)
+        raise ConvergenceError(
+            f"{curve.label} in {', '.join(curve.names)}: {bad[0].message}", curve
+        )
     return curve
 
 

@@ -1,23 +1,17 @@
-"""The command line: `rnnjax circuits | simulate | stability | diagram | sweep | doctor`.
+"""The command line: `rnnjax circuits | simulate | stability | diagram | lyapunov | sweep | doctor`.
 
 It sets the processor up for speed (`rnnjax.tune_cpu()`) and keeps compiled programs in the user's cache
 folder (`rnnjax.cache()`); importing the package never does either.
 """
 
-import importlib.util
-import operator
-import re
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-# rnnjax and JAX are imported inside the commands, so that `rnnjax --help` is quick.
+from rnnjax._named import axis_of, builtins, circuit_called, followed, measure_called
 
-_BOUNDS = re.compile(r"^([^=]+)=([^:]+):([^:]+)$")
-_RANGE = re.compile(r"^([^=]+)=([^:]+):([^:]+):([^:]+)$")
+# rnnjax and JAX are imported inside the commands, so that `rnnjax --help` is quick.
 
 
 class _Group(click.Group):
@@ -60,7 +54,7 @@ def circuits() -> None:
     """List the built-in circuits: parameters, units, defaults, references."""
     from rnnjax._parameter import parameter_fields
 
-    for name, cls in sorted(_builtins().items()):
+    for name, cls in sorted(builtins().items()):
         lines = [line.strip() for line in (cls.__doc__ or "").strip().splitlines()]
         click.secho(name, bold=True)
         click.echo(f"  {lines[0]}")
@@ -89,7 +83,7 @@ def simulate(
     from rnnjax._store import write_netcdf
 
     _keep_programs()
-    circuit = _circuit(name, settings)
+    circuit = circuit_called(name, settings)
     _folder(out)
     run = rnnjax.simulate(circuit, np.linspace(0, duration, points), dtype=dtype)
     write_netcdf(run.to_xarray(), out / "trajectory.nc")
@@ -107,7 +101,7 @@ def stability(name: str, settings: tuple[str, ...]) -> None:
     from rnnjax._linalg import variable_names
 
     _keep_programs()
-    circuit = _circuit(name, settings)
+    circuit = circuit_called(name, settings)
     found = rnnjax.find_equilibria(circuit)
     click.echo(f"{len(found)} found from {len(found.found)} guesses")
     for k, near in enumerate(found.linearizations):
@@ -132,31 +126,42 @@ def stability(name: str, settings: tuple[str, ...]) -> None:
     metavar="FIELD=LOW:HIGH",
     help="Another one: folds and Hopf points are followed in the plane of both.",
 )
+@click.option(
+    "--cycles", is_flag=True, help="Follow the periodic orbits from the Hopf points as well."
+)
 @_SET
 @click.option("--variable", default=None, help="Of the state, on the vertical axis.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
 def diagram(
-    name: str, follow: str, second: str | None, settings: tuple[str, ...], variable: str | None,
-    out: Path,
+    name: str, follow: str, second: str | None, cycles: bool, settings: tuple[str, ...],
+    variable: str | None, out: Path,
 ) -> None:  # fmt: skip
     """Follow a circuit's equilibria along a parameter; write diagram.png and branch_K.nc.
 
-    With a second parameter also plane.png and curve_K.nc.
+    With a second parameter also plane.png and curve_K.nc, with --cycles orbits_K.nc.
     """
     import rnnjax
     from rnnjax._store import write_netcdf
 
     _keep_programs()
-    circuit = _circuit(name, settings)
-    where, bounds = _followed(follow, circuit, "--follow")
-    other = None if second is None else _followed(second, circuit, "--second")
+    circuit = circuit_called(name, settings)
+    where, bounds = followed(follow, circuit, "--follow")
+    other = None if second is None else followed(second, circuit, "--second")
     _folder(out)
-    found = rnnjax.diagram(circuit, where, bounds, second=other)
+    found = rnnjax.diagram(circuit, where, bounds, second=other, cycles=cycles)
     for k, branch in enumerate(found):
         click.secho(f"branch {k + 1}: {len(branch)} points", bold=True)
         _say_what_happens(branch)
         write_netcdf(branch.to_xarray(), out / f"branch_{k + 1}.nc")
     ax = rnnjax.plot.branches(found, variable=variable, unit=circuit.state_unit)
+    for k, orbits in enumerate(found.orbits):
+        click.secho(f"orbits {k + 1}: {len(orbits)} of them", bold=True)
+        _say_what_happens(orbits)
+        for limit in orbits.limits:
+            if limit is not None:
+                click.echo(f"   {limit!r}")
+        write_netcdf(orbits.to_xarray(), out / f"orbits_{k + 1}.nc")
+        rnnjax.plot.orbits(orbits, ax, variable=variable)
     _picture(ax, out / "diagram.png")
     for k, curve in enumerate(found.curves):
         click.secho(f"curve {k + 1} of {curve.label}: {len(curve)} points", bold=True)
@@ -176,6 +181,32 @@ def _say_what_happens(followed: Any) -> None:
     for end in followed.endings:
         if not end.reached:
             click.echo(f"   {end.message}")
+
+
+@main.command()
+@_CIRCUIT
+@_SET
+@_DURATION
+@click.option("--step", default=0.1, show_default=True, help="Fixed step in ms.")
+@click.option("--count", type=int, default=None, help="How many exponents; all unless given.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
+def lyapunov(
+    name: str, settings: tuple[str, ...], duration: float, step: float, count: int | None, out: Path
+) -> None:
+    """Measure a circuit's Lyapunov exponents from rest; write lyapunov.nc and a picture."""
+    import rnnjax
+    from rnnjax._store import write_netcdf
+
+    _keep_programs()
+    circuit = circuit_called(name, settings)
+    _folder(out)
+    found = rnnjax.lyapunov_exponents(circuit, duration, step=step, count=count)
+    for value, error in zip(found.exponents, found.standard_errors, strict=True):
+        click.echo(f"{value:14.6g} ± {error:.1g} {found.unit}")
+    click.echo(f"{rnnjax.Regime(int(found.regime)).name.lower()}, dimension {found.dimension:.4g}")
+    write_netcdf(found.to_xarray(), out / "lyapunov.nc")
+    _picture(rnnjax.plot.lyapunov(found), out / "lyapunov.png")
+    click.echo(f"wrote {out / 'lyapunov.nc'} and {out / 'lyapunov.png'}")
 
 
 @main.command()
@@ -205,9 +236,9 @@ def sweep(
     _keep_programs()
     from rnnjax.solvers import RK4
 
-    circuit = _circuit(name, settings)
-    over = [_axis(each, circuit) for each in vary]
-    measures = {each.rpartition(":")[2]: _measure(each) for each in names}
+    circuit = circuit_called(name, settings)
+    over = [axis_of(each, circuit) for each in vary]
+    measures = {each.rpartition(":")[2]: measure_called(each) for each in names}
     _folder(out)
     store = out / "sweep.zarr"
     data = rnnjax.sweep(
@@ -243,131 +274,6 @@ def _keep_programs() -> None:
 
     with contextlib.suppress(OSError):
         rnnjax.cache()
-
-
-def _builtins() -> dict[str, Any]:
-    import inspect
-
-    from rnnjax import circuits as family
-
-    return {
-        name: cls
-        for name, cls in vars(family).items()
-        if isinstance(cls, type)
-        and issubclass(cls, family.AbstractCircuit)
-        and not inspect.isabstract(cls)
-    }
-
-
-def _circuit(name: str, settings: tuple[str, ...]) -> Any:
-    """The circuit by its name, with other values where they were given."""
-    import equinox as eqx
-    import numpy as np
-
-    from rnnjax._parameter import check
-
-    if ":" in name:
-        cls = _from_file(name)
-    else:
-        plain = {re.sub(r"[-_]", "", k).lower(): c for k, c in _builtins().items()}
-        cls = plain.get(re.sub(r"[-_]", "", name).lower())
-        if cls is None:
-            raise ValueError(
-                f"no circuit called {name}: expected one of {', '.join(sorted(_builtins()))}, or "
-                "path/to/file.py:Class"
-            )
-    circuit = cls()
-    for each in settings:
-        field, _, text = each.partition("=")
-        where = _where(circuit, field, "--set")
-        shape = np.shape(where(circuit))
-        value = np.broadcast_to(np.asarray(_number(text, f"--set {each}")), shape).copy()
-        circuit = eqx.tree_at(where, circuit, value)
-    check(circuit)
-    return circuit
-
-
-def _from_file(name: str) -> Callable[..., Any]:
-    path, _, attribute = name.rpartition(":")
-    if not Path(path).is_file():
-        raise ValueError(f"no file {path}: expected path/to/file.py:{attribute or 'Class'}")
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"{path}: expected a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    if not hasattr(module, attribute):
-        raise ValueError(f"{path} has no {attribute}")
-    return getattr(module, attribute)
-
-
-def _measure(name: str) -> Any:
-    if ":" in name:
-        return _from_file(name)
-    from rnnjax import measures as family
-
-    known = {
-        re.sub(r"(?<!^)(?=[A-Z])", "_", k).lower(): c
-        for k, c in vars(family).items()
-        if isinstance(c, type) and issubclass(c, family.AbstractMeasure) and c.__abstractmethods__ == frozenset()
-    }  # fmt: skip
-    if name not in known:
-        raise ValueError(
-            f"no measure called {name}: expected one of {', '.join(sorted(known))}, or "
-            "path/to/file.py:function"
-        )
-    cls: Any = known[name]
-    return cls()
-
-
-def _axis(text: str, circuit: Any) -> Any:
-    import numpy as np
-
-    import rnnjax
-
-    match = _RANGE.match(text)
-    if match is None:
-        raise ValueError(f"--vary {text}: expected FIELD=LOW:HIGH:POINTS, e.g. tau_i=5:100:1000")
-    field, *numbers = match.groups()
-    low, high, count = (_number(x, f"--vary {text}") for x in numbers)
-    if count < 1 or count != int(count):
-        raise ValueError(
-            f"--vary {text}: expected a positive whole number of points, got {count:g}"
-        )
-    return rnnjax.axis(_where(circuit, field, "--vary"), np.linspace(low, high, int(count)))
-
-
-def _followed(text: str, circuit: Any, option: str) -> tuple[Any, tuple[float, float]]:
-    """The parameter that is followed, and its bounds."""
-    match = _BOUNDS.match(text)
-    if match is None:
-        raise ValueError(f"{option} {text}: expected FIELD=LOW:HIGH, e.g. tau_i=5:100")
-    field, *numbers = match.groups()
-    low, high = (_number(x, f"{option} {text}") for x in numbers)
-    return _where(circuit, field, option), (low, high)
-
-
-def _where(circuit: Any, field: str, option: str) -> Any:
-    """The parameter of that name."""
-    from rnnjax._parameter import parameter_fields, path_of
-
-    where = operator.attrgetter(field)
-    try:
-        path_of(circuit, where)
-    except ValueError:
-        known = ", ".join(f.path for f in parameter_fields(circuit))
-        raise ValueError(
-            f"{option} {field}: {type(circuit).__name__} has no such parameter; expected one of {known}"
-        ) from None
-    return where
-
-
-def _number(text: str, what: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{what}: expected a number, got {text!r}") from None
 
 
 def _folder(out: Path) -> None:

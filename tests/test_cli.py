@@ -105,6 +105,39 @@ def test_diagram_of_an_own_circuit(tmp_path):
     assert "--second v_3: expected FIELD=LOW:HIGH" in wrong.output
 
 
+def test_diagram_with_its_orbits(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import jax.numpy as jnp\nimport rnnjax\n"
+        "class Birth(rnnjax.AbstractCircuit):\n"
+        '    r"""A Hopf bifurcation at mu = 0."""\n'
+        "    mu: float = rnnjax.parameter(0.5)\n"
+        "    def __call__(self, z, u):\n        x, y = z\n        g = self.mu - x**2 - y**2\n"
+        "        return jnp.stack([g * x - y, g * y + x]) + u\n"
+        "    def rest(self):\n        return jnp.zeros(2)\n"
+    )
+    out = tmp_path / "out"
+    result = run("diagram", f"{file}:Birth", "--follow", "mu=-1:1", "--cycles", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "orbits 1:" in result.output
+    assert {p.name for p in out.iterdir()} == {"diagram.png", "branch_1.nc", "orbits_1.nc"}
+    orbits = xarray.open_dataset(out / "orbits_1.nc", engine="h5netcdf")
+    np.testing.assert_allclose(orbits.largest_state[:, 0] ** 2, orbits.mu, atol=1e-4)
+    np.testing.assert_allclose(orbits.period, 2 * np.pi, rtol=1e-9)
+
+
+def test_lyapunov_exponents_of_a_neuron(tmp_path):
+    result = run(
+        "lyapunov", "HindmarshRose", "--set", "current=3.25", "--duration", 2000, "--count", 2,
+        "--out", tmp_path,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "1/ms" in result.output
+    data = xarray.open_dataset(tmp_path / "lyapunov.nc", engine="h5netcdf")
+    assert 0.005 < data.exponents[0] < 0.025
+    assert (tmp_path / "lyapunov.png").stat().st_size > 5000
+
+
 def test_sweep_of_an_own_circuit_with_an_own_measure(own, tmp_path):
     out = tmp_path / "out"
     done = run(

@@ -23,11 +23,13 @@ FLOORS = FAMILIES | {
     "_continuation": 3, "_diagram": 3, "_branch": 3, "_follow": 3, "_locate": 3,
     "_special": 3, "_both_ways": 3, "_curve": 3, "_two_parameters": 3,
     "_intervals": 0, "_supports": 0, "_operations": 3, "_enclosure": 3, "_boxes": 3, "_enumerate": 3,
-    "_condensed": 0, "_collocation": 0, "_cycles": 3, "_orbit_branch": 3, "_orbit_search": 3, "_orbit_continuation": 3,
+    "_condensed": 0, "_collocation": 0, "_cycles": 3, "_orbit_branch": 3, "_orbit_search": 3, "_orbit_start": 3,
+    "_cycle_zeros": 3, "_orbit_curve": 3,
+    "_orbit_continuation": 3,
     "_krylov": 0, "_matrix_free": 0, "_leading": 3, "_large": 3, "_large_steps": 3, "_large_branch": 3,
     "_guesses": 0, "_deflation": 0, "_slow": 3, "_neighborhood": 3, "_starts": 3, "_settling": 4, "_basins": 4,
     "_fit": 4, "_sweep": 4, "_program": 4, "_store": 4, "_save": 4, "_labels": 4, "_infer": 4, "data": 4,
-    "plot": 5, "cli": 5,
+    "plot": 5, "cli": 5, "_named": 5,
 }  # fmt: skip
 # A result hands itself to the store, when it is asked to and not before.
 DEFERRED = {

@@ -171,7 +171,7 @@ def circles():
     none = rnnjax._orbit_branch.SpecialOrbits(
         states=states[:0], widths=np.zeros((0, 4)), parameter=mu[:0], period=mu[:0],
         multipliers_real=real[:0], multipliers_imaginary=real[:0], type_index=np.zeros(0, int),
-        at=mu[:0], found=np.zeros(0, bool), unsolved=np.zeros((), int),
+        kind_index=np.zeros(0, int), coefficient=mu[:0], at=mu[:0], found=np.zeros(0, bool), unsolved=np.zeros((), int),
     )  # fmt: skip
     return rnnjax.OrbitBranch(
         states=states, widths=np.broadcast_to(widths, (count, 4)), parameter=mu,

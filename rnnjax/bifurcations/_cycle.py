@@ -6,7 +6,9 @@ from typing import ClassVar, NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 
+from rnnjax._collocation import Row
 from rnnjax._types import Array
+from rnnjax.bifurcations._cycle_form import Orbiting
 
 
 class CyclePlace(NamedTuple):
@@ -37,6 +39,16 @@ class AbstractOfCycles(eqx.Module):
     kinds: ClassVar[tuple[str, ...]]
     variables: ClassVar[int] = 2  # below so many there can be none
 
+    def form(self, of: Orbiting, place: CyclePlace, tangent: Row) -> tuple[Array, Array]:
+        """Which of its kinds it is, and the coefficient of its normal form.
+
+        Args:
+            of: the orbit with its equations.
+            place: what is left of them.
+            tangent: the direction of the branch.
+        """
+        raise NotImplementedError(type(self).__name__)
+
     @abc.abstractmethod
     def test(self, place: CyclePlace) -> Array:
         """What changes its sign."""
@@ -44,6 +56,21 @@ class AbstractOfCycles(eqx.Module):
     def genuine(self, place: CyclePlace) -> Array:
         """Whether it is what its test stands for."""
         return jnp.ones((), bool)
+
+
+class Nothing(AbstractOfCycles):
+    """What never happens, where nothing is looked for."""
+
+    label = ""
+    kinds = ("",)
+
+    def form(self, of: Orbiting, place: CyclePlace, tangent: Row) -> tuple[Array, Array]:
+        """Nothing."""
+        return jnp.zeros((), jnp.int32), jnp.zeros(())
+
+    def test(self, place: CyclePlace) -> Array:
+        """What is never 0."""
+        return 1.0 + 0 * place.turn
 
 
 class Transverse(NamedTuple):

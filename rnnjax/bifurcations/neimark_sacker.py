@@ -2,10 +2,13 @@
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
+from rnnjax._collocation import Row
 from rnnjax._small import determinant
 from rnnjax._types import Array
 from rnnjax.bifurcations._cycle import AbstractOfCycles, CyclePlace, transverse
+from rnnjax.bifurcations._cycle_form import Orbiting
 
 _NEAR = 0.5  # of 1, the product of a pair that may be on its way through the unit circle
 
@@ -15,7 +18,9 @@ class NeimarkSacker(AbstractOfCycles):
 
     The test is $\det(\wedge^2 A - \wedge^2 B)$, which is zero where the product of two multipliers is 1:
     of $A x + \mu B x = 0$, the variational equation transverse to the flow, $\wedge^2$ the matrix of all
-    minors of two rows. Real pairs $\mu$, $1 / \mu$ are no such points.
+    minors of two rows. Real pairs $\mu$, $1 / \mu$ are no such points. The coefficient is Re d of
+    $\dot \xi = i \omega \xi + d \xi |\xi|^2$, with $\int |v|^2 dt = 1$: negative (supercritical) where the
+    torus is the stable one, in what the other multipliers leave.
 
     References:
         Kuznetsov (2004), Elements of Applied Bifurcation Theory, section 5.3; Guckenheimer, Myers and
@@ -23,7 +28,7 @@ class NeimarkSacker(AbstractOfCycles):
     """
 
     label = "NS"
-    kinds = ("Neimark-Sacker",)
+    kinds = ("supercritical", "subcritical")
     variables = 3
 
     def test(self, place: CyclePlace) -> Array:
@@ -43,6 +48,30 @@ class NeimarkSacker(AbstractOfCycles):
         off = abs(values[i] * values[j] - 1)
         nearest = (off == off.min()) & (off < _NEAR)
         return (jnp.where(nearest, abs(values[i].imag), 0.0)).max() > 1e-8
+
+    def form(self, of: Orbiting, place: CyclePlace, tangent: Row) -> tuple[Array, Array]:
+        r"""$2 d \langle \phi, y \rangle = \langle \phi, C(y, y, \bar y) + 2 B(y, h) + B(\bar y, w) - 2 a A y \rangle$.
+
+        $y' = A y$ turns by $e^{i \theta}$ in a period; $h' - A h = B(y, \bar y) - a f$ is periodic, and
+        $w' - A w = B(y, y)$ turns by $e^{2 i \theta}$.
+        """
+        below = transverse(place)
+        values = jnp.linalg.eigvals(-jnp.linalg.solve(below.last, below.first))
+        off = abs(abs(values) - 1) + jnp.where(values.imag > 0, 0.0, jnp.inf)
+        nearest = (off == off.min()).astype(values.dtype)
+        sigma = (values * nearest).sum() / jnp.maximum(nearest.real.sum(), 1.0).astype(values.dtype)
+        y, left = of.eigenfunction(sigma)
+        a, b = y.real, y.imag
+        second, third, first = of.along(2), of.along(3), of.along(1)
+        h, drift = of.periodic(second(a, a) + second(b, b))
+        w = of.solve(lax.complex(second(a, a) - second(b, b), 2 * second(a, b)), sigma * sigma)
+        p, q = w.real, w.imag
+        real = third(a, a, a) + third(a, b, b) + 2 * second(a, h) + second(a, p) + second(b, q)
+        imaginary = third(a, a, b) + third(b, b, b) + 2 * second(b, h) + second(a, q) - second(b, p)
+        real, imaginary = real - 2 * drift * first(a), imaginary - 2 * drift * first(b)
+        top, bottom = ((left * of.left(x)).sum() for x in (lax.complex(real, imaginary), y))
+        d = (top / bottom).real / 2
+        return (d > 0).astype(jnp.int32), d
 
 
 def _minors(m: Array) -> Array:

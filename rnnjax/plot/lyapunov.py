@@ -8,13 +8,15 @@ from matplotlib.axes import Axes
 from rnnjax._lyapunov import Lyapunov
 from rnnjax.plot._style import FAINT, INK, label, line_colors, open_frame, prepared, side_legend
 
+_WIDE = 10  # times the leading exponents, what makes a linear axis hide them
 _NAMED = 6  # exponents that have a place in the legend
 
 
 def lyapunov(given: Any, ax: Axes | None = None) -> Axes:
     """The exponents up to each time of the run, with their errors at its end.
 
-    The bars are two standard errors each way; a dotted line marks where the leading exponent
+    The axis is linear around zero, and logarithmic beyond where some exponents are far larger than the
+    leading one. The bars are two standard errors each way; a dotted line marks where the leading exponent
     changed, as where chaos ended.
 
     Args:
@@ -53,6 +55,9 @@ def lyapunov(given: Any, ax: Axes | None = None) -> Axes:
         ax.axvline(
             float(given.changed_at), color=INK, linestyle=":", linewidth=1.0, label="changed"
         )
+    near = 2 * max(abs(float(given.exponents[0])), float(given.resolution[0]))
+    if np.max(abs(running)) > _WIDE * near:  # what is near zero is what tells
+        ax.set_yscale("symlog", linthresh=near, linscale=2.0)
     ax.set_xlabel(label("time", every))
     ax.set_ylabel(label("Lyapunov exponents", given.unit))
     open_frame(ax)

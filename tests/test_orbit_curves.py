@@ -1,0 +1,141 @@
+"""Curves of folds, period doublings and Neimark-Sacker points of orbits in two parameters."""
+
+import jax
+import numpy as np
+import pytest
+from published.test_cycles import RHYTHMS, hopf_point
+from test_cycle_forms import Torus
+from test_orbits import Shifted, circle
+
+import rnnjax
+from rnnjax import BranchEnd
+
+
+def p(circuit):
+    """The growth."""
+    return circuit.p
+
+
+def s(circuit):
+    """The other number."""
+    return circuit.s
+
+
+def beta(circuit):
+    """What else the growth of the torus depends on."""
+    return circuit.beta
+
+
+BOUNDS = (-1.0, -0.02), (-0.5, 0.8)
+
+
+@pytest.fixture(scope="module")
+def fold():
+    orbit = rnnjax.find_orbit(Shifted(p=-0.1), circle(0.94), period=6.0)
+    return rnnjax.continue_orbits(Shifted(), p, orbit, (-0.6, -0.05)).bifurcations[0]
+
+
+def test_folds_of_cycles_in_closed_form(fold):
+    curve = rnnjax.continue_bifurcation(Shifted(), (p, s), fold, BOUNDS)
+    one, two = curve.parameters.T
+    np.testing.assert_allclose(one, -((1 + two) ** 2) / 4, atol=1e-12)
+    assert curve.endings == [BranchEnd.BOUND, BranchEnd.BOUND]
+    assert (np.diff(two) > 0).all()
+    square = (1 + two) / 2
+    np.testing.assert_allclose(
+        (curve.states[:, ::4] ** 2).sum(-1), square[:, None] * np.ones(32), atol=1e-8
+    )
+    np.testing.assert_allclose(
+        abs(curve.coefficient), 2 * square**1.5 / np.sqrt(0.5 * 2 * np.pi) / np.sqrt(0.5) ** 3 * 0.5**1.5,
+        rtol=1e-5,
+    )  # fmt: skip
+    assert curve[3].period == pytest.approx(2 * np.pi, rel=1e-9)
+    assert "points LPC" in repr(curve)
+    with pytest.raises(ValueError, match="none are looked for on curves of orbits"):
+        rnnjax.continue_bifurcation(Shifted(), (p, s), fold, BOUNDS, bifurcations=())
+    with pytest.raises(ValueError, match="bounds: expected them around the value of p"):
+        rnnjax.continue_bifurcation(Shifted(), (p, s), fold, ((0.0, 1.0), (-1.0, 1.0)))
+
+
+@pytest.mark.slow
+def test_a_torus_turns_subcritical_on_its_curve():
+    states = np.concatenate([circle(), np.zeros((40, 2))], 1)
+    orbit = rnnjax.find_orbit(Torus(), states, period=6.0)
+    (point,) = rnnjax.continue_orbits(Torus(), p, orbit, (-0.2, 0.2)).bifurcations
+    curve = rnnjax.continue_bifurcation(Torus(), (p, beta), point, ((-0.2, 0.2), (0.0, 3.0)))
+    np.testing.assert_allclose(curve.parameters[:, 0], 0, atol=1e-9)
+    assert curve.endings == [BranchEnd.BOUND, BranchEnd.BOUND]
+    expected = -(0.8 - 0.5 * curve.parameters[:, 1]) / np.pi
+    np.testing.assert_allclose(curve.coefficient, expected, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_doublings_found_along_one_parameter_lie_on_their_curve():
+    of = RHYTHMS["torBPC1"]
+    point = next(
+        b for b in rnnjax.continue_orbits(
+            of.circuit, of.where, hopf_point(of), of.bounds, intervals=64, max_points=40, throw=False
+        ).bifurcations
+        if b.label == "PD"
+    )  # fmt: skip
+
+    def epsilon(circuit):
+        return circuit.epsilon
+
+    curve = rnnjax.continue_bifurcation(
+        of.circuit, (of.where, epsilon), point, (of.bounds, (-0.01, 0.01)), throw=False
+    )
+    assert len(curve) > 10
+    k = len(curve) // 4
+    value = curve.parameters[k, 1]
+    moved = type(of.circuit)(epsilon=float(value))
+    near = rnnjax.find_orbit(
+        rnnjax_at(moved, of.where, curve.parameters[k, 0] + 1e-4), curve[k], intervals=64
+    )
+    branch = rnnjax.continue_orbits(
+        rnnjax_at(moved, of.where, curve.parameters[k, 0] + 1e-4), of.where, near, of.bounds,
+        intervals=64, max_points=12, throw=False,
+    )  # fmt: skip
+    found = [float(b.parameter) for b in branch.bifurcations if b.label == "PD"]
+    assert min(abs(x - curve.parameters[k, 0]) for x in found) < 1e-8
+
+
+def rnnjax_at(circuit, where, value):
+    """The circuit with another value of a parameter."""
+    import equinox as eqx
+
+    return eqx.tree_at(where, circuit, np.asarray(value))
+
+
+@pytest.mark.slow
+def test_folds_of_cycles_meet_the_hopf_points():
+    """The curve of folds of cycles ends where the first Lyapunov coefficient vanishes."""
+    from rnnjax.circuits import MorrisLecar
+
+    cell = MorrisLecar.hopf()
+    where = (lambda c: c.current), (lambda c: c.phi)
+    rest = rnnjax.continue_equilibria(cell, where[0], bounds=(0.0, 300.0))
+    orbits = rnnjax.continue_orbits(cell, where[0], rest.first("H"), (0.0, 300.0), intervals=64)
+    hopf = rnnjax.continue_bifurcation(
+        cell, where, rest.bifurcations[0], ((0.0, 300.0), (0.01, 0.4))
+    )
+    general = [b for b in hopf.bifurcations if b.label == "GH"]
+    assert general
+    ends = []
+    for fold in orbits.bifurcations:
+        curve = rnnjax.continue_bifurcation(
+            cell, where, fold, ((0.0, 300.0), (0.02, 0.4)), throw=False
+        )
+        assert BranchEnd.HOPF in curve.endings, curve.endings
+        ends.append(curve.parameters[int(np.argmax(curve.parameters[:, 1]))])
+    for point in general:
+        off = [np.abs(np.asarray(point.parameter) - e).max() for e in ends]
+        assert min(off) < 1e-2, (point, ends)
+
+
+def test_under_jit_it_gives_arrays(fold):
+    with jax.enable_x64(True):
+        found = jax.eval_shape(
+            lambda: rnnjax.continue_bifurcation(Shifted(), (p, s), fold, BOUNDS, max_points=16)
+        )
+    assert found.parameters.shape[-1] == 2
