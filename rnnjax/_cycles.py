@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from rnnjax._collocation import (
+    DEGREE,
     Cycle,
     Family,
     Reduced,
@@ -193,7 +194,27 @@ def place_of(
 ) -> CyclePlace:
     """What the tests look at."""
     flow = field(jnp.append(cycle.x[0, 0], cycle.parameter))
-    return CyclePlace(first, last, sign, flow, tangent.parameter)
+    switching = getattr(field, "switching", None)
+    extremes = None if switching is None else switching_extremes(switching, cycle)
+    return CyclePlace(first, last, sign, flow, tangent.parameter, extremes)
+
+
+def switching_extremes(switching: Callable[[Array], Array], cycle: Cycle) -> Array:
+    """The smallest and the largest value of functions of the state along an orbit, `(m, 2)`.
+
+    Where the parabolas through three neighboring nodes have theirs.
+    """
+    x = cycle.x.reshape(-1, cycle.x.shape[-1])
+    values = jax.vmap(lambda y: switching(jnp.append(y, cycle.parameter)))(x)
+    steps = jnp.repeat(cycle.widths / DEGREE, DEGREE)[:, None]
+    before, after = jnp.roll(values, 1, 0), jnp.roll(values, -1, 0)
+    back = (values - before) / jnp.roll(steps, 1, 0)
+    ahead = (after - values) / steps
+    bend = 2 * (ahead - back) / (steps + jnp.roll(steps, 1, 0))
+    slope = (back * steps + ahead * jnp.roll(steps, 1, 0)) / (steps + jnp.roll(steps, 1, 0))
+    turns = (back * ahead < 0) & (bend != 0)
+    vertex = values - jnp.where(turns, slope**2 / (2 * jnp.where(turns, bend, 1.0)), 0.0)
+    return jnp.stack([vertex.min(0), vertex.max(0)], -1)
 
 
 def extent(cycle: Cycle) -> Array:

@@ -22,7 +22,7 @@ class OrbitBifurcation(eqx.Module):
     """One bifurcation of periodic orbits, read off a branch.
 
     Attributes:
-        label: LPC (fold of cycles), PD (period doubling) or NS (Neimark-Sacker).
+        label: LPC (fold of cycles), PD (period doubling), NS (Neimark-Sacker) or GR (grazing).
         kind: in words; supercritical where what branches off is stable, in what the other
             multipliers leave.
         parameter: where it happens.
@@ -40,7 +40,12 @@ class OrbitBifurcation(eqx.Module):
         """Its label and where it is."""
         return (
             f"{self.label} at {float(self.parameter):.10g}: {self.kind}, "
-            f"period {float(self.orbit.period):.8g} ms, coefficient {float(self.coefficient):.5g}"
+            f"period {float(self.orbit.period):.8g} ms"
+            + (
+                f", coefficient {float(self.coefficient):.5g}"
+                if self.coefficient == self.coefficient
+                else ""
+            )
         )
 
 

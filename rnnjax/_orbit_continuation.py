@@ -21,7 +21,7 @@ from rnnjax._cycles import (
     place_of,
 )
 from rnnjax._linalg import flatten, refuse
-from rnnjax._locate import fields_of
+from rnnjax._locate import fields_of, in_units
 from rnnjax._orbit_branch import OrbitBifurcation, OrbitBranch, SpecialOrbits
 from rnnjax._orbit_search import sorted_multipliers
 from rnnjax._orbit_start import Begin, Settings, sizes_of, started
@@ -74,8 +74,8 @@ def continue_orbits(
             near its end, of the circuit as it is.
         bounds: the lowest and the highest value of the parameter.
         input: the input, held at its value at `time`.
-        bifurcations: the types to look for; `FoldOfCycles()`, `PeriodDoubling()` and
-            `NeimarkSacker()` unless given.
+        bifurcations: the types to look for; `FoldOfCycles()`, `PeriodDoubling()`,
+            `NeimarkSacker()` and, for circuits with switching functions, `Grazing()` unless given.
         both_directions: whether to follow it to both sides of an orbit. From a Hopf point and from
             a period doubling there is one.
         max_step: the longest step, scaled: the bounds are 1 apart, the state counts by its mean
@@ -116,7 +116,7 @@ def continue_orbits(
     longest = 1000 * begin.period if longest_period is None else longest_period
     n = sum(np.size(x) for x in jax.tree.leaves(rest))
     settings = Settings(
-        types=_types(bifurcations, n),
+        types=_types(bifurcations, n, _has_kinks(apart(circuit, input)[0])),
         leaf=leaf,
         blocks=-(-counted(max_points, "max_points") // BLOCK),
         slots=min(counted(max_bifurcations, "max_bifurcations"), counted(max_points, "max_points")),
@@ -154,17 +154,27 @@ def _begin(start: Any, rest: Any, value: Any, count: int) -> Begin:
     return Begin(rows_of(rest, start.states), start.widths, start.period, value)
 
 
+def _has_kinks(circuit: Any) -> bool:
+    """Whether a circuit says where its vector field has kinks."""
+    return circuit.switching_functions(circuit.rest(), circuit.no_input()) is not None
+
+
 def _types(
-    given: tuple[AbstractOfCycles, ...] | None, variables: int
+    given: tuple[AbstractOfCycles, ...] | None, variables: int, kinks: bool
 ) -> tuple[AbstractOfCycles, ...]:
     """The bifurcations that are looked for."""
-    if given is None:
-        from rnnjax import bifurcations
+    from rnnjax import bifurcations
 
+    if given is None:
         given = (
             bifurcations.FoldOfCycles(), bifurcations.PeriodDoubling(),
-            bifurcations.NeimarkSacker(),
+            bifurcations.NeimarkSacker(), *((bifurcations.Grazing(),) if kinks else ()),
         )  # fmt: skip
+    if not kinks and any(isinstance(each, bifurcations.Grazing) for each in given):
+        raise ValueError(
+            "bifurcations: Grazing() is for circuits that say what their `switching_functions` are, and "
+            "this one does not: write them, or leave it out"
+        )
     for each in given:
         if not isinstance(each, AbstractOfCycles):
             raise TypeError(
@@ -189,8 +199,7 @@ def _followed(
 
     def field_of(given: Any) -> Family:
         arrays, scale = given
-        inside = fields.of(arrays)
-        return lambda u: inside(u * scale) / scale[:-1]
+        return in_units(fields.of(arrays), scale)
 
     live = fields.arrays, scale
     field = field_of(lax.stop_gradient(live))

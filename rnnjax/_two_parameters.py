@@ -190,7 +190,7 @@ def _members(given: Any, type_: AbstractFollowed, variables: int) -> tuple[Abstr
 
 
 def _checked(
-    circuit: Any, where: Any, bounds: Any, input: Any, start: Bifurcation
+    circuit: Any, where: Any, bounds: Any, input: Any, start: Any
 ) -> tuple[Any, tuple[int, int], tuple[str, str], tuple[Any, Any]]:
     """What is followed, which of its leaves, their names, and their values at the start."""
     own, drive = apart(circuit, input)

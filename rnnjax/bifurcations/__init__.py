@@ -12,6 +12,7 @@ from rnnjax.bifurcations.cusp import Cusp as Cusp
 from rnnjax.bifurcations.fold import Fold as Fold
 from rnnjax.bifurcations.fold_of_cycles import FoldOfCycles as FoldOfCycles
 from rnnjax.bifurcations.generalized_hopf import GeneralizedHopf as GeneralizedHopf
+from rnnjax.bifurcations.grazing import Grazing as Grazing
 from rnnjax.bifurcations.hopf import Hopf as Hopf
 from rnnjax.bifurcations.hopf_hopf import HopfHopf as HopfHopf
 from rnnjax.bifurcations.neimark_sacker import NeimarkSacker as NeimarkSacker

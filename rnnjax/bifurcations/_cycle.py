@@ -20,6 +20,8 @@ class CyclePlace(NamedTuple):
         sign: of det B.
         flow: the vector field where the orbit begins, `(n,)`.
         turn: what the parameter changes along the branch.
+        switching: the smallest and the largest value of each switching function along the orbit,
+            `(m, 2)`; None for a circuit without.
     """
 
     first: Array
@@ -27,6 +29,7 @@ class CyclePlace(NamedTuple):
     sign: Array
     flow: Array
     turn: Array
+    switching: Array | None = None
 
 
 class AbstractOfCycles(eqx.Module):

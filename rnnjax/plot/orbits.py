@@ -10,7 +10,7 @@ from rnnjax._orbit_branch import OrbitBranch
 from rnnjax.plot._columns import columns
 from rnnjax.plot._style import COLORS, label, open_frame, prepared, side_legend
 
-_MARKERS = {"LPC": "s", "PD": "D", "NS": "*"}
+_MARKERS = {"LPC": "s", "PD": "D", "NS": "*", "GR": "v"}
 _LINE = COLORS[2]
 
 
@@ -19,8 +19,9 @@ def orbits(
 ) -> Axes:
     """The extremes of the orbits of a branch: solid where they are stable, dashed where they are not.
 
-    Folds of cycles are squares, period doublings diamonds, Neimark-Sacker points stars, at the
-    largest value of the orbit. Drawn into the axes of `plot.branches`, they complete its diagram.
+    Folds of cycles are squares, period doublings diamonds, Neimark-Sacker points stars, grazing
+    orbits triangles, at the largest value of the orbit. Drawn into the axes of `plot.branches`, they
+    complete its diagram.
 
     Args:
         given: an `OrbitBranch`, as `continue_orbits` returns it.

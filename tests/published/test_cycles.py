@@ -14,6 +14,7 @@ from published.oracle_points import BRANCHES
 
 import rnnjax
 from rnnjax import BranchEnd
+from rnnjax.bifurcations import Grazing
 from rnnjax.circuits import ExcitatoryInhibitory, HindmarshRose, JansenRit, TsodyksMarkram
 
 
@@ -147,13 +148,22 @@ def test_the_rectified_pair_from_its_jump_to_80_ms():
     times = np.linspace(0, 8000, 8001)
     run = rnnjax.simulate(pair, times, dtype="float64", rtol=1e-9, atol=1e-9)
     orbits = rnnjax.continue_orbits(
-        pair, lambda c: c.tau_i, run, (40.01, 80.0), intervals=256, bifurcations=()
+        pair, lambda c: c.tau_i, run, (35.0, 80.0), intervals=256, bifurcations=(Grazing(),)
     )
-    assert orbits.endings == [BranchEnd.BOUND, BranchEnd.BOUND]
-    low = np.argmin(orbits.parameter)
-    assert (
-        np.ptp([orbits.minima.e[low], orbits.maxima.e[low]]) > 48
-    )  # not the square root of a Hopf
+    assert orbits.endings == [BranchEnd.BOUND, BranchEnd.HOPF]
+    # at 40 ms a continuum of neutral orbits, ellipses until one touches the threshold of I, and then
+    # others until one touches that of E: there the stable orbits begin
+    inner, outer = orbits.bifurcations
+    for point, e, i, period in (
+        (inner, (10.0, 43.3333), (8.3333, 25.0), 145.104),
+        (outer, (1.3118, 49.9523), (5.0238, 28.3095), 160.411),
+    ):
+        assert point.label == "GR"
+        np.testing.assert_allclose(point.parameter, 40.0, atol=1e-5)
+        np.testing.assert_allclose(point.orbit.period, period, atol=1e-3)
+        least, most = point.orbit.extremes
+        np.testing.assert_allclose([least.e, most.e], e, atol=1e-4)
+        np.testing.assert_allclose([least.i, most.i], i, atol=1e-4)
     for tau_i, e, i, period in LIMIT_CYCLES:
         near = orbits[int(np.argmin(abs(orbits.parameter - tau_i)))]
         orbit = rnnjax.find_orbit(ExcitatoryInhibitory(tau_i=tau_i), near, intervals=256)
