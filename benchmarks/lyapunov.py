@@ -43,13 +43,13 @@ WORKLOAD = Workload(
     spec=SPEC,
     small=SMALL,
     tools=(
-        Tool("rnnjax", "lyapunov.py", "ours"),
+        Tool("rnnjax lyapunov_exponents", "lyapunov.py", "ours"),
         Tool("lyapax, QR every 10 steps", PEER, "seldom", "lyapax"),
         Tool("lyapax, QR every step (its default)", PEER, "often", "lyapax"),
     ),
     bars=(
-        Bar("rnnjax", "lyapax, QR every 10 steps", "faster", 2),
-        Bar("rnnjax", "lyapax, QR every step (its default)", "faster", 2),
+        Bar("rnnjax lyapunov_exponents", "lyapax, QR every 10 steps", "faster", 2),
+        Bar("rnnjax lyapunov_exponents", "lyapax, QR every step (its default)", "faster", 2),
     ),
     tolerance=0.15,  # runs of a chaotic network agree in their statistics only
 )

@@ -120,7 +120,7 @@ def draw(before, after, measured, losses):
     return figure
 
 
-def main(out="out", units=30, steps=200, intervals=16):
+def main(out="out", units=30, steps=300, intervals=16):
     """Train, check by simulations, draw; gives the path of the picture."""
     circuit = network(units)
     before = orbit_of(circuit, intervals)
@@ -156,6 +156,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default="out", help="folder for the picture")
     parser.add_argument("--units", type=int, default=30)
-    parser.add_argument("--steps", type=int, default=200, help="of training")
+    parser.add_argument("--steps", type=int, default=300, help="of training")
     given = parser.parse_args()
     main(given.out, given.units, given.steps)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Complex
 
 from rnnjax._linalg import named_leaves
-from rnnjax._orbits import Orbit, is_stable
+from rnnjax._orbits import Orbit, as_complex, is_stable
 from rnnjax._results import BranchEnd, Status
 from rnnjax._special import flags
 from rnnjax._types import is_traced
@@ -105,7 +105,7 @@ class OrbitBranch(eqx.Module):
     @property
     def multipliers(self) -> Complex[Any, "*batch point n"]:
         """The Floquet multipliers at each point."""
-        return self.multipliers_real + 1j * self.multipliers_imaginary
+        return as_complex(self.multipliers_real, self.multipliers_imaginary)
 
     @property
     def stable(self) -> Any:

@@ -34,7 +34,7 @@ from rnnjax._linalg import flatten, refuse
 from rnnjax._locate import fields_of
 from rnnjax._orbit_branch import OrbitBifurcation, orbit_of
 from rnnjax._orbit_search import sorted_multipliers
-from rnnjax._orbits import Orbit, rows_of
+from rnnjax._orbits import Orbit, as_complex, rows_of
 from rnnjax._results import BranchEnd
 from rnnjax._types import Array, in_float64, is_traced
 from rnnjax.bifurcations._cycle import AbstractOfCycles, Nothing
@@ -74,7 +74,7 @@ class OrbitCurve(eqx.Module):
     @property
     def multipliers(self) -> Any:
         """The Floquet multipliers at each point."""
-        return self.multipliers_real + 1j * self.multipliers_imaginary
+        return as_complex(self.multipliers_real, self.multipliers_imaginary)
 
     @property
     def endings(self) -> list[BranchEnd]:

@@ -48,7 +48,7 @@ class Orbit(eqx.Module):
     @property
     def multipliers(self) -> Complex[Any, "*batch n"]:
         """The Floquet multipliers."""
-        return self.multipliers_real + 1j * self.multipliers_imaginary
+        return as_complex(self.multipliers_real, self.multipliers_imaginary)
 
     @property
     def frequency(self) -> Any:
@@ -185,11 +185,17 @@ def find_orbit(
     raise ConvergenceError(Status(int(orbit.status)).message)
 
 
+def as_complex(real: Any, imaginary: Any) -> Any:
+    """Complex numbers of their parts."""
+    return lax.complex(real, imaginary) if is_traced(real) else real + 1j * imaginary
+
+
 def is_stable(multipliers: Any) -> Any:
     """Whether all but the multiplier nearest to 1 lie in the unit circle."""
+    xp: Any = jnp if is_traced(multipliers) else np
     off = abs(multipliers - 1)
     along = off == off.min(-1, keepdims=True)
-    return (abs(multipliers) * ~along).max(-1) < 1
+    return xp.where(along, 0.0, abs(multipliers)).max(-1) < 1
 
 
 class Curve(NamedTuple):

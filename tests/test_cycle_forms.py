@@ -1,6 +1,7 @@
 """Normal forms of bifurcations of periodic orbits in closed form, and the orbits that branch off."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from test_orbits import Bautin, circle
 
 import rnnjax
 from rnnjax import parameter
+from rnnjax.bifurcations import NeimarkSacker, PeriodDoubling
 
 
 def p(circuit):
@@ -44,6 +46,7 @@ class Torus(rnnjax.AbstractCircuit):
         return jnp.zeros(4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("beta", "kind"), [(0.3, "supercritical"), (2.5, "subcritical")])
 def test_a_torus_in_closed_form(beta, kind):
     states = np.concatenate([circle(), np.zeros((40, 2))], 1)
@@ -96,3 +99,33 @@ def test_a_doubled_orbit_grows_as_the_normal_form_says():
     (x, a), (y, b) = found
     limit = a - (b - a) / (y - x) * (x - float(point.parameter))  # towards the doubling itself
     np.testing.assert_allclose(point.coefficient, limit, rtol=0.01)
+
+
+@pytest.mark.slow
+def test_doublings_and_tori_have_their_derivatives():
+    of = RHYTHMS["torBPC1"]
+    branch = rnnjax.continue_orbits(
+        of.circuit, of.where, hopf_point(of), of.bounds, intervals=32, max_points=40, throw=False
+    )
+    start = branch[int(np.argmin(abs(branch.parameter + 0.5916)))]
+    value = float(branch.parameter[np.argmin(abs(branch.parameter + 0.5916))])
+
+    def places(beta):
+        circuit = eqx.tree_at(lambda c: (c.beta, c.nu), of.circuit, (beta, np.asarray(value)))
+        orbit = rnnjax.find_orbit(circuit, start, intervals=32, throw=False)
+        found = rnnjax.continue_orbits(
+            circuit, of.where, orbit, of.bounds, intervals=32, max_points=16, max_bifurcations=1,
+            max_step=0.02, bifurcations=(PeriodDoubling(), NeimarkSacker()), throw=False,
+        )  # fmt: skip
+        return jnp.sort(found.special.parameter)[:2]
+
+    with jax.enable_x64(True):
+        at = jnp.asarray(np.asarray(of.circuit.beta, np.float64))
+        np.testing.assert_allclose(places(at), [-0.614681676875, -0.595750552627], atol=1e-7)
+        forward = np.asarray(jax.jacfwd(places)(at))
+        step = 2e-4
+        a, b = (
+            np.asarray(places(at + k * step) - places(at - k * step)) / (2 * k * step)
+            for k in (1, 2)
+        )
+    np.testing.assert_allclose(forward, (4 * a - b) / 3, rtol=1e-5)

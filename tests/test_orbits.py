@@ -5,6 +5,7 @@ import operator
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from oracles import central_difference
@@ -12,6 +13,8 @@ from test_lowering import lowered
 
 import rnnjax
 from rnnjax import BranchEnd, Status
+from rnnjax._orbit_branch import _limit
+from rnnjax.bifurcations import Grazing
 
 RHO, TWIST = 0.7, 0.3
 rho = operator.attrgetter("rho")
@@ -140,6 +143,7 @@ def test_a_branch_from_a_hopf_point_through_a_fold_in_closed_form():
     upper = drawn["stable largest state[0]"].get_xydata()
     upper = upper[np.isfinite(upper[:, 1]) & (upper[:, 0] > -0.2)]
     np.testing.assert_allclose(upper[:, 0], upper[:, 1] ** 4 - upper[:, 1] ** 2, atol=1e-5)
+    plt.close(ax.figure)
     with pytest.raises(TypeError, match="expected an OrbitBranch"):
         rnnjax.plot.orbits(1.0)
 
@@ -203,3 +207,71 @@ BAD = {
 def test_what_does_not_fit_is_refused(words):
     with pytest.raises(ValueError, match=words):
         BAD[words](StuartLandau())
+
+
+def test_limits_of_long_periods():
+    period = 10.0 * 1.5 ** np.arange(20)
+    snic = _limit(2.0 + 3.0 / period**2 + 0.7 / period**3, period)
+    assert (snic.kind, repr(snic)) == ("SNIC", "SNIC at 2")
+    assert snic.parameter == pytest.approx(2.0, abs=1e-9)
+    assert snic.exponent == pytest.approx(-3, abs=0.05)
+    period = np.linspace(10.0, 60.0, 40)
+    homoclinic = _limit(-1.0 + 0.3 * np.exp(-0.5 * period), period)
+    assert homoclinic.kind == "homoclinic"
+    assert homoclinic.parameter == pytest.approx(-1.0, abs=1e-9)
+    assert _limit(np.ones(5), np.arange(5.0)) is None
+
+
+def found(circuit):
+    """The orbit of a circuit."""
+    return rnnjax.find_orbit(circuit, circle(), period=6.0, intervals=8, throw=False)
+
+
+def test_a_sweep_of_orbits():
+    over = [rnnjax.axis(rho, [0.5, 0.7, -0.5])]
+    data = rnnjax.sweep(StuartLandau(), {"orbit": found}, over, dtype="float64", progress=False)
+    np.testing.assert_allclose(data.orbit_period[:2], 2 * np.pi, rtol=1e-8)
+    np.testing.assert_allclose(data.orbit_largest_state[:2, 0], np.sqrt([0.5, 0.7]), rtol=1e-6)
+    assert np.isnan(data.orbit_period[2])
+    assert data.orbit_multipliers_real.dims == ("rho", "orbit_multiplier")
+    assert data.status.values.tolist() == [0, 0, int(found(StuartLandau(rho=-0.5)).status)]
+    np.testing.assert_allclose(
+        data.orbit_multipliers_real[:2, 1], np.exp(-4 * np.pi * np.array([0.5, 0.7])), atol=1e-6
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("intervals", "max_step"), [(8, 0.025), (8, 0.1), (32, 0.1)])
+def test_a_batch_of_branches_finds_the_same(intervals, max_step):
+    p = operator.attrgetter("p")
+
+    def folds(shift):
+        circuit = Shifted(p=-0.1, s=shift)
+        start = rnnjax.find_orbit(
+            circuit, circle(0.95), period=6.3, intervals=intervals, throw=False
+        )
+        branch = rnnjax.continue_orbits(
+            circuit,
+            p,
+            start,
+            (-0.5, 0.5),
+            max_bifurcations=2,
+            intervals=intervals,
+            max_step=max_step,
+        )
+        return branch.special.parameter, branch.special.type_index, branch.special.unsolved
+
+    with jax.enable_x64(True):
+        shifts = jnp.asarray([-0.1, 0.0, 0.2])
+        places, types, unsolved = (np.asarray(x) for x in jax.vmap(folds)(shifts))
+    expected = -((1 + np.asarray(shifts)) ** 2) / 4
+    assert (types >= 0).sum(1).tolist() == [1, 1, 1]
+    np.testing.assert_allclose(places[:, 0], expected, atol=1e-9)
+    assert not unsolved.any()
+
+
+def test_grazing_is_for_circuits_with_kinks():
+    with pytest.raises(ValueError, match=r"Grazing\(\) is for circuits that say what their"):
+        rnnjax.continue_orbits(
+            StuartLandau(), rho, found(StuartLandau()), (0.1, 1.0), bifurcations=(Grazing(),)
+        )

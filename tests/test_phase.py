@@ -48,6 +48,7 @@ def test_response_in_closed_form(twisted, both_modes):
     np.testing.assert_allclose(data["state"][0], circuit.response(0.0), atol=1e-7)
 
 
+@pytest.mark.slow
 def test_its_derivatives_in_closed_form():
     def response(values):
         circuit = eqx.tree_at(lambda c: (c.rho, c.b), TwistedStuartLandau(), tuple(values))
@@ -100,6 +101,7 @@ def current(circuit):
     return circuit.current
 
 
+@pytest.mark.slow
 def test_its_derivative_of_a_neuron():
     cell = eqx.tree_at(current, MorrisLecar.hopf(), np.asarray(100.0))
     run = rnnjax.simulate(cell, np.linspace(0, 1500, 3001), dtype="float64", rtol=1e-9, atol=1e-9)

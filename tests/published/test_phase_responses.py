@@ -24,7 +24,9 @@ CURVES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CURVES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(k, marks=() if "SNIC" in k else pytest.mark.slow) for k in CURVES]
+)
 def test_phase_response(name):
     circuit, current, period, expected = CURVES[name]
     circuit = eqx.tree_at(lambda c: c.current, circuit, np.asarray(current))
