@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import diffrax
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -131,3 +132,15 @@ def test_jacobians():
         return rnnjax.linearize(StuartLandau(mu), np.ones(2)).jacobian
 
     lowered(jax.vmap(jacobian), np.full(LANES, 0.2, np.float32))
+
+
+def test_lyapunov_exponents():
+    from chaotic import Lorenz63
+
+    def spectrum(rho):
+        circuit = eqx.tree_at(lambda c: c.rho, Lorenz63(), rho)
+        return rnnjax.lyapunov_exponents(circuit, 20.0, step=0.01).exponents
+
+    with jax.enable_x64(True):
+        lowered(jax.vmap(spectrum), np.array([20.0, 28.0]))
+        lowered(jax.grad(lambda rho: spectrum(rho)[0]), np.float64(28.0))

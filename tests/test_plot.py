@@ -192,6 +192,15 @@ def spectrum_of_exponents(changed_at=np.nan):
     )  # fmt: skip
 
 
+def response_of_a_circle():
+    """That of a unit circle at constant speed: (-sin, cos)."""
+    widths = np.full(32, 1 / 32)
+    phases = (np.arange(32)[:, None] / 32 + np.arange(4) / 128).ravel()
+    angle = 2 * np.pi * phases
+    states = np.stack([-np.sin(angle), np.cos(angle)], -1)
+    return rnnjax.PhaseResponse(states, phases, 2 * np.pi, widths, 0.25, "mV")
+
+
 def drawings(run, field):
     fit = types.SimpleNamespace(losses=np.array([3.0, 2.0, 1.0]), status=Status.OK)
     return {
@@ -207,6 +216,8 @@ def drawings(run, field):
         "curves": (fold_curve(),),
         "orbits": (circles(),),
         "lyapunov": (spectrum_of_exponents(),),
+        "multipliers": (circles(),),
+        "phase_response": (response_of_a_circle(),),
     }
 
 
@@ -220,6 +231,7 @@ def test_every_drawing_is_tried(run, field):
     [
         "trajectory", "phase_plane", "spectrum", "sweep_map", "sweep_curve", "ring_activity", "fit",
         "branches", "basins", "curves", "orbits", "lyapunov",
+        "multipliers", "phase_response",
     ],
 )  # fmt: skip
 def test_draws_on_the_given_axes_and_makes_its_own(name, run, field):
@@ -659,3 +671,36 @@ def test_lyapunov_exponents_as_they_converge():
     batch = jax.tree.map(lambda x: np.stack([x] * 3), given)
     with pytest.raises(ValueError, match=r"got a batch of shape \(3,\)"):
         plot.lyapunov(batch)
+
+
+def test_multipliers_have_a_place_inside_and_outside():
+    orbit = rnnjax.Orbit(
+        states=np.zeros((8, 3)), phases=np.arange(8) / 8, period=2.0,
+        multipliers_real=np.array([100.0, 1.0, 0.3]), multipliers_imaginary=np.array([0, 0, 0.4]),
+        residual=0.0, status=0, widths=np.full(2, 0.5),
+    )  # fmt: skip
+    ax = plot.multipliers(orbit)
+    drawn = by_label(ax, "multipliers")
+    np.testing.assert_allclose(drawn.get_xdata(), [1.99, 1.0, 0.3])
+    np.testing.assert_allclose(drawn.get_ydata(), [0.0, 0.0, 0.4])
+    with pytest.raises(TypeError, match="expected an Orbit or an OrbitBranch, got ndarray"):
+        plot.multipliers(np.ones(3))
+    lost = dataclasses.replace(orbit, multipliers_real=np.full(3, np.nan))
+    with pytest.raises(ValueError, match="those of an orbit that was found"):
+        plot.multipliers(lost)
+    batch = jax.tree.map(lambda x: np.stack([x] * 2), orbit)
+    with pytest.raises(ValueError, match=r"expected no batch, got shape \(2, 3\)"):
+        plot.multipliers(batch)
+
+
+def test_phase_responses_begin_at_their_origin():
+    given = response_of_a_circle()
+    ax = plot.phase_response(given)
+    line = by_label(ax, "state[0]")
+    np.testing.assert_allclose(line.get_ydata(), -np.cos(2 * np.pi * line.get_xdata()), atol=1e-6)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("phase of the kick", "phase response (ms/(mV))")
+    assert len(plot.phase_response(given, variable="state[1]").lines) == 2
+    with pytest.raises(TypeError, match="expected a PhaseResponse, got list"):
+        plot.phase_response([1.0])
+    with pytest.raises(ValueError, match="variable: expected one of"):
+        plot.phase_response(given, variable="w")

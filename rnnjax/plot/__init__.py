@@ -8,8 +8,10 @@ from rnnjax.plot.branches import branches as branches
 from rnnjax.plot.curves import curves as curves
 from rnnjax.plot.fit import fit as fit
 from rnnjax.plot.lyapunov import lyapunov as lyapunov
+from rnnjax.plot.multipliers import multipliers as multipliers
 from rnnjax.plot.orbits import orbits as orbits
 from rnnjax.plot.phase_plane import phase_plane as phase_plane
+from rnnjax.plot.phase_response import phase_response as phase_response
 from rnnjax.plot.ring_activity import ring_activity as ring_activity
 from rnnjax.plot.spectrum import spectrum as spectrum
 from rnnjax.plot.sweep_curve import sweep_curve as sweep_curve
