@@ -130,6 +130,24 @@ def refuse(found: Array, x: Array) -> Array:
     return _only(found, x + jnp.where(found, 0.0, jnp.nan))
 
 
+@jax.custom_jvp
+def without_derivatives(given: Any, x: PyTree) -> PyTree:
+    """`x`, arrays of floats; its derivatives by the arrays `given`, which it depends on, are NaN."""
+    return x
+
+
+@without_derivatives.defjvp
+def _without_derivatives_jvp(primals: Any, tangents: Any) -> Any:
+    given, x = primals
+    # a sum in which tangents do not cancel: NaN unless it is zero, both ways
+    sums = [
+        (t.ravel() * jnp.cos(1.0 + jnp.arange(t.size, dtype=t.dtype))).sum()
+        for t in jax.tree.leaves(tangents[0])
+    ]
+    unknown = _only(jnp.zeros((), bool), jnp.stack(sums).sum())
+    return without_derivatives(given, x), jax.tree.map(lambda a: jnp.zeros_like(a) + unknown, x)
+
+
 def _only(where: Array, x: Array) -> Array:
     """`x`, linear in it, but NaN where it is neither allowed nor zero: both ways through it."""
 

@@ -20,7 +20,7 @@ from rnnjax._cycles import (
     follow,
     place_of,
 )
-from rnnjax._linalg import flatten, refuse
+from rnnjax._linalg import flatten, refuse, without_derivatives
 from rnnjax._locate import fields_of, in_units
 from rnnjax._orbit_branch import OrbitBifurcation, OrbitBranch, SpecialOrbits
 from rnnjax._orbit_search import sorted_multipliers
@@ -62,8 +62,8 @@ def continue_orbits(
     follows them (`find_orbit`); the branch is followed by its arclength, in float64. Where a test
     of one of the types changes sign between two orbits, the place is solved for on the branch.
 
-    Orbits and bifurcations have their derivatives with respect to the circuit and the input; those
-    of the orbits of the branch are taken across it.
+    Orbits and bifurcations have their derivatives with respect to the circuit and the input, but for
+    the coefficients of normal forms (NaN); those of the orbits of the branch are taken across it.
 
     Args:
         circuit: the circuit, or `Driven(circuit, input)` to follow a number of the input.
@@ -242,7 +242,9 @@ def _followed(
         multipliers_imaginary=refuse(there[:, None], special_values.imag),
         type_index=index,
         kind_index=kinds,
-        coefficient=refuse(there, coefficients),
+        coefficient=without_derivatives(
+            eqx.filter(live, eqx.is_inexact_array), refuse(there, coefficients)
+        ),
         at=refuse(there, place),
         found=there,
         unsolved=lost.sum(dtype=jnp.int32),
@@ -316,7 +318,7 @@ def _form(
     place = place_of(field, at.cycle, at.tangent, at.first, at.last, at.sign)
     forms = [lambda t=t: t.form(of, place, at.tangent) for t in settings.types]
     kind, coefficient = lax.switch(index, forms)
-    return kind, lax.stop_gradient(coefficient)
+    return kind, coefficient
 
 
 def _read(cycles: Cycle, kept: Array, scale: Array, unravel: Any) -> Any:

@@ -30,7 +30,7 @@ from rnnjax._cycles import (
     point,
     row_of,
 )
-from rnnjax._linalg import flatten, refuse
+from rnnjax._linalg import flatten, refuse, without_derivatives
 from rnnjax._locate import fields_of
 from rnnjax._orbit_branch import OrbitBifurcation, orbit_of
 from rnnjax._orbit_search import sorted_multipliers
@@ -164,6 +164,7 @@ def _curve(
     time: Any, settings: _Settings,
 ) -> Any:  # fmt: skip
     x, unravel = flatten(jax.tree.map(jnp.asarray, rest))
+    given = eqx.filter((target, values), eqx.is_inexact_array)
     target, nodes, widths, period, values, limits, time = lax.stop_gradient(
         jax.tree.map(
             lambda a: jnp.asarray(a) if eqx.is_array(a) else a,
@@ -173,9 +174,8 @@ def _curve(
     low, high = limits[0:4:2], limits[1:4:2]
     size = jnp.maximum(abs(nodes).max(0), 1e-3)
     scale = jnp.concatenate([size, high - low])
-    inside = fields_of(target, settings.leaves, unravel, time, x.size).of(
-        fields_of(target, settings.leaves, unravel, time, x.size).arrays
-    )
+    fields = fields_of(target, settings.leaves, unravel, time, x.size)
+    inside = fields.of(fields.arrays)
 
     def field(u: Array) -> Array:
         return inside(u * scale) / size
@@ -209,7 +209,7 @@ def _curve(
     coefficient = lax.map(lambda p: _form(field, size, settings.type_, p), points)
     multipliers = sorted_multipliers(points.first, points.last)
     rows = points.cycle.x.reshape(at.size, -1, x.size) * size
-    return (
+    found = (
         jax.vmap(jax.vmap(unravel))(refuse(kept[:, None, None], rows)),
         points.cycle.widths,
         refuse(kept[:, None], points.cycle.parameter * (high - low)),
@@ -218,6 +218,9 @@ def _curve(
         refuse(kept[:, None], multipliers.imag),
         refuse(kept, coefficient),
         refuse(kept, at),
+    )
+    return (
+        *without_derivatives(given, found),
         kept,
         jnp.where(good, ends, BranchEnd.NO_START).astype(jnp.int32),
     )

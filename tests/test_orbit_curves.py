@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from published.test_cycles import RHYTHMS, hopf_point
@@ -10,6 +11,7 @@ from test_orbits import Shifted, circle
 
 import rnnjax
 from rnnjax import BranchEnd
+from rnnjax._linalg import without_derivatives
 from rnnjax.circuits import MorrisLecar
 
 
@@ -132,6 +134,17 @@ def test_folds_of_cycles_meet_the_hopf_points():
         abs(curve.coefficient[np.argmax(curve.parameters[:, 1])])
         < 1e-3 * abs(curve.coefficient).max()
     )
+
+
+def test_what_has_no_derivatives_says_so():
+    with jax.enable_x64(True):
+        for mode in (jax.jacfwd, jax.jacrev):
+            found = mode(lambda x: without_derivatives(x, 3.0 * x).sum() + x.sum())(jnp.ones(2))
+            assert np.isnan(found).all()
+            unused = mode(lambda x: (0.0 * without_derivatives(x, x) + x**2).sum())(jnp.ones(2))
+            assert np.isfinite(unused).all() == (mode is jax.jacrev)
+        kept = jax.jit(jax.vmap(lambda x: without_derivatives(x, x)))(jnp.arange(3.0))
+        assert kept.tolist() == [0, 1, 2]
 
 
 def test_under_jit_it_gives_arrays(fold):
