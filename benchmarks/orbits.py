@@ -70,7 +70,7 @@ WORKLOAD = Workload(
     tools=(
         Tool("rnnjax, one branch", HERE, "one"),
         Tool("rnnjax, 256 branches", HERE, "many"),
-        Tool("JaxCont, a part of one branch", "peers/jaxcont_orbits.py", "one", "jaxcont"),
+        Tool("JaxCont, a part of one branch", "peers/jaxcont.py", "orbits", "jaxcont"),
     ),
     bars=(Bar("rnnjax, one branch", "JaxCont, a part of one branch", "faster", 20),),
     tolerance=1e-5,

@@ -105,6 +105,7 @@ def test_diagram_of_an_own_circuit(tmp_path):
     assert "--second v_3: expected FIELD=LOW:HIGH" in wrong.output
 
 
+@pytest.mark.slow
 def test_diagram_with_its_orbits(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(

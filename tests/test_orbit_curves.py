@@ -10,8 +10,9 @@ from test_cycle_forms import Torus
 from test_orbits import Shifted, circle
 
 import rnnjax
-from rnnjax import BranchEnd
+from rnnjax import BranchEnd, Orbit
 from rnnjax._linalg import without_derivatives
+from rnnjax._orbit_branch import OrbitBifurcation
 from rnnjax.circuits import MorrisLecar
 
 
@@ -33,14 +34,18 @@ def beta(circuit):
 BOUNDS = (-1.0, -0.02), (-0.5, 0.8)
 
 
-@pytest.fixture(scope="module")
-def fold():
-    orbit = rnnjax.find_orbit(Shifted(p=-0.1), circle(0.94), period=6.0)
-    return rnnjax.continue_orbits(Shifted(), p, orbit, (-0.6, -0.05)).bifurcations[0]
+def fold_by_hand():
+    """The fold of cycles at p = -1/4: a circle of radius 2^(-1/2)."""
+    widths = np.full(32, 1 / 32)
+    phases = (np.arange(32)[:, None] / 32 + np.arange(4) / 128).ravel()
+    states = np.sqrt(0.5) * np.stack([np.cos(2 * np.pi * phases), np.sin(2 * np.pi * phases)], -1)
+    orbit = Orbit(states, phases, np.float64(2 * np.pi), np.ones(2), np.zeros(2), 0.0, 0, widths)
+    return OrbitBifurcation("LPC", "fold of cycles", np.float64(-0.25), np.float64(0.564), orbit)
 
 
 @pytest.mark.slow
-def test_folds_of_cycles_in_closed_form(fold):
+def test_folds_of_cycles_in_closed_form():
+    fold = fold_by_hand()
     curve = rnnjax.continue_bifurcation(Shifted(), (p, s), fold, BOUNDS)
     one, two = curve.parameters.T
     np.testing.assert_allclose(one, -((1 + two) ** 2) / 4, atol=1e-12)
@@ -57,7 +62,8 @@ def test_folds_of_cycles_in_closed_form(fold):
     assert "points LPC" in repr(curve)
 
 
-def test_what_does_not_fit_is_refused(fold):
+def test_what_does_not_fit_is_refused():
+    fold = fold_by_hand()
     with pytest.raises(ValueError, match="none are looked for on curves of orbits"):
         rnnjax.continue_bifurcation(Shifted(), (p, s), fold, BOUNDS, bifurcations=())
     with pytest.raises(ValueError, match="bounds: expected them around the value of p"):
@@ -147,7 +153,8 @@ def test_what_has_no_derivatives_says_so():
         assert kept.tolist() == [0, 1, 2]
 
 
-def test_under_jit_it_gives_arrays(fold):
+def test_under_jit_it_gives_arrays():
+    fold = fold_by_hand()
     with jax.enable_x64(True):
         found = jax.eval_shape(
             lambda: rnnjax.continue_bifurcation(Shifted(), (p, s), fold, BOUNDS, max_points=16)

@@ -28,7 +28,9 @@ SYSTEMS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(k, marks=pytest.mark.slow if "hyper" in k else ()) for k in SYSTEMS]
+)
 def test_small_systems(name):
     circuit, run, expected, errors, dimension = SYSTEMS[name]
     found = lyapunov_exponents(circuit, **run)
