@@ -134,8 +134,9 @@ def test_folds_of_cycles_meet_the_hopf_points():
     curve = rnnjax.continue_bifurcation(cell, where, fold, ((0.0, 300.0), (0.02, 0.4)), throw=False)
     assert BranchEnd.HOPF in curve.endings, curve.endings
     end = curve.parameters[int(np.argmax(curve.parameters[:, 1]))]
-    off = min(np.abs(np.asarray(point.parameter) - end).max() for point in general)
-    assert off < 1e-3
+    # the last orbit still swings by 0.2 of 60 mV, and the curve comes near with the square of that
+    off = [(abs(np.asarray(point.parameter) - end) / (300.0, 0.38)).max() for point in general]
+    assert min(off) < 10 * (0.2 / 60) ** 2
     assert (
         abs(curve.coefficient[np.argmax(curve.parameters[:, 1])])
         < 1e-3 * abs(curve.coefficient).max()
