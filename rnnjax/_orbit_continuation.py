@@ -170,17 +170,18 @@ def _types(
             bifurcations.FoldOfCycles(), bifurcations.PeriodDoubling(),
             bifurcations.NeimarkSacker(), *((bifurcations.Grazing(),) if kinks else ()),
         )  # fmt: skip
-    if not kinks and any(isinstance(each, bifurcations.Grazing) for each in given):
-        raise ValueError(
-            "bifurcations: Grazing() is for circuits that say what their `switching_functions` are, and "
-            "this one does not: write them, or leave it out"
-        )
     for each in given:
         if not isinstance(each, AbstractOfCycles):
             raise TypeError(
                 f"bifurcations: expected objects such as PeriodDoubling(), got {each!r}: see "
                 "rnnjax.bifurcations, and for those of equilibria: continue_equilibria"
             )
+    lost = [type(each).__name__ for each in given if each.of_kinks and not kinks]
+    if lost:
+        raise ValueError(
+            f"bifurcations: {lost[0]}() is for circuits that say what their `switching_functions` are, and "
+            "this one does not: write them, or leave it out"
+        )
     return tuple(each for each in given if each.variables <= variables) or (Nothing(),)
 
 
@@ -283,7 +284,7 @@ def _one_way(field: Family, first: Point, step: Array, bounds: Limits, settings:
 
 def _turned(tests: Array, sign: Array, settings: Settings) -> Array:
     """The tests in the other direction: that of a fold changes its sign."""
-    turns = jnp.asarray([t.label == "LPC" for t in settings.types], bool)
+    turns = jnp.asarray([t.turns for t in settings.types], bool)
     return jnp.where(turns, sign * tests, tests)
 
 

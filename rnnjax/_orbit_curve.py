@@ -131,11 +131,10 @@ class _Settings(NamedTuple):
 
 
 def curve_of_cycles(
-    target: Any, leaves: tuple[int, int], names: tuple[str, str], values: Any, rest: Any,
+    type_: AbstractOfCycles, target: Any, leaves: tuple[int, int], names: tuple[str, str], values: Any, rest: Any,
     start: OrbitBifurcation, bounds: Any, max_step: float, max_points: int, both: bool, time: Any,
 ) -> OrbitCurve:  # fmt: skip
     """The curve of a bifurcation of orbits; see `continue_bifurcation`."""
-    type_ = type_of(start.label)
     settings = _Settings(type_, leaves, -(-max_points // BLOCK), (1.0, -1.0) if both else (1.0,))
     limits = np.asarray([*np.ravel(bounds), max_step], np.float64)
     orbit = start.orbit
@@ -144,18 +143,6 @@ def curve_of_cycles(
         limits, time, settings,
     )  # fmt: skip
     return OrbitCurve(*result, names=names, label=type_.label)
-
-
-def type_of(label: str) -> AbstractOfCycles:
-    """The type of a bifurcation of cycles by its label."""
-    from rnnjax import bifurcations
-
-    found = (
-        bifurcations.FoldOfCycles(),
-        bifurcations.PeriodDoubling(),
-        bifurcations.NeimarkSacker(),
-    )
-    return next(t for t in found if t.label == label)
 
 
 @eqx.filter_jit
@@ -233,7 +220,7 @@ def condition_of(field: Family, type_: AbstractOfCycles) -> Condition:
     border: with $R_x \delta x + R_T \delta T + R_p \delta p = 0$ and one more row equal to 1 it is
     $\delta p$, which is smooth and zero where the equations without p are singular.
     """
-    folds = type_.label == "LPC"
+    folds = type_.turns
 
     def seen(cycle: Cycle, border: Row) -> tuple[Family, Cycle, Row, Any]:
         first, single = _in_the_first(field, cycle)

@@ -27,6 +27,7 @@ from rnnjax.bifurcations._base import (
     by_state,
     jacobian,
 )
+from rnnjax.bifurcations._cycle import AbstractOfCycles
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import apart, as_input, check_run, starting_state
 
@@ -103,18 +104,17 @@ def continue_bifurcation(
     References:
         Kuznetsov (2004), Elements of Applied Bifurcation Theory, section 10.3.
     """
-    cycles = isinstance(start, OrbitBifurcation)
-    type_ = None if cycles else _followed(start)
+    type_ = _followed(start)
     target, leaves, names, values = _checked(circuit, where, bounds, input, start)
     if not 0 < max_step <= 1:
         raise ValueError(f"max_step: expected a share of the bounds, in (0, 1], got {max_step}")
     own, drive = apart(circuit, input)
-    if type_ is None:
+    if isinstance(type_, AbstractOfCycles):
         if bifurcations is not None:
             raise ValueError("bifurcations: none are looked for on curves of orbits; leave it out")
         rest, most = starting_state(own, drive, None), counted(max_points, "max_points")
         found = curve_of_cycles(
-            target, leaves, names, values, rest, start, bounds, max_step, most, both_directions,
+            type_, target, leaves, names, values, rest, start, bounds, max_step, most, both_directions,
             np.float64(time),
         )  # fmt: skip
         return found if is_traced(found) else _reached(found.trimmed(), throw)
@@ -147,14 +147,17 @@ def _reached(curve: Any, throw: bool) -> Any:
     return curve
 
 
-def _followed(start: Any) -> AbstractFollowed:
+def _followed(start: Any) -> Any:
     """The type of the points of the curve."""
-    if not isinstance(start, Bifurcation):
+    if not isinstance(start, Bifurcation | OrbitBifurcation):
         raise TypeError(
-            f"start: expected a point out of Branch.bifurcations, got {type(start).__name__}"
+            "start: expected a point out of Branch.bifurcations or OrbitBranch.bifurcations, got "
+            f"{type(start).__name__}"
         )
-    leads = {t.label: t.leads_to for t in known_types(AbstractOnCurve) if t.leads_to}
-    found = {t.label: t for t in known_types(AbstractFollowed)}
+    leads, found = {}, {t.label: t for t in known_types(AbstractOfCycles) if t.in_two}
+    if isinstance(start, Bifurcation):
+        leads = {t.label: t.leads_to for t in known_types(AbstractOnCurve) if t.leads_to}
+        found = {t.label: t for t in known_types(AbstractFollowed)}
     label = leads.get(start.label, start.label)
     if label not in found:
         raise ValueError(

@@ -1,5 +1,7 @@
 """Curves of folds, period doublings and Neimark-Sacker points of orbits in two parameters."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -68,6 +70,9 @@ def test_what_does_not_fit_is_refused():
         rnnjax.continue_bifurcation(Shifted(), (p, s), fold, BOUNDS, bifurcations=())
     with pytest.raises(ValueError, match="bounds: expected them around the value of p"):
         rnnjax.continue_bifurcation(Shifted(), (p, s), fold, ((0.0, 1.0), (-1.0, 1.0)))
+    grazing = dataclasses.replace(fold, label="GR")
+    with pytest.raises(ValueError, match=r"one of \['LPC', 'NS', 'PD'\], got a GR"):
+        rnnjax.continue_bifurcation(Shifted(), (p, s), grazing, BOUNDS)
 
 
 @pytest.mark.slow

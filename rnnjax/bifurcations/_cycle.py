@@ -41,6 +41,9 @@ class AbstractOfCycles(eqx.Module):
     label: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]]
     variables: ClassVar[int] = 2  # below so many there can be none
+    of_kinks: ClassVar[bool] = False  # whether the circuit must say where its kinks are
+    turns: ClassVar[bool] = False  # whether the test is what the parameter changes along the branch
+    in_two: ClassVar[bool] = True  # whether it can be followed in two parameters
 
     def form(self, of: Orbiting, place: CyclePlace, tangent: Row) -> tuple[Array, Array]:
         """Which of its kinds it is, and the coefficient of its normal form.
@@ -66,6 +69,7 @@ class Nothing(AbstractOfCycles):
 
     label = ""
     kinds = ("",)
+    in_two = False
 
     def form(self, of: Orbiting, place: CyclePlace, tangent: Row) -> tuple[Array, Array]:
         """Nothing."""

@@ -21,6 +21,7 @@ class FoldOfCycles(AbstractOfCycles):
 
     label = "LPC"
     kinds = ("fold of cycles",)
+    turns = True
 
     def test(self, place: CyclePlace) -> Array:
         """How the parameter changes along the branch."""

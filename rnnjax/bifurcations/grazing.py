@@ -23,6 +23,8 @@ class Grazing(AbstractOfCycles):
 
     label = "GR"
     kinds = ("grazing",)
+    of_kinks = True
+    in_two = False
 
     def form(self, of: Orbiting, place: CyclePlace, tangent: Row) -> tuple[Array, Array]:
         """It has no coefficient."""
