@@ -15,9 +15,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from rnnjax._small import determinant
 from rnnjax._types import Array
-
-_UNROLLED = 1  # more reflections go in a loop: it compiles in half the time, and runs faster
 
 
 class Stage(NamedTuple):
@@ -73,7 +72,7 @@ def condensed(left: Array, right: Array) -> Condensed:
         right: B, the same.
     """
     n, stages = left.shape[-1], []
-    sign = jnp.sign(jax.vmap(_determinant)(lax.stop_gradient(right)))
+    sign = jnp.sign(jax.vmap(determinant)(lax.stop_gradient(right)))
     while left.shape[0] > 1:
         (a, d), (b, e) = ((x[::2], x[1::2]) for x in (left, right))
         zero, eye = jnp.zeros_like(a), jnp.broadcast_to(jnp.eye(n), a.shape)
@@ -92,12 +91,6 @@ def condensed(left: Array, right: Array) -> Condensed:
         sign = (-1.0) ** n * sign[::2] * sign[1::2] * turns
         left, right = turned[:, n:, n : 2 * n], turned[:, n:, 2 * n : 3 * n]
     return Condensed(left[0], right[0], sign[0], tuple(stages))
-
-
-def _determinant(matrix: Array) -> Array:
-    """The determinant, by reflections."""
-    upper = jnp.diagonal(triangular(matrix, matrix.shape[0]))
-    return (-1.0) ** matrix.shape[0] * upper.prod()
 
 
 def condensed_sides(system: Condensed, value: Array) -> Sides:
@@ -127,7 +120,10 @@ def nodes(system: Condensed, sides: Sides, first: Array, last: Array) -> Array:
 
 
 def triangular(matrix: Array, columns: int) -> Array:
-    """Householder reflections that make the first `columns` of a matrix upper triangular."""
+    """Householder reflections that make the first `columns` of a matrix upper triangular.
+
+    In a loop: written out they compile in twice the time, and run slower.
+    """
     rows = matrix.shape[0]
 
     def reflected(m: Array, j: Any) -> Array:
@@ -143,10 +139,6 @@ def triangular(matrix: Array, columns: int) -> Array:
         v = v / jnp.sqrt(jnp.where(square > 0, square, 1.0))
         return m - 2 * v[:, None] * (v @ m)
 
-    if columns <= _UNROLLED:
-        for j in range(columns):
-            matrix = reflected(matrix, j)
-        return matrix
     steps = jnp.arange(columns, dtype=jnp.int32)
     return lax.scan(lambda m, j: (reflected(m, j), None), matrix, steps)[0]
 
@@ -161,9 +153,5 @@ def back_substituted(upper: Array, value: Array) -> Array:
         return jnp.where(places == j, row / upper[j, j], x)
 
     x = jnp.zeros_like(value)
-    if n <= _UNROLLED:
-        for j in reversed(range(n)):
-            x = step(x, j)
-        return x
     steps = jnp.arange(n, dtype=jnp.int32)[::-1]
     return lax.scan(lambda x, j: (step(x, j), None), x, steps)[0]

@@ -129,8 +129,8 @@ def corrected(
     def body(now: Any) -> Any:
         cycle, size, _, count = now
         equations = linearized(field, cycle)
-        rows, wanted = _with_condition([phase_row(guess), normal], jnp.zeros(2), holds, cycle)
-        change, _ = solved(equations, -equations.value, rows, wanted)
+        rows, off = _with_condition([phase_row(guess), normal], holds, cycle)
+        change, _ = solved(equations, -equations.value, rows, -off)
         new = jnp.sqrt(inner(cycle, change, change))
         fails = ~jnp.isfinite(new) | ((count > 0) & (new > 0.7 * size) & (new > _CORRECTED))
         fails |= ~(cycle.period + change.period > 0)
@@ -152,13 +152,14 @@ def corrected(
 
 
 def _with_condition(
-    rows: list[Row], wanted: Array, holds: Callable[[Cycle], Array] | None, cycle: Cycle
+    rows: list[Row], holds: Callable[[Cycle], Array] | None, cycle: Cycle
 ) -> tuple[list[Row], Array]:
-    """The rows and what they must be, with that of a condition that is to vanish."""
+    """The rows with that of a condition, and how far each is from holding at the cycle."""
+    off = jnp.zeros(len(rows))
     if holds is None:
-        return rows, wanted
+        return rows, off
     value, slope = jax.value_and_grad(holds)(cycle)
-    return [*rows, Row(slope.x, slope.period, slope.parameter)], jnp.append(wanted, -value)
+    return [*rows, Row(slope.x, slope.period, slope.parameter)], jnp.append(off, value)
 
 
 def point(
@@ -168,10 +169,8 @@ def point(
     """The direction in which the branch goes on from an orbit, and the tests there."""
     equations = linearized(field, cycle)
     holds = None if condition is None else lambda c: condition.value(c, border)
-    rows, wanted = _with_condition(
-        [phase_row(cycle), row_of(cycle, along)], jnp.asarray([0.0, 1.0]), holds, cycle
-    )
-    wanted = jnp.zeros_like(wanted).at[1].set(1.0)
+    rows, _ = _with_condition([phase_row(cycle), row_of(cycle, along)], holds, cycle)
+    wanted = jnp.zeros(len(rows)).at[1].set(1.0)
     tangent, small = solved(equations, jnp.zeros_like(equations.value), rows, wanted)
     length = jnp.sqrt(inner(cycle, tangent, tangent))
     tangent = Row(*(t / length for t in tangent))
@@ -185,8 +184,7 @@ def tested(
     """The tests, and what is left of the variational equation."""
     system = small.system
     place = place_of(field, cycle, tangent, system.first, system.last, system.sign)
-    tests = [t.test(place) for t in types]
-    return jnp.stack(tests) if tests else jnp.zeros(0), place.first, place.last, place.sign
+    return jnp.stack([t.test(place) for t in types]), place.first, place.last, place.sign
 
 
 def place_of(
@@ -289,8 +287,9 @@ def _attempt(
         new.tangent.period > 0.5 * cycle.period
     )
     end = first_of(
-        [finest & ~good & (extent(cycle) < _NEARLY), finest & ~good, good & small & (extent(cycle) < extent(at.cycle)),
-         good & outside, good & ((cycle.period > limits.longest) | stands), good & closed],
+        [finest & ~good & (extent(cycle) < _NEARLY), finest & ~good,
+         good & small & (extent(cycle) < extent(at.cycle)), good & outside,
+         good & ((cycle.period > limits.longest) | stands), good & closed],
         [BranchEnd.HOPF, BranchEnd.UNDERFLOW, BranchEnd.HOPF, BranchEnd.BOUND,
          BranchEnd.LONG_PERIOD, BranchEnd.CLOSED],
         _GOING,

@@ -208,11 +208,10 @@ def orthonormalized(rows: Array) -> tuple[Array, Array]:
 def _unit(v: Array, j: Any) -> tuple[Array, Array]:
     """The direction of a vector and its length."""
     square = (v * v).sum()
-    there = square > 0
-    length = jnp.sqrt(jnp.where(there, square, 1.0))
+    vanished = square == 0
+    length = jnp.sqrt(jnp.where(vanished, 1.0, square))
     other = (jnp.arange(v.shape[0], dtype=jnp.int32) == jnp.asarray(j, jnp.int32)).astype(v.dtype)
-    vanished = ~there & ~jnp.isnan(square)
-    return jnp.where(vanished, other, v / length), jnp.where(vanished, 0.0, length + 0 * square)
+    return jnp.where(vanished, other, v / length), jnp.where(vanished, 0.0, length)
 
 
 def _summary(local: Array, times: Array, well: Array, whole: bool) -> dict[str, Any]:
@@ -232,7 +231,7 @@ def _summary(local: Array, times: Array, well: Array, whole: bool) -> dict[str, 
         "resolution": resolution,
         "local": local,
         "times": times,
-        "dimension": _kaplan_yorke(jnp.where(sign == 0, 0 * exponents, exponents), whole),
+        "dimension": _kaplan_yorke(jnp.where(sign == 0, 0.0, exponents), whole),
         "regime": _regime(sign, well & ~changed, count, whole),
         "changed_at": jnp.where(changed, jnp.where(where, times, 0.0).sum(), jnp.nan),
         "gradients_hold": well & (sign[0] <= 0),
@@ -267,4 +266,4 @@ def _kaplan_yorke(exponents: Array, whole: bool) -> Array:
     inside = j < count
     found = j + reached / jnp.where(inside, abs(following), 1.0)
     beyond = float(count) if whole else jnp.nan
-    return jnp.where(inside, found, beyond + 0 * reached)
+    return jnp.where(inside, found, beyond)

@@ -318,8 +318,7 @@ def _form(
     of = orbiting(field, at.cycle, scale[:-1])
     place = place_of(field, at.cycle, at.tangent, at.first, at.last, at.sign)
     forms = [lambda t=t: t.form(of, place, at.tangent) for t in settings.types]
-    kind, coefficient = lax.switch(index, forms)
-    return kind, coefficient
+    return lax.switch(index, forms)
 
 
 def _read(cycles: Cycle, kept: Array, scale: Array, unravel: Any) -> Any:
