@@ -95,6 +95,16 @@ class Linearized(NamedTuple):
     parameter: Array
 
 
+def ends_of(widths: Array) -> Array:
+    """Where the intervals end, as shares of the period, `(N + 1,)`."""
+    return jnp.concatenate([jnp.zeros(1), jnp.cumsum(widths)])
+
+
+def places_of(widths: Array) -> Array:
+    """Where the nodes are, as shares of the period, `(N, DEGREE)`."""
+    return ends_of(widths)[:-1, None] + widths[:, None] * jnp.asarray(NODES[:-1])
+
+
 def closed(x: Array) -> Array:
     """All nodes of each interval, `(N, DEGREE + 1, n)`."""
     return jnp.concatenate([x, jnp.roll(x[:, :1], -1, 0)], 1)
@@ -271,7 +281,7 @@ def remeshed(cycle: Cycle, others: tuple[Array, ...] = ()) -> tuple[Cycle, tuple
         de Boor (1973), Springer Lecture Notes in Mathematics 363:12-20.
     """
     count = cycle.widths.size
-    ends = jnp.concatenate([jnp.zeros(1), jnp.cumsum(cycle.widths)])
+    ends = ends_of(cycle.widths)
     top = jnp.einsum("k,jkn->jn", jnp.asarray(TOP), closed(cycle.x))
     top = top / cycle.widths[:, None] ** DEGREE
     jump = abs(jnp.roll(top, -1, 0) - top) / (cycle.widths + jnp.roll(cycle.widths, -1))[:, None]

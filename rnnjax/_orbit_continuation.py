@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnnjax._collocation import Cycle, Family, Row, interpolated
+from rnnjax._collocation import Cycle, Family, Row, ends_of, interpolated
 from rnnjax._continuation import checked_target
 from rnnjax._cycle_zeros import across, at_zero, zero_of
 from rnnjax._cycles import (
@@ -328,7 +328,7 @@ def _read(cycles: Cycle, kept: Array, scale: Array, unravel: Any) -> Any:
     inside = jnp.asarray(np.arange(_SAMPLES) / _SAMPLES)
 
     def sampled(x: Array, widths: Array) -> Array:
-        ends = jnp.concatenate([jnp.zeros(1), jnp.cumsum(widths)])
+        ends = ends_of(widths)
         places = (ends[:-1, None] + widths[:, None] * inside).reshape(-1)
         return interpolated(x, ends, places)
 

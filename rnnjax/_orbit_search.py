@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jax import lax
 
 from rnnjax._collocation import (
-    NODES,
     Cycle,
     Family,
     Row,
@@ -16,6 +15,7 @@ from rnnjax._collocation import (
     linearized,
     nodes_between,
     phase_row,
+    places_of,
     reduced,
     remeshed,
     residual,
@@ -49,9 +49,7 @@ def cut_to_orbit(samples: Array, times: Array, widths: Array, whole: bool) -> tu
         begin = jnp.maximum(begin, 0)
     start = times[begin]
     period = times[-1] - start
-    ends = jnp.concatenate([jnp.zeros(1), jnp.cumsum(widths)])
-    places = ends[:-1, None] + widths[:, None] * jnp.asarray(NODES[:-1])
-    at = start + places * period
+    at = start + places_of(widths) * period
     x = jax.vmap(lambda y: jnp.interp(at, times, y), 1, -1)(samples)
     return Cycle(x, period, jnp.zeros(()), widths), found
 

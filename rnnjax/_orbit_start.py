@@ -7,7 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnnjax._collocation import DEGREE, NODES, Cycle, Family, Row, interpolated
+from rnnjax._collocation import (
+    DEGREE,
+    Cycle,
+    Family,
+    Row,
+    ends_of,
+    interpolated,
+    places_of,
+)
 from rnnjax._cycles import Point, corrected, inner, moved, point, row_of
 from rnnjax._orbit_search import antiperiodic
 from rnnjax._types import Array
@@ -71,7 +79,7 @@ def _born(
     """The orbit that has only just begun to swing, or to double, and in which direction it goes on."""
     if not settings.doubled:
         u = jnp.append(begin.nodes[0] / scale[:-1], parameter)
-        angle = 2 * np.pi * _places(begin.widths)
+        angle = 2 * np.pi * places_of(begin.widths)
         q = _critical(jax.jacfwd(field)(u)[:, :-1], 2 * np.pi / begin.period)
         wave = jnp.cos(angle)[..., None] * q.real - jnp.sin(angle)[..., None] * q.imag
         return Cycle(
@@ -90,16 +98,10 @@ def _born(
 
 def _on_even_mesh(cycle: Cycle, wave: Array, count: int) -> tuple[Cycle, Array]:
     """The cycle, and nodes beside it, on a mesh of equal intervals."""
-    ends = jnp.concatenate([jnp.zeros(1), jnp.cumsum(cycle.widths)])
+    ends = ends_of(cycle.widths)
     widths = jnp.full(count, 1 / count)
-    x, wave = (interpolated(each, ends, _places(widths)) for each in (cycle.x, wave))
+    x, wave = (interpolated(each, ends, places_of(widths)) for each in (cycle.x, wave))
     return cycle._replace(x=x, widths=widths), wave
-
-
-def _places(widths: Array) -> Array:
-    """Where the nodes are, `(N, DEGREE)`."""
-    ends = jnp.concatenate([jnp.zeros(1), jnp.cumsum(widths)])
-    return ends[:-1, None] + widths[:, None] * jnp.asarray(NODES[:-1])
 
 
 def _critical(a: Array, omega: Array) -> Array:

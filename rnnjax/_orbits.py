@@ -9,7 +9,14 @@ import numpy as np
 from jax import lax
 from jaxtyping import Complex
 
-from rnnjax._collocation import DEGREE, NODES, Family, interpolated, residual
+from rnnjax._collocation import (
+    DEGREE,
+    Family,
+    ends_of,
+    interpolated,
+    places_of,
+    residual,
+)
 from rnnjax._linalg import first_of, flatten, named_leaves, refuse
 from rnnjax._orbit_search import STILL, attached, cut_to_orbit, floquet, refined
 from rnnjax._parameter import counted
@@ -262,7 +269,7 @@ def at_phases(states: Any, widths: Array, phase: Array) -> Any:
     _, unravel = flatten(jax.tree.map(jnp.asarray, first))
     rows = jnp.concatenate([x.reshape(x.shape[0], -1) for x in jax.tree.leaves(states)], 1)
     x = rows.reshape(widths.size, DEGREE, -1)
-    ends = jnp.concatenate([jnp.zeros(1), jnp.cumsum(widths)])
+    ends = ends_of(widths)
     flat = jnp.reshape(phase % 1.0, -1)
     found = jax.vmap(unravel)(interpolated(x, ends, flat))
     return jax.tree.map(lambda y: y.reshape(*phase.shape, *y.shape[1:]), found)
@@ -302,15 +309,13 @@ def _found(circuit: Any, input: Any, rest: Any, curve: Curve, time: Any) -> Any:
     cycle = attached(field_of, given, cycle)
     multipliers = floquet(field_of(given), cycle)
     states = refuse(good, cycle.x.reshape(-1, x.size) * scale)
-    ends = jnp.concatenate([jnp.zeros(1), jnp.cumsum(widths_ := cycle.widths)])
-    phases = ends[:-1, None] + widths_[:, None] * jnp.asarray(NODES[:-1])
     return (
         jax.vmap(unravel)(states),
-        phases.reshape(-1),
+        places_of(cycle.widths).reshape(-1),
         refuse(good, cycle.period),
         refuse(good, multipliers.real),
         refuse(good, multipliers.imag),
         value,
         status,
-        widths_,
+        cycle.widths,
     )

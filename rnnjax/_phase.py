@@ -17,9 +17,11 @@ from rnnjax._collocation import (
     Family,
     Row,
     at_gauss_points,
+    ends_of,
     interpolated,
     linearized,
     phase_row,
+    places_of,
     solved,
 )
 from rnnjax._integrate import integrate
@@ -269,8 +271,8 @@ def adjoint(field: Family, cycle: Cycle) -> Array:
 
 def _crossing(cycle: Cycle, value: Callable[[Array], Array]) -> Array:
     """The first phase at which a function of the state crosses 0 upwards, with its derivatives."""
-    ends = jnp.concatenate([jnp.zeros(1), jnp.cumsum(cycle.widths)])
-    places = (ends[:-1, None] + cycle.widths[:, None] * jnp.asarray(NODES[:-1])).reshape(-1)
+    ends = ends_of(cycle.widths)
+    places = places_of(cycle.widths).reshape(-1)
 
     def at(phase: Array) -> Array:
         return value(interpolated(cycle.x, ends, phase % 1.0))
@@ -311,8 +313,8 @@ def _phase(
         steps=periods * steps,
     )  # fmt: skip
     y = flatten(run.final)[0] / scale
-    ends = jnp.concatenate([jnp.zeros(1), jnp.cumsum(widths)])
-    places = (ends[:-1, None] + widths[:, None] * jnp.asarray(NODES[:-1])).reshape(-1)
+    ends = ends_of(widths)
+    places = places_of(widths).reshape(-1)
     flat = cycle.x.reshape(-1, scale.size)
     off = jnp.sqrt(((flat - y) ** 2).sum(1))
     extent = jnp.ptp(flat, axis=0).max()
