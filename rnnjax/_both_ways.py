@@ -75,6 +75,37 @@ def steps_up_to(largest: Array) -> dict[str, Array]:
     }
 
 
+def flat(a: Array) -> Array:
+    """Both directions in one."""
+    return a.reshape(-1, *a.shape[2:])
+
+
+def needed(ends: Array) -> Array:
+    """Which directions tell anything: what is closed is whole after one way around."""
+    return jnp.ones(ends.size, bool).at[1:].set(ends[0] != BranchEnd.CLOSED)
+
+
+def in_order(
+    first: Any, sides: Any, at: Array, kept: Array, begun: Array
+) -> tuple[Any, Array, Array]:
+    """What was met in both directions, and the first, by how far along it is; what is kept in front.
+
+    Args:
+        first: where both begin.
+        sides: the same in each direction, `(direction, point, ...)`.
+        at: how far along, `(direction, point)`.
+        kept: which are points of the branch.
+        begun: whether the first is.
+    """
+    all_ = jax.tree.map(
+        lambda one, more: jnp.concatenate([jnp.asarray(one)[None], flat(more)]), first, sides
+    )
+    at = jnp.append(jnp.zeros(1), flat(at))
+    kept = jnp.append(jnp.ones(1, bool), flat(kept)) & begun
+    order = jnp.argsort(jnp.where(kept, at, jnp.inf), stable=True)
+    return jax.tree.map(lambda a: a[order], (all_, at, kept))
+
+
 def both_ways(
     problem: Problem, start: Start, limits: Limits, directions: tuple[float, ...], blocks: int,
     slots: int,
@@ -85,27 +116,14 @@ def both_ways(
         lambda sign: _one_way(problem, start, sign, limits, blocks, slots)
     )(signs)
 
-    def flat(a: Array) -> Array:
-        return a.reshape(-1, *a.shape[2:])
-
-    # what is closed is whole after one way around
-    once = jnp.ones(signs.size, bool).at[1:].set(ends[0] != BranchEnd.CLOSED)
+    once = needed(ends)
     kept &= once[:, None]
     found = found._replace(
         found=found.found & once[:, None], unsolved=found.unsolved & once[:, None]
     )
     begun = start.end == BranchEnd.MAX_POINTS
-    head = start.u, start.along, start.frame, jnp.ones((), bool), jnp.zeros(())
-    points, onward, frames, kept, at = jax.tree.map(
-        lambda one, all_: jnp.concatenate([jnp.asarray(one)[None], flat(all_)]),
-        head,
-        (points, onward, frames, kept, at),
-    )
-    kept &= begun
-    order = jnp.argsort(jnp.where(kept, at, jnp.inf), stable=True)
-    points, onward, frames, kept, at = jax.tree.map(
-        lambda a: a[order], (points, onward, frames, kept, at)
-    )
+    head = start.u, start.along, start.frame
+    (points, onward, frames), at, kept = in_order(head, (points, onward, frames), at, kept, begun)
     points = jax.vmap(lambda *v: _attached(problem, *v))(points, onward, frames, kept)
     found = sorted_once(jax.tree.map(flat, found), problem.families.scale)
     return Whole(

@@ -49,7 +49,7 @@ class Condition(NamedTuple):
 
     Attributes:
         value: `(cycle, border) -> ` what vanishes.
-        border: `(cycle, border) -> ` what it is seen against from there on.
+        border: `(cycle, border) -> ` the direction that it is seen against from there on.
     """
 
     value: Callable[[Cycle, Any], Array]
@@ -317,8 +317,7 @@ def _on_new_mesh(at: Point) -> Point:
     if at.border is None:
         cycle, (along,) = remeshed(at.cycle, (at.tangent.x,))
         return at._replace(cycle=cycle, tangent=at.tangent._replace(x=along))
-    # a row holds the weights of the nodes, which are others on another mesh
-    shape = at.border.x / weights(at.cycle)[..., None]
-    cycle, (along, shape) = remeshed(at.cycle, (at.tangent.x, shape))
-    border = at.border._replace(x=shape * weights(cycle)[..., None])
-    return at._replace(cycle=cycle, tangent=at.tangent._replace(x=along), border=border)
+    cycle, (along, border) = remeshed(at.cycle, (at.tangent.x, at.border.x))
+    return at._replace(
+        cycle=cycle, tangent=at.tangent._replace(x=along), border=at.border._replace(x=border)
+    )

@@ -68,7 +68,55 @@ class LimitOrbit(eqx.Module):
         return f"{self.kind} at {self.parameter:.10g}"
 
 
-class OrbitBranch(eqx.Module):
+class AbstractOrbits(eqx.Module):
+    """Periodic orbits one after the other, held as arrays.
+
+    `rows` names the fields with one row for each orbit.
+    """
+
+    states: eqx.AbstractVar[Any]
+    widths: eqx.AbstractVar[Any]
+    period: eqx.AbstractVar[Any]
+    multipliers_real: eqx.AbstractVar[Any]
+    multipliers_imaginary: eqx.AbstractVar[Any]
+    found: eqx.AbstractVar[Any]
+    ends: eqx.AbstractVar[Any]
+    rows: eqx.AbstractClassVar[tuple[str, ...]]
+
+    @property
+    def multipliers(self) -> Complex[Any, "*batch point n"]:
+        """The Floquet multipliers at each point."""
+        return as_complex(self.multipliers_real, self.multipliers_imaginary)
+
+    @property
+    def endings(self) -> list[BranchEnd]:
+        """Where each direction ended."""
+        return [BranchEnd(int(e)) for e in np.ravel(self.ends)]
+
+    def __getitem__(self, k: int) -> Orbit:
+        """One of the orbits."""
+        if not -len(self) <= k < len(self):
+            raise IndexError(f"expected one of {len(self)} orbits, got {k}")
+        return orbit_of(
+            self.states, self.widths, self.period, self.multipliers_real,
+            self.multipliers_imaginary, k % len(self),
+        )  # fmt: skip
+
+    def trimmed(self) -> Any:
+        """Without the room for points that were not needed; for concrete results."""
+        count = len(self)
+
+        def along(orbits: Any) -> Any:
+            return [getattr(orbits, name) for name in self.rows]
+
+        return eqx.tree_at(along, self, jax.tree.map(lambda x: x[:count], along(self)))
+
+    def __len__(self) -> int:
+        """How many orbits there are."""
+        return int(np.sum(self.found))
+
+
+class OrbitBranch(AbstractOrbits):
     """Periodic orbits along a parameter, in the order in which they were followed.
 
     Attributes:
@@ -102,10 +150,10 @@ class OrbitBranch(eqx.Module):
     name: str = eqx.field(static=True)
     types: tuple[tuple[str, tuple[str, ...]], ...] = eqx.field(static=True)
 
-    @property
-    def multipliers(self) -> Complex[Any, "*batch point n"]:
-        """The Floquet multipliers at each point."""
-        return as_complex(self.multipliers_real, self.multipliers_imaginary)
+    rows = (
+        "states", "widths", "parameter", "period", "multipliers_real", "multipliers_imaginary",
+        "minima", "maxima", "at", "found",
+    )  # fmt: skip
 
     @property
     def stable(self) -> Any:
@@ -116,11 +164,6 @@ class OrbitBranch(eqx.Module):
     def frequency(self) -> Any:
         """In Hz, at each point."""
         return 1000 / self.period
-
-    @property
-    def endings(self) -> list[BranchEnd]:
-        """Where each direction ended."""
-        return [BranchEnd(int(e)) for e in np.ravel(self.ends)]
 
     @property
     def limits(self) -> list[LimitOrbit | None]:
@@ -178,33 +221,6 @@ class OrbitBranch(eqx.Module):
     def _named(self, k: int) -> tuple[str, str]:
         label, kinds = self.types[int(self.special.type_index[k])]
         return label, kinds[int(self.special.kind_index[k])]
-
-    def __getitem__(self, k: int) -> Orbit:
-        """One of the orbits."""
-        if not -len(self) <= k < len(self):
-            raise IndexError(f"expected one of {len(self)} orbits, got {k}")
-        k = k % len(self)
-        return orbit_of(
-            self.states, self.widths, self.period, self.multipliers_real,
-            self.multipliers_imaginary, k,
-        )  # fmt: skip
-
-    def trimmed(self) -> "OrbitBranch":
-        """Without the room for points that were not needed; for concrete results."""
-        count = len(self)
-
-        def along(branch: Any) -> Any:
-            return (
-                branch.states, branch.widths, branch.parameter, branch.period,
-                branch.multipliers_real, branch.multipliers_imaginary, branch.minima,
-                branch.maxima, branch.at, branch.found,
-            )  # fmt: skip
-
-        return eqx.tree_at(along, self, jax.tree.map(lambda x: x[:count], along(self)))
-
-    def __len__(self) -> int:
-        """How many orbits there are."""
-        return int(np.sum(self.found))
 
     def __repr__(self) -> str:
         """Where it goes and what happens on it."""

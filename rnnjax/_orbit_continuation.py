@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from rnnjax._both_ways import flat, in_order, needed
 from rnnjax._collocation import Cycle, Family, Row, ends_of, interpolated
 from rnnjax._continuation import checked_target
 from rnnjax._cycle_zeros import across, at_zero, zero_of
@@ -212,13 +213,11 @@ def _followed(
     )
     ends, points, at, kept, special, lost = whole
     ends = jnp.where(good, ends, BranchEnd.NO_START).astype(jnp.int32)
-    head = jax.tree.map(lambda one, all_: jnp.concatenate([one[None], flat(all_)]), first, points)
-    at = jnp.append(jnp.zeros(1), flat(at))
-    kept = jnp.append(jnp.ones(1, bool), flat(kept)) & good
-    order = jnp.argsort(jnp.where(kept, at, jnp.inf), stable=True)
-    points, at, kept = jax.tree.map(lambda a: a[order], (head, at, kept))
+    once = needed(ends)[:, None]
+    points, at, kept = in_order(first, points, at, kept & once, good)
     cycles = lax.map(lambda p: across(field_of, live, p), points)
-    solved_, index, place = jax.tree.map(flat, special)
+    solved_, index, place = special
+    solved_, index, place = jax.tree.map(flat, (solved_, index, jnp.where(once, place, jnp.nan)))
     index = jnp.where(jnp.isfinite(place) & good, index, -1)
     order = jnp.argsort(jnp.where(index >= 0, place, jnp.inf), stable=True)
     solved_, index, place = jax.tree.map(lambda a: a[order], (solved_, index, place))
@@ -248,18 +247,13 @@ def _followed(
         ),
         at=refuse(there, place),
         found=there,
-        unsolved=lost.sum(dtype=jnp.int32),
+        unsolved=jnp.where(once[:, 0], lost, 0).sum(dtype=jnp.int32),
     )
     real, imaginary = (refuse(kept[:, None], x) for x in (values.real, values.imag))
     return (
         states, widths, parameter, period, real, imaginary, minima, maxima, refuse(kept, at), kept,
         found, ends,
     )  # fmt: skip
-
-
-def flat(a: Array) -> Array:
-    """Both directions in one."""
-    return a.reshape(-1, *a.shape[2:])
 
 
 def _one_way(field: Family, first: Point, step: Array, bounds: Limits, settings: Settings) -> Any:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from rnnjax._both_ways import in_order, needed
 from rnnjax._collocation import (
     DEGREE,
     Cycle,
@@ -17,7 +18,6 @@ from rnnjax._collocation import (
     phase_row,
     reduced,
     solved,
-    weights,
 )
 from rnnjax._cycles import (
     BLOCK,
@@ -26,15 +26,16 @@ from rnnjax._cycles import (
     Point,
     corrected,
     follow,
+    inner,
     place_of,
     point,
     row_of,
 )
 from rnnjax._linalg import flatten, refuse, without_derivatives
 from rnnjax._locate import fields_of
-from rnnjax._orbit_branch import OrbitBifurcation, orbit_of
+from rnnjax._orbit_branch import AbstractOrbits, OrbitBifurcation
 from rnnjax._orbit_search import sorted_multipliers
-from rnnjax._orbits import Orbit, as_complex, rows_of
+from rnnjax._orbits import rows_of
 from rnnjax._results import BranchEnd
 from rnnjax._types import Array, in_float64, is_traced
 from rnnjax.bifurcations._cycle import AbstractOfCycles, Nothing
@@ -43,7 +44,7 @@ from rnnjax.bifurcations._cycle_form import orbiting
 _FIRST = 1e-2  # the first step, scaled
 
 
-class OrbitCurve(eqx.Module):
+class OrbitCurve(AbstractOrbits):
     """Bifurcations of periodic orbits as two parameters change, in the order they were followed in.
 
     Attributes:
@@ -71,40 +72,10 @@ class OrbitCurve(eqx.Module):
     names: tuple[str, str] = eqx.field(static=True)
     label: str = eqx.field(static=True)
 
-    @property
-    def multipliers(self) -> Any:
-        """The Floquet multipliers at each point."""
-        return as_complex(self.multipliers_real, self.multipliers_imaginary)
-
-    @property
-    def endings(self) -> list[BranchEnd]:
-        """Where each direction ended."""
-        return [BranchEnd(int(e)) for e in np.ravel(self.ends)]
-
-    def __getitem__(self, k: int) -> Orbit:
-        """One of the orbits."""
-        if not -len(self) <= k < len(self):
-            raise IndexError(f"expected one of {len(self)} orbits, got {k}")
-        return orbit_of(
-            self.states, self.widths, self.period, self.multipliers_real,
-            self.multipliers_imaginary, k % len(self),
-        )  # fmt: skip
-
-    def trimmed(self) -> "OrbitCurve":
-        """Without the room for points that were not needed; for concrete results."""
-        count = len(self)
-
-        def along(curve: Any) -> Any:
-            return (
-                curve.states, curve.widths, curve.parameters, curve.period, curve.multipliers_real,
-                curve.multipliers_imaginary, curve.coefficient, curve.at, curve.found,
-            )  # fmt: skip
-
-        return eqx.tree_at(along, self, jax.tree.map(lambda x: x[:count], along(self)))
-
-    def __len__(self) -> int:
-        """How many points there are."""
-        return int(np.sum(self.found))
+    rows = (
+        "states", "widths", "parameters", "period", "multipliers_real", "multipliers_imaginary",
+        "coefficient", "at", "found",
+    )  # fmt: skip
 
     def __repr__(self) -> str:
         """Where it goes."""
@@ -185,14 +156,7 @@ def _curve(
 
     ends, points, at, kept = lax.map(one_way, jnp.asarray(settings.directions))
 
-    def flat(a: Array) -> Array:
-        return a.reshape(-1, *a.shape[2:])
-
-    points = jax.tree.map(lambda one, all_: jnp.concatenate([one[None], flat(all_)]), first, points)
-    at = jnp.append(jnp.zeros(1), flat(at))
-    kept = jnp.append(jnp.ones(1, bool), flat(kept)) & good
-    order = jnp.argsort(jnp.where(kept, at, jnp.inf), stable=True)
-    points, at, kept = jax.tree.map(lambda a: a[order], (points, at, kept))
+    points, at, kept = in_order(first, points, at, kept & needed(ends)[:, None], good)
     coefficient = lax.map(lambda p: _form(field, size, settings.type_, p), points)
     multipliers = sorted_multipliers(points.first, points.last)
     rows = points.cycle.x.reshape(at.size, -1, x.size) * size
@@ -217,8 +181,8 @@ def condition_of(field: Family, type_: AbstractOfCycles) -> Condition:
     r"""The test of a type as what holds along a curve.
 
     That of a fold, what the parameter changes along the branch in the first one, is seen against a
-    border: with $R_x \delta x + R_T \delta T + R_p \delta p = 0$ and one more row equal to 1 it is
-    $\delta p$, which is smooth and zero where the equations without p are singular.
+    border, the direction that the branch had: with $R_x \delta x + R_T \delta T + R_p \delta p = 0$ and
+    one more row equal to 1 it is $\delta p$, which is smooth and zero where the equations without p are singular.
     """
     folds = type_.turns
 
@@ -228,7 +192,7 @@ def condition_of(field: Family, type_: AbstractOfCycles) -> Condition:
         if not folds:
             still = Row(jnp.zeros_like(cycle.x), jnp.zeros(()), jnp.zeros(()))
             return first, single, still, reduced(equations)
-        rows, wanted = (phase_row(single), border), jnp.asarray([0.0, 1.0])
+        rows, wanted = (phase_row(single), row_of(single, border)), jnp.asarray([0.0, 1.0])
         return first, single, *solved(equations, jnp.zeros_like(equations.value), rows, wanted)
 
     def value(cycle: Cycle, border: Row) -> Array:
@@ -241,8 +205,7 @@ def condition_of(field: Family, type_: AbstractOfCycles) -> Condition:
         _, single, tangent, _ = seen(cycle, border)
         if not folds:
             return border
-        length = jnp.sqrt((weights(single)[..., None] * tangent.x**2).sum() + tangent.parameter**2)
-        return row_of(single, Row(*(t / length for t in tangent)))
+        return _of_length_one(single, tangent)
 
     return Condition(value, following)
 
@@ -254,25 +217,26 @@ def _in_the_first(field: Family, cycle: Cycle) -> tuple[Family, Cycle]:
 
 
 def _first_border(field: Family, cycle: Cycle) -> Row:
-    """A border along the branch in the first parameter, found against a generic one."""
+    """The direction of the branch in the first parameter, found against a generic one."""
     first, single = _in_the_first(field, cycle)
     equations = linearized(first, single)
     generic = jnp.cos(1.7 * jnp.arange(cycle.x.size, dtype=cycle.x.dtype)).reshape(cycle.x.shape)
-    row = Row(weights(cycle)[..., None] * generic, jnp.zeros(()), jnp.ones(()))
-    rows, wanted = (phase_row(single), row), jnp.asarray([0.0, 1.0])
+    against = row_of(single, Row(generic, jnp.zeros(()), jnp.ones(())))
+    rows, wanted = (phase_row(single), against), jnp.asarray([0.0, 1.0])
     tangent, _ = solved(equations, jnp.zeros_like(equations.value), rows, wanted)
-    length = jnp.sqrt((weights(single)[..., None] * tangent.x**2).sum() + tangent.parameter**2)
-    return row_of(single, Row(*(t / length for t in tangent)))
+    return _of_length_one(single, tangent)
+
+
+def _of_length_one(cycle: Cycle, change: Row) -> Row:
+    """A direction of length 1."""
+    length = jnp.sqrt(inner(cycle, change, change))
+    return Row(*(t / length for t in change))
 
 
 def _form(field: Family, size: Array, type_: AbstractOfCycles, at: Point) -> Array:
     """The coefficient of the normal form."""
     first, single = _in_the_first(field, at.cycle)
     of = orbiting(first, single, size)
-    border = at.border
-    assert border is not None
-    tangent = Row(
-        border.x / weights(single)[..., None], border.period * single.period**2, border.parameter
-    )
-    place = place_of(first, single, tangent, at.first, at.last, at.sign)
-    return type_.form(of, place, tangent)[1]
+    assert at.border is not None
+    place = place_of(first, single, at.border, at.first, at.last, at.sign)
+    return type_.form(of, place, at.border)[1]

@@ -148,6 +148,33 @@ def test_folds_of_cycles_meet_the_hopf_points():
     )
 
 
+class Round(rnnjax.AbstractCircuit):
+    """r' = r (a^2 + b^2 - 1 + r^2 - r^4), angle' = 1: folds of cycles where a^2 + b^2 = 3/4."""
+
+    a: object = rnnjax.parameter(np.sqrt(0.75) + 0.05, "1")
+    b: object = rnnjax.parameter(0.0, "1")
+
+    def __call__(self, state, input):
+        x, y = state
+        square = x**2 + y**2
+        growth = self.a**2 + self.b**2 - 1 + square - square**2
+        return jnp.stack([x * growth - y, y * growth + x]) + input
+
+    def rest(self):
+        return jnp.zeros(2)
+
+
+@pytest.mark.slow
+def test_a_closed_curve_is_told_once():
+    fold = dataclasses.replace(fold_by_hand(), parameter=np.sqrt(0.75))
+    bounds = (-2.0, 2.0), (-2.0, 2.0)
+    curve = rnnjax.continue_bifurcation(Round(), (lambda c: c.a, lambda c: c.b), fold, bounds)
+    assert curve.endings[0] == BranchEnd.CLOSED
+    np.testing.assert_allclose((curve.parameters**2).sum(1), 0.75, atol=1e-10)
+    angle = np.unwrap(np.arctan2(*curve.parameters.T[::-1]))
+    assert 2 * np.pi < abs(angle[-1] - angle[0]) + 0.5 < 3 * np.pi  # once around, not twice
+
+
 def test_what_has_no_derivatives_says_so():
     with jax.enable_x64(True):
         for mode in (jax.jacfwd, jax.jacrev):
