@@ -224,17 +224,16 @@ def lyapunov_exponents(
     result, run = in_float64(
         spectrum_of, circuit, driven, start, basis, np.float64(step), noise, key, solver, schedule
     )
-    names, unit = variable_names(start), "1/ms"
-    if isinstance(circuit, AbstractMap):
-        unit = "1/iteration"
-    if is_traced(result) or result["status"] == Status.OK:
-        return Lyapunov(**result, failed_at=np.nan, failed_variable=-1, unit=unit)
-    with jax.enable_x64(True):
-        at, variable = first_failure(
-            circuit, driven, run, solver=solver, t0=0.0, step=step, noise=noise, key=key
-        )
-    if throw:
-        raise SimulationError(describe_failure(result["status"], at, variable, names))
+    unit = "1/iteration" if isinstance(circuit, AbstractMap) else "1/ms"
+    at, variable = np.nan, -1
+    if not is_traced(result) and result["status"] != Status.OK:
+        with jax.enable_x64(True):
+            at, variable = first_failure(
+                circuit, driven, run, solver=solver, t0=0.0, step=step, noise=noise, key=key
+            )
+        if throw:
+            names = variable_names(start)
+            raise SimulationError(describe_failure(result["status"], at, variable, names))
     return Lyapunov(**result, failed_at=at, failed_variable=variable, unit=unit)
 
 
@@ -246,10 +245,7 @@ def _schedule(duration: float, step: float, transient: Any, every: int, blocks: 
             f"got {blocks}"
         )
     steps = whole_steps(duration, step, "duration")
-    if transient is None:
-        before = steps // 10
-    else:
-        before = whole_steps(transient, step, "transient")
+    before = steps // 10 if transient is None else whole_steps(transient, step, "transient")
     rounds = (steps - before) // every // blocks
     if rounds < 1:
         raise ValueError(

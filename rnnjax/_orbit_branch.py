@@ -11,7 +11,7 @@ from jaxtyping import Complex
 from rnnjax._linalg import named_leaves
 from rnnjax._orbits import Orbit, as_complex, is_stable
 from rnnjax._results import BranchEnd, Status
-from rnnjax._special import flags
+from rnnjax._special import ending, labels, outcome
 from rnnjax._types import is_traced
 
 _TOLD = 1e-11  # changes of the parameter that are more than rounding
@@ -191,7 +191,18 @@ class OrbitBranch(AbstractOrbits):
         Raises:
             ValueError: for a batch, made by `vmap`.
         """
-        return kept_of_orbits(self)
+        found, at, along = labels(self) | ending(self), self.special, ("bifurcation",)
+        xp: Any = jnp if is_traced(self) else np
+        place = {"long_name": f"{self.name} at the bifurcation", "parameter": self.name}
+        found |= {
+            "at": (along, at.parameter, place),
+            "period": (along, at.period, {"units": "ms", "long_name": "period at the bifurcation"}),
+            "coefficient": (along, at.coefficient, {"long_name": "coefficient of the normal form"}),
+            "longest_period": (
+                (), xp.nanmax(self.period), {"units": "ms", "long_name": "longest period"}
+            ),
+        }  # fmt: skip
+        return found, outcome(self)
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset`: periods, multipliers and extremes along `orbit`, its bifurcations."""
@@ -257,36 +268,6 @@ def _limit(p: np.ndarray, period: np.ndarray) -> LimitOrbit | None:
     last = period[-3:]
     powers = np.stack([np.ones(3), last**-2.0 * last[-1] ** 2, last**-3.0 * last[-1] ** 3], 1)
     return LimitOrbit("SNIC", float(np.linalg.solve(powers, p[-3:])[0]), exponent)
-
-
-def kept_of_orbits(of: OrbitBranch) -> tuple[dict[str, Any], Any]:
-    """See `OrbitBranch.swept`."""
-    at, along = of.special, ("bifurcation",)
-    if np.ndim(at.found) != 1:
-        raise ValueError("a batch of branches: give the sweep one branch for each of its points")
-    xp: Any = jnp if is_traced(of) else np
-    reached = np.asarray([int(end) for end in BranchEnd if end.reached], np.int32)
-    whole = (of.ends[:, None] == reached).any(-1).all() & (at.unsolved == 0)
-    kinds = [kind for _, each in of.types for kind in each]
-    first = xp.asarray(np.cumsum([0, *(len(each) for _, each in of.types)]), np.int32)
-    kind = xp.where(at.found, first[at.type_index] + at.kind_index, np.asarray(-1, np.int32))
-    labels = [label for label, _ in of.types]
-    found = {
-        "label": (along, at.type_index.astype(np.int8),
-                  {"long_name": "type of the bifurcation"} | flags(labels)),
-        "kind": (along, kind.astype(np.int8),
-                 {"long_name": "what its normal form says"} | flags(kinds)),
-        "at": (along, at.parameter,
-               {"long_name": f"{of.name} at the bifurcation", "parameter": of.name}),
-        "period": (along, at.period, {"units": "ms", "long_name": "period at the bifurcation"}),
-        "coefficient": (along, at.coefficient, {"long_name": "coefficient of the normal form"}),
-        "end": (("direction",), of.ends.astype(np.int8),
-                {"long_name": "how it ended"} | flags([end.name for end in BranchEnd])),
-        "longest_period": ((), xp.nanmax(of.period), {"units": "ms", "long_name": "longest period"}),
-        "unsolved": ((), at.unsolved, {"long_name": "zeros of tests that were not solved for"}),
-    }  # fmt: skip
-    ok, failed = (np.asarray(code, np.int32) for code in (Status.OK, Status.NOT_CONVERGED))
-    return found, xp.where(whole, ok, failed)
 
 
 class SpecialOrbits(eqx.Module):

@@ -131,66 +131,75 @@ def kept_of(of: Any, places: dict[str, tuple[Any, str]]) -> tuple[dict[str, Any]
     Raises:
         ValueError: for a batch, made by `vmap`.
     """
-    if np.ndim(of.special.found) != 1:
-        raise ValueError("a batch of branches: give the sweep one branch for each of its points")
-    xp: Any = jnp if is_traced(of) else np
-    reached = [int(end) for end in BranchEnd if end.reached]
-    ended = (of.ends[:, None] == np.asarray(reached, np.int32)).any(-1).all()
-    unsolved = of.special.unsolved
-    whole = ended & (unsolved == 0)
-    found = _points(of, places, xp) | _counts(of, whole, xp)
-    found["end"] = (
-        ("direction",),
-        of.ends.astype(np.int8),
-        {"long_name": "how it ended, first where the parameter grows at its start"}
-        | flags([end.name for end in BranchEnd]),
-    )
-    found["unsolved"] = (
-        (),
-        unsolved,
-        {
-            "units": "1",
-            "long_name": "zeros of tests that could not be solved for, or had no room",
-        },
-    )
+    xp, whole = _single(of)
+    found = _points(of, places) | _counts(of, whole, xp) | ending(of)
     for name, values in named_leaves(of.special.state).items():
         words = {"units": "state", "long_name": f"{name} at the bifurcation"}
         found[f"state_{name}" if name in found else name] = (("bifurcation",), values, words)
+    return found, outcome(of)
+
+
+def _single(of: Any) -> tuple[Any, Any]:
+    """NumPy or its likeness under a transformation, and whether nothing may be missing.
+
+    Raises:
+        ValueError: for a batch, made by `vmap`.
+    """
+    if np.ndim(of.special.found) != 1:
+        raise ValueError("a batch of branches: give the sweep one branch for each of its points")
+    reached = np.asarray([int(end) for end in BranchEnd if end.reached], np.int32)
+    ended = (of.ends[:, None] == reached).any(-1).all()
+    return jnp if is_traced(of) else np, ended & (of.special.unsolved == 0)
+
+
+def outcome(of: Any) -> Any:
+    """The `Status` of a branch or a curve in a sweep."""
+    xp, whole = _single(of)
     ok, failed = (np.asarray(code, np.int32) for code in (Status.OK, Status.NOT_CONVERGED))
-    return found, xp.where(whole, ok, failed)
+    return xp.where(whole, ok, failed)
 
 
-def _points(of: Any, places: Any, xp: Any) -> dict[str, Any]:
-    """The bifurcation points as variables along `bifurcation`."""
+def ending(of: Any) -> dict[str, Any]:
+    """How a branch or a curve ended, and what could not be solved for, as variables."""
+    directions = {"long_name": "how it ended, first where the parameter grows at its start"}
+    names = directions | _flags([end.name for end in BranchEnd])
+    lost = {
+        "units": "1",
+        "long_name": "zeros of tests that could not be solved for, or had no room",
+    }
+    return {
+        "end": (("direction",), of.ends.astype(np.int8), names),
+        "unsolved": ((), of.special.unsolved, lost),
+    }
+
+
+def labels(of: Any) -> dict[str, Any]:
+    """Of which type the bifurcations are, and of which kind, as variables."""
+    xp, _ = _single(of)
     at, along = of.special, ("bifurcation",)
-    labels = [label for label, _ in of.types]
     kinds = [kind for _, each in of.types for kind in each]
     first = xp.asarray(np.cumsum([0, *(len(each) for _, each in of.types)]), np.int32)
     kind = xp.where(at.found, first[at.type_index] + at.kind_index, np.asarray(-1, np.int32))
-    found: dict[str, tuple[Any, dict[str, Any]]] = (
-        {
-            "label": (
-                at.type_index.astype(np.int8),
-                {"long_name": "type of the bifurcation"} | flags(labels),
-            ),
-            "kind": (
-                kind.astype(np.int8),
-                {"long_name": "what its normal form says"} | flags(kinds),
-            ),
-        }
-        | {
-            name: (value, {"long_name": f"{parameter} at the bifurcation", "parameter": parameter})
-            for name, (value, parameter) in places.items()
-        }
-        | {
-            "frequency": (
-                1000 * at.frequency / (2 * np.pi),
-                {"units": "Hz", "long_name": "frequency of the oscillation that begins there"},
-            ),
-            "coefficient": (at.coefficient, {"long_name": "coefficient of the normal form"}),
-        }
-    )
-    return {name: (along, values, words) for name, (values, words) in found.items()}
+    types = {"long_name": "type of the bifurcation"} | _flags([label for label, _ in of.types])
+    forms = {"long_name": "what its normal form says"} | _flags(kinds)
+    return {
+        "label": (along, at.type_index.astype(np.int8), types),
+        "kind": (along, kind.astype(np.int8), forms),
+    }
+
+
+def _points(of: Any, places: Any) -> dict[str, Any]:
+    """The bifurcation points as variables along `bifurcation`."""
+    at, along = of.special, ("bifurcation",)
+    found: dict[str, tuple[Any, dict[str, Any]]] = {
+        name: (value, {"long_name": f"{parameter} at the bifurcation", "parameter": parameter})
+        for name, (value, parameter) in places.items()
+    }
+    words = {"units": "Hz", "long_name": "frequency of the oscillation that begins there"}
+    found["frequency"] = 1000 * at.frequency / (2 * np.pi), words
+    found["coefficient"] = at.coefficient, {"long_name": "coefficient of the normal form"}
+    each = {name: (along, values, words) for name, (values, words) in found.items()}
+    return labels(of) | each
 
 
 def _counts(of: Any, whole: Any, xp: Any) -> dict[str, Any]:
@@ -206,7 +215,7 @@ def _counts(of: Any, whole: Any, xp: Any) -> dict[str, Any]:
     return found
 
 
-def flags(meanings: list[str]) -> dict[str, Any]:
+def _flags(meanings: list[str]) -> dict[str, Any]:
     """What the codes 0, 1, ... mean, and -1, in the words of the CF conventions."""
     words = ["none", *(each.replace(" ", "_") for each in meanings)]
     return {"flag_values": list(range(-1, len(meanings))), "flag_meanings": " ".join(words)}

@@ -417,33 +417,3 @@ def relative(found: Any, expected: Any) -> float:
     found, expected = np.asarray(found), np.asarray(expected)
     assert found.shape == expected.shape
     return float(np.max(np.abs(found - expected)) / max(1e-300, np.max(np.abs(expected))))
-
-
-class TwistedStuartLandau(rnnjax.AbstractCircuit):
-    r"""A Stuart-Landau oscillator whose turning depends on the radius.
-
-    $\dot r = r (\rho - r^2),\; \dot \theta = 1 + b (\rho - r^2)$: period $2 \pi$, asymptotic phase
-    $\theta - b \ln (r / \sqrt \rho)$, multipliers 1 and $e^{-4 \pi \rho}$.
-    """
-
-    rho: Any = parameter(0.25, "1/ms")
-    b: Any = parameter(0.7, "rad/ms")
-
-    def __call__(self, state, input):
-        x, y = state
-        growth = self.rho - x**2 - y**2
-        turn = 1.0 + self.b * growth
-        return jnp.stack([growth * x - turn * y, growth * y + turn * x]) + input
-
-    def rest(self):
-        return jnp.asarray([0.5, 0.0], jnp.result_type(self.rho))
-
-    def phase(self, state):
-        """The asymptotic phase in closed form, in radians."""
-        x, y = state
-        return np.arctan2(y, x) - self.b * np.log(np.hypot(x, y) / np.sqrt(self.rho))
-
-    def response(self, angle):
-        """Its gradient on the orbit, `(..., 2)`."""
-        c, s = np.cos(angle), np.sin(angle)
-        return np.stack([-s - self.b * c, c - self.b * s], -1) / np.sqrt(self.rho)

@@ -144,6 +144,15 @@ def test_a_branch_from_a_hopf_point_through_a_fold_in_closed_form():
     upper = upper[np.isfinite(upper[:, 1]) & (upper[:, 0] > -0.2)]
     np.testing.assert_allclose(upper[:, 0], upper[:, 1] ** 4 - upper[:, 1] ** 2, atol=1e-5)
     plt.close(ax.figure)
+    kept, status = branch.swept()
+    assert status == Status.OK
+    assert {name: dims for name, (dims, _, _) in kept.items()} == {
+        "label": ("bifurcation",), "kind": ("bifurcation",), "end": ("direction",), "unsolved": (),
+        "at": ("bifurcation",), "period": ("bifurcation",), "coefficient": ("bifurcation",),
+        "longest_period": (),
+    }  # fmt: skip
+    assert kept["at"][1][0] == fold.parameter
+    assert kept["label"][2]["flag_meanings"].split()[:2] == ["none", "LPC"]
     with pytest.raises(TypeError, match="expected an OrbitBranch"):
         rnnjax.plot.orbits(1.0)
 
