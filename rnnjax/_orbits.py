@@ -27,6 +27,10 @@ from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
 
 _SAMPLES = 8  # places in each interval at which extremes are looked for
+_NO_ORBIT = (
+    " Of an orbit also: (c) the run is chaotic or not settled, (d) the mesh is coarse. Try a longer run, "
+    "states and their `period=`, more `intervals=`, or ask `lyapunov_exponents` whether it is chaotic."
+)
 
 
 class Orbit(eqx.Module):
@@ -189,7 +193,9 @@ def find_orbit(
     orbit = Orbit(*result)
     if is_traced(result) or not throw or orbit.status == Status.OK:
         return orbit
-    raise ConvergenceError(Status(int(orbit.status)).message)
+    status = Status(int(orbit.status))
+    advice = _NO_ORBIT if status == Status.NOT_CONVERGED else ""
+    raise ConvergenceError(status.message + advice)
 
 
 def as_complex(real: Any, imaginary: Any) -> Any:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from chaotic import Lorenz63
 from oracles import central_difference
 from test_lowering import lowered
 
@@ -95,6 +96,12 @@ def test_what_is_no_orbit_is_told():
         assert found.status != Status.OK
         assert np.isnan(found.period)
         assert np.isnan(found.states).all()
+
+
+def test_chaos_is_no_orbit():
+    run = rnnjax.simulate(Lorenz63(), np.linspace(0, 31, 4001), dtype="float64")
+    with pytest.raises(rnnjax.ConvergenceError, match="the run is chaotic"):
+        rnnjax.find_orbit(Lorenz63(), run)
 
 
 @pytest.mark.slow
