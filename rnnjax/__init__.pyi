@@ -71,3 +71,17 @@ from rnnjax.circuits import AbstractMap as AbstractMap
 from rnnjax.circuits import Driven as Driven
 
 __version__: str
+from rnnjax import credit as credit
+from rnnjax import forcing as forcing
+from rnnjax import tasks as tasks
+from rnnjax._audit import Audit as Audit
+from rnnjax._audit import every as every
+from rnnjax._descent import Stop as Stop
+from rnnjax._results import FitInterrupted as FitInterrupted
+from rnnjax._task_network import LinearEncoder as LinearEncoder
+from rnnjax._task_network import RateReadout as RateReadout
+from rnnjax._task_network import StateReadout as StateReadout
+from rnnjax._task_network import TaskNetwork as TaskNetwork
+from rnnjax._training import OnTask as OnTask
+from rnnjax._training import cross_entropy as cross_entropy
+from rnnjax._training import mean_square as mean_square

@@ -99,7 +99,7 @@ class Branch(eqx.Module):
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` along `point`, with the bifurcations along `bifurcation`."""
-        from rnnjax._store import branch_dataset
+        from rnnjax._datasets import branch_dataset
 
         states = {k: v[: len(self)] for k, v in named_leaves(self.states).items()}
         return branch_dataset(self, states)

@@ -76,7 +76,7 @@ class Curve(eqx.Module):
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` along `point`, with the special points along `bifurcation`."""
-        from rnnjax._store import curve_dataset
+        from rnnjax._datasets import curve_dataset
 
         states = {k: v[: len(self)] for k, v in named_leaves(self.states).items()}
         return curve_dataset(self, states)

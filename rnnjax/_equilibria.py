@@ -195,7 +195,7 @@ class Equilibria(eqx.Module):
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` with one entry per equilibrium."""
-        from rnnjax._store import equilibria_dataset
+        from rnnjax._datasets import equilibria_dataset
 
         states = {k: v[: len(self)] for k, v in named_leaves(self.states).items()}
         kinds, rates = ["not classified"] * len(self), [np.nan] * len(self)

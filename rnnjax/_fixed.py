@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._integrate import Run, first_failure, integrate
+from rnnjax._integrate import Run, integrate
 from rnnjax._linalg import fastest_variable
 from rnnjax._plan import Loop, Plan, choose_plan, has_product, spread
+from rnnjax._replay import first_failure
 from rnnjax._results import Status
 from rnnjax._types import by_shapes, is_traced
 

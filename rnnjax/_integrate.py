@@ -19,11 +19,9 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from rnnjax._gradient import (
-    BLOCK,
     AbstractMemory,
     BlockedAdjoint,
     Checkpoint,
@@ -92,6 +90,8 @@ def integrate(
     memory: AbstractMemory | None = None,
     lanes: bool = False,
     along: Any = None,
+    rows: Any = None,
+    normals: int = 0,
 ) -> Run:
     """Step one lane from `t0` by `transient + steps` fixed steps, or a batch of lanes.
 
@@ -117,6 +117,9 @@ def integrate(
         along: the circuit once more, as displacements meet it: `start` is then a pair, the state
             and displacements, with one axis more in front, that follow the derivative of every
             step under the same noise.
+        rows: numbers for each step, `(steps, ...)`, with `lanes` one such table per lane. Then the
+            field is `circuit(state, (row, draws))`, and they have no gradient.
+        normals: how many standard normals each step is given beside its row, drawn with `key`.
     """
     if lanes:
         start = jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), start)
@@ -124,9 +127,11 @@ def integrate(
     example = example if along is None else example[0]
     vector, unravel = flatten(example)
     t0, step = (jnp.asarray(x, vector.dtype) for x in (t0, step))
+    if rows is not None and lanes:
+        rows = jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), rows)
 
     def field(given: Any, t: Any, state: Any) -> Any:
-        return given[0](state, given[1](t))
+        return given[0](*state) if rows is not None else given[0](state, given[1](t))
 
     lane = _Lane(
         field=field,
@@ -135,13 +140,16 @@ def integrate(
         key=key,
         solver=solver,
         unravel=unravel,
-        size=vector.size,
+        size=vector.size if rows is None else normals,
         memory=memory,
         lanes=lanes,
         along=None if along is None else (along, input),
         measures=(),
         observe=observe,
-        keep=what_to_keep(functools.partial(field, (circuit, input)), t0, example, step),
+        keep=what_to_keep(functools.partial(field, (circuit, input)), t0, example, step)
+        if rows is None
+        else None,
+        rows=rows,
     )
     measuring = dataclasses.replace(lane, measures=tuple(measures))
     begin = jnp.asarray(first, jnp.int32)
@@ -167,13 +175,14 @@ class _Lane:
         key: for the noise.
         solver: the method.
         unravel: from a vector to the structure of the state.
-        size: the number of variables.
+        size: how many normals a step draws: one per variable, or as many as go with a row.
         memory: what reverse mode keeps.
         lanes: whether it is a batch.
         along: the parameters of the field that displacements follow.
         measures: what is folded in at every step.
         observe: what is kept of a saved state.
         keep: what of a step is computed once.
+        rows: numbers for each step, steps in front.
     """
 
     field: Callable[[Any, Any, Any], Any]
@@ -189,6 +198,7 @@ class _Lane:
     measures: tuple[AbstractMeasure, ...]
     observe: Callable[[Any], Any] | None = None
     keep: Keeping | None = None
+    rows: Any = None
 
     def each(self, function: Callable[..., Any], in_axes: Any, out_axes: Any) -> Any:
         """`function` of one lane, for all lanes; 1 in the axes stands for the lane's."""
@@ -223,6 +233,8 @@ class _Lane:
 
     def step(self, field: Any, others: Any, n: Any, state: Any, dw: Any) -> Any:
         """One step of one lane, from step number n on, with `field(t, state)`."""
+        if self.rows is not None:
+            return step_function(self.solver)(field, others[0], (state, dw), others[1])
         if self.along is None:
             return self._advanced(field, others, n, state, dw)
         if others[2] is None and not isinstance(self.solver, Iteration):
@@ -244,18 +256,23 @@ class _Lane:
     def draws(self, others: Any, n: Any, length: int) -> Any:
         """`(length, variables[, lanes])`: increment n depends on the key and n alone."""
         _, step, noise, increments = others
+        if self.rows is not None:
+            cut = functools.partial(lax.dynamic_slice_in_dim, start_index=n, slice_size=length)
+            row = jax.tree.map(lambda x: cut(lax.stop_gradient(x)), self.rows)
+            return row, self._normals(n, length, step.dtype) if self.size else None
         if noise is None:
             return None
         if increments is not None:
             table = jnp.asarray(increments, step.dtype)
             return lax.dynamic_slice_in_dim(table, n, length)
+        return jnp.sqrt(step) * self._normals(n, length, step.dtype)
 
+    def _normals(self, n: Any, length: int, dtype: Any) -> Any:
         def draw(key: Any, n: Any) -> Any:
-            return jax.random.normal(jax.random.fold_in(key, n), (self.size,), step.dtype)
+            return jax.random.normal(jax.random.fold_in(key, n), (self.size,), dtype)
 
         numbers = n + jnp.arange(length, dtype=n.dtype)
-        found = self.each(lambda key: jax.vmap(lambda n: draw(key, n))(numbers), (0,), 1)(self.key)
-        return jnp.sqrt(step) * found
+        return self.each(lambda key: jax.vmap(lambda n: draw(key, n))(numbers), (0,), 1)(self.key)
 
     def one(self, carry: _Carry, dw: Any) -> tuple[_Carry, None]:
         """One step of one lane."""
@@ -345,10 +362,10 @@ class _Lane:
         raw = None if self.key is None else jax.random.key_data(self.key)
 
         def make(context: Any) -> Stepping:
-            arrays, raw = context
+            arrays, raw, rows = context
             of_field, of_step = eqx.combine(arrays, fixed)
             key = None if raw is None else jax.random.wrap_key_data(raw, impl=implementation)
-            lane = dataclasses.replace(self, key=key)
+            lane = dataclasses.replace(self, key=key, rows=rows)
             return Stepping(
                 field=lambda given, t, z: self.field(eqx.combine(given, of_field), t, z),
                 step=lambda f, o, n, z, dw: lane.step(f, eqx.combine(o, of_step), n, z, dw),
@@ -358,7 +375,7 @@ class _Lane:
 
         given, others = jax.tree.map(jnp.asarray, (given, others))
         return adjoint_block(
-            make, (arrays, raw), given, others, carry.state, carry.n, length, every
+            make, (arrays, raw, self.rows), given, others, carry.state, carry.n, length, every
         )
 
 
@@ -366,32 +383,3 @@ def _finite(state: Any) -> Any:
     return functools.reduce(
         jnp.logical_and, [jnp.isfinite(x).all() for x in jax.tree.leaves(state)]
     )
-
-
-def first_failure(
-    circuit: Any, input: Any, run: Run, *, solver: Any, t0: Any, step: Any, noise: Any, key: Any
-) -> tuple[float, int]:
-    """When (ms) a run was last finite, and which variable of the flattened state left first.
-
-    The block that failed is run again, step by step; on the host, after a failure.
-    """
-    saved = _replay(circuit, input, run.last_well, run.steps_well, solver, t0, step, noise, key)
-    rows = np.concatenate(
-        [np.reshape(np.asarray(x), (BLOCK, -1)) for x in jax.tree.leaves(saved)], axis=1
-    )
-    bad = ~np.isfinite(rows)
-    row = int(np.argmax(bad.any(1)))
-    before = flatten(run.last_well)[0] if row == 0 else rows[row - 1]
-    variable = int(np.argmax(np.where(bad[row], np.abs(before), -1.0)))
-    return float(t0 + (int(run.steps_well) + row) * step), variable
-
-
-@eqx.filter_jit
-def _replay(
-    circuit: Any, input: Any, start: Any, first: Any, solver: Any, t0: Any, step: Any, noise: Any,
-    key: Any,
-) -> Any:  # fmt: skip
-    return integrate(
-        circuit, input, start, solver=solver, t0=t0, step=step, steps=BLOCK, save_every=1,
-        noise=noise, key=key, first=first,
-    ).saved  # fmt: skip

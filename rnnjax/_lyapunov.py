@@ -7,9 +7,10 @@ import jax
 import numpy as np
 
 from rnnjax._growth import Schedule, generic_basis, spectrum_of
-from rnnjax._integrate import Solver, first_failure
+from rnnjax._integrate import Solver
 from rnnjax._linalg import variable_names
 from rnnjax._parameter import counted
+from rnnjax._replay import first_failure
 from rnnjax._results import Regime, SimulationError, Status, describe_failure
 from rnnjax._types import Float, Key, in_float64, is_traced
 from rnnjax.circuits._base import AbstractMap, AbstractSystem
@@ -123,7 +124,7 @@ class Lyapunov(eqx.Module):
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset`: exponents and errors along `exponent`, blocks along `time`."""
-        from rnnjax._store import lyapunov_dataset
+        from rnnjax._datasets import lyapunov_dataset
 
         return lyapunov_dataset(self)
 

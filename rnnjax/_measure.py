@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._adaptive import AdaptiveLane, AdaptiveRun, Tolerances, Window
-from rnnjax._integrate import Run, Solver, first_failure, integrate
+from rnnjax._integrate import Run, Solver, integrate
 from rnnjax._linalg import fastest_variable, variable_names
+from rnnjax._replay import first_failure
 from rnnjax._results import SimulationError, Status, describe_failure
 from rnnjax._types import DTypeLike, Key, cast, is_traced, precision, to_host
 from rnnjax.circuits._base import AbstractCircuit

@@ -206,7 +206,7 @@ class OrbitBranch(AbstractOrbits):
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset`: periods, multipliers and extremes along `orbit`, its bifurcations."""
-        from rnnjax._store import orbits_dataset
+        from rnnjax._datasets import orbits_dataset
 
         return orbits_dataset(self, *(named_leaves(x) for x in (self.minima, self.maxima)))
 

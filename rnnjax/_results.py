@@ -184,6 +184,14 @@ class FitError(RuntimeError):
         self.fit = fit
 
 
+class FitInterrupted(KeyboardInterrupt):
+    """A fit was stopped by the user; `fit` holds what was reached."""
+
+    def __init__(self, message: str, fit: Any = None):
+        super().__init__(message)
+        self.fit = fit
+
+
 class SweepInterrupted(KeyboardInterrupt):
     """A sweep was stopped by the user; `partial` holds the points that were finished.
 

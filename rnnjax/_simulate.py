@@ -108,7 +108,7 @@ class Trajectory(eqx.Module):
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset`: one variable per field of the state, dims `(batch..., time, ...)`."""
-        from rnnjax._store import trajectory_dataset
+        from rnnjax._datasets import trajectory_dataset
 
         return trajectory_dataset(self.times, named_leaves(self.states), self.status, self.unit)
 

@@ -14,7 +14,8 @@ from oracles import central_difference, relative
 
 import rnnjax
 from rnnjax import measures, noise, parameter
-from rnnjax._integrate import BLOCK, integrate
+from rnnjax._gradient import BLOCK
+from rnnjax._integrate import integrate
 from rnnjax._plan import Plan, lanes_together, map_lanes
 from rnnjax._types import cast
 from rnnjax.inputs import Sinusoid

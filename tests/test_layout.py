@@ -17,7 +17,7 @@ FAMILIES = {
 }  # fmt: skip
 FLOORS = FAMILIES | {
     "_small": 0, "_types": 0, "_parameter": 0, "_results": 0, "_linalg": 0, "_kept": 0, "_setup": 0, "_axes": 0,
-    "_integrate": 1, "_plan": 1, "_adaptive": 1, "_gradient": 0, "_fixed": 2, "_solve": 2,
+    "_integrate": 1, "_replay": 2, "_plan": 1, "_adaptive": 1, "_gradient": 0, "_fixed": 3, "_solve": 2,
     "_simulate": 3, "_measure": 3, "_equilibria": 3, "_regions": 3, "_spikes": 3, "_orbits": 3,
     "_lyapunov": 3, "_growth": 3, "_phase": 3, "_statistics": 0,
     "_continuation": 3, "_diagram": 3, "_branch": 3, "_follow": 3, "_locate": 3,
@@ -28,12 +28,15 @@ FLOORS = FAMILIES | {
     "_orbit_continuation": 3,
     "_krylov": 0, "_matrix_free": 0, "_leading": 3, "_large": 3, "_large_steps": 3, "_large_branch": 3,
     "_guesses": 0, "_deflation": 0, "_slow": 3, "_neighborhood": 3, "_starts": 3, "_settling": 4, "_basins": 4,
-    "_fit": 4, "_sweep": 4, "_program": 4, "_store": 4, "_save": 4, "_labels": 4, "_infer": 4, "data": 4,
+    "_task_network": 2, "_pass": 3, "_objective": 3, "_training": 3,
+    "_fit": 4, "_audit": 4, "_checkpoint": 4, "_course": 4, "_descent": 4, "_free": 4, "_datasets": 4,
+    "_sweep": 4, "_program": 4, "_store": 4, "_save": 4, "_labels": 4, "_infer": 4, "data": 4,
     "plot": 5, "cli": 5, "_named": 5,
 }  # fmt: skip
 # A result hands itself to the store, when it is asked to and not before.
 DEFERRED = {
-    (each, "_store")
+    (each, home)
+    for home in ("_store", "_datasets")
     for each in (
         "_simulate", "_equilibria", "_branch", "_curve", "_slow", "_large_branch", "_orbits", "_orbit_branch",
         "_lyapunov", "_phase",
@@ -43,8 +46,8 @@ HOMES = {
     "matplotlib": {"plot"},
     "diffrax": {"_simulate", "_solve", "_integrate", "_measure", "_orbits", "solvers"},
     "optimistix": {"_equilibria", "_orbits", "_continuation"},
-    "optax": {"_fit", "_infer"},
-    "xarray": {"_store", "_sweep", "data"},
+    "optax": {"_fit", "_descent", "_infer"},
+    "xarray": {"_store", "_datasets", "_sweep", "data"},
     "zarr": {"_store", "_sweep", "data"},
 }
 

@@ -15,7 +15,8 @@ from oracles import ORACLES, Oscillator, StuartLandau
 
 import rnnjax
 from rnnjax import measures, noise
-from rnnjax._integrate import BLOCK, integrate
+from rnnjax._gradient import BLOCK
+from rnnjax._integrate import integrate
 from rnnjax._plan import Plan, map_lanes
 from rnnjax._types import cast
 from rnnjax.circuits import RateNetwork

@@ -15,7 +15,9 @@ import xarray
 from matplotlib.colors import BoundaryNorm, to_rgba
 
 import rnnjax
-from rnnjax import Stability, Status, circuits, plot
+from rnnjax import Stability, Status, circuits, plot, tasks
+from rnnjax.plot._style import COLORS, FAINT, INK
+from rnnjax.tasks import Trial
 
 FIXED_POINT = (80 / 3, 50 / 3)
 TIMES = np.linspace(0.0, 200.0, 101)
@@ -201,6 +203,13 @@ def response_of_a_circle():
     return rnnjax.PhaseResponse(states, phases, 2 * np.pi, widths, 0.25, "mV")
 
 
+def trial_of(inputs=2, outputs=2, mask=(0.0, 0.0, 1.0, 0.0)):
+    """Four steps: input k is k + 1 in the first one; target k is 1 + k all along."""
+    start = np.zeros((4, inputs))
+    start[0] = 1 + np.arange(inputs)
+    return Trial(start, np.tile(1.0 + np.arange(outputs), (4, 1)), np.array(mask))
+
+
 def drawings(run, field):
     fit = types.SimpleNamespace(losses=np.array([3.0, 2.0, 1.0]), status=Status.OK)
     return {
@@ -218,6 +227,7 @@ def drawings(run, field):
         "lyapunov": (spectrum_of_exponents(),),
         "multipliers": (circles(),),
         "phase_response": (response_of_a_circle(),),
+        "trial": (trial_of(),),
     }
 
 
@@ -231,7 +241,7 @@ def test_every_drawing_is_tried(run, field):
     [
         "trajectory", "phase_plane", "spectrum", "sweep_map", "sweep_curve", "ring_activity", "fit",
         "branches", "basins", "curves", "orbits", "lyapunov",
-        "multipliers", "phase_response",
+        "multipliers", "phase_response", "trial",
     ],
 )  # fmt: skip
 def test_draws_on_the_given_axes_and_makes_its_own(name, run, field):
@@ -294,6 +304,70 @@ def test_trajectory_refusals(run):
         plot.trajectory(np.zeros(3))
     with pytest.raises(ValueError, match=r"fields \['e', 'i'\].*got \['v'\]"):
         plot.trajectory(run, variables="v")
+
+
+# --- trial -------------------------------------------------------------------------------------
+
+
+def of_color(ax, color):
+    return [x for x in ax.get_lines() if x.get_color() == color and len(x.get_xdata()) == 5]
+
+
+def test_trial_has_a_row_per_channel():
+    ax = plot.trial(trial_of(), step=2.0)
+    assert ax.get_xlabel() == "time (ms)"
+    assert ax.get_xlim() == (0.0, 8.0)
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    assert names == ["input 0", "input 1", "target 0", "target 1"]
+    assert list(ax.get_yticks()) == [3, 2, 1, 0]
+    first, second = of_color(ax, INK)
+    for row, line in ((3, first), (2, second)):  # each on a scale of its own
+        np.testing.assert_array_equal(line.get_xdata(), [0, 2, 4, 6, 8])
+        np.testing.assert_allclose(line.get_ydata(), row + np.array([0.4, -0.4, -0.4, -0.4, -0.4]))
+    faint = of_color(ax, FAINT)
+    np.testing.assert_allclose([x.get_ydata()[0] for x in faint], [1.0, 0.4])  # on one scale
+    assert [text.get_text() for text in ax.texts] == ["0", "1", "0", "2", "0", "2"]
+
+
+@pytest.mark.parametrize(
+    ("mask", "shown"),
+    [
+        ((0.0, 0.0, 1.0, 0.0), [[2, 3], [2, 3]]),
+        ([[1.0, 0.0]] * 2 + [[0.0, 0.0]] * 2, [[0, 1, 2], []]),
+    ],
+)
+def test_targets_of_a_trial_are_strong_where_they_count(mask, shown):
+    ax = plot.trial(trial_of(mask=mask))
+    for color, steps in zip(COLORS, shown, strict=False):
+        (line,) = of_color(ax, color)
+        drawn = np.flatnonzero(np.isfinite(line.get_ydata()[:-1]))
+        assert list(drawn) == steps[:-1]
+    assert all(np.isfinite(x.get_ydata()).all() for x in of_color(ax, FAINT))
+
+
+def test_a_trial_of_many_channels_and_one_that_asks_nothing():
+    nothing = Trial(np.ones((4, 33)), np.full((4, 1), np.nan), np.zeros(4))
+    ax = plot.trial(nothing)
+    assert len(ax.get_yticks()) <= 16
+    assert len(ax.texts) == 4  # one scale for all inputs
+    assert plot.trial(tasks.DelayedXOR().sample(jax.random.key(0))).has_data()
+
+
+def test_trial_refusals():
+    trial = trial_of()
+    with pytest.raises(TypeError, match=r"expected a Trial, got ndarray.*sample\(key\)"):
+        plot.trial(np.zeros((4, 2)))
+    batch = jax.tree.map(lambda x: np.stack([x, x, x]), trial)
+    with pytest.raises(ValueError, match=r"batch of shape \(3,\).*select one.*x\[0\]"):
+        plot.trial(batch)
+    assert plot.trial(jax.tree.map(lambda x: x[0], batch)).has_data()
+    with pytest.raises(ValueError, match=r"got shapes \(4, 2\) and \(3, 2\)"):
+        plot.trial(trial._replace(targets=np.ones((3, 2))))
+    with pytest.raises(ValueError, match=r"mask of shape \(4,\) or \(4, 2\), got \(2,\)"):
+        plot.trial(trial._replace(mask=np.ones(2)))
+    for step in (0.0, np.nan):
+        with pytest.raises(ValueError, match=r"step: expected a positive time in ms, got"):
+            plot.trial(trial, step=step)
 
 
 # --- phase plane -------------------------------------------------------------------------------

@@ -39,6 +39,11 @@ def product(matrix: Shaped[Any, "post pre"], rates: Shaped[Any, " pre"]) -> Shap
     """`matrix @ rates` in full precision on every device; sums for the smallest circuits."""
     if matrix.shape[-1] <= _LARGEST_UNROLLED:
         return (matrix * rates).sum(-1)
+    return times(matrix, rates)
+
+
+def times(matrix: Shaped[Any, "post pre"], rates: Shaped[Any, " pre"]) -> Shaped[Any, " post"]:
+    """`matrix @ rates` in full precision, always as a product of matrices."""
     return _times(matrix, rates)
 
 

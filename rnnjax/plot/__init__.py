@@ -17,3 +17,4 @@ from rnnjax.plot.spectrum import spectrum as spectrum
 from rnnjax.plot.sweep_curve import sweep_curve as sweep_curve
 from rnnjax.plot.sweep_map import sweep_map as sweep_map
 from rnnjax.plot.trajectory import trajectory as trajectory
+from rnnjax.plot.trial import trial as trial

@@ -10,6 +10,7 @@ import numpy as np
 
 from rnnjax._kept import Keeping
 
+Euler = diffrax.Euler
 Field = Callable[[Any, Any], Any]
 """(t, state) -> derivative, or diffusion."""
 

@@ -1,0 +1,137 @@
+"""What training does to the dynamics: equilibria and exponents along a fit."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import numpy as np
+
+from rnnjax._datasets import audit_dataset
+from rnnjax._equilibria import Stability, classify, find_equilibria
+from rnnjax._linalg import eigenvalues, flatten
+from rnnjax._lyapunov import lyapunov_exponents
+from rnnjax._parameter import Parametric, counted, parameter
+from rnnjax._types import Scalar
+
+
+class Every(Parametric):
+    """When a fit looks at the dynamics of the circuit, and at what; made by `every`."""
+
+    steps: int = eqx.field(static=True)
+    input: Any = parameter(None, "circuit's", doc="held input")
+    duration: Scalar = parameter(None, "ms", doc="run for the leading exponent")
+    step: Scalar = parameter(None, "ms", doc="step of that run")
+
+
+def every(
+    steps: int, *, input: Any = None, duration: float | None = None, step: float | None = None
+) -> Every:
+    """Look at the circuit every so many steps of a fit: `fit(..., audit=every(100))`.
+
+    Its equilibria are found with the input held, from the 64 guesses of `find_equilibria`, with
+    the eigenvalues of each; with `duration` also its leading Lyapunov exponent.
+
+    Args:
+        steps: steps of training between looks.
+        input: the value at which the input is held; none unless given.
+        duration: of the run for the exponent, ms; no exponent unless given.
+        step: of that run, ms.
+
+    Raises:
+        ValueError: for `steps` that is no positive number, or a duration without a step.
+    """
+    if (duration is None) != (step is None):
+        raise ValueError(
+            "every: expected duration= and step= together, e.g. duration=5e3, step=1.0"
+        )
+    return Every(counted(steps, "every.steps"), input, duration, step)
+
+
+class Audit(eqx.Module):
+    """The dynamics of a circuit along its training, audits in front.
+
+    Attributes:
+        steps: `(audits,)`, how many steps had been taken.
+        found: `(audits, most)`, whether there is an equilibrium in this place.
+        states: `(audits, most, variables)`, the equilibria, flattened; NaN elsewhere.
+        growth_rates: `(audits, most)`, the largest real part of an eigenvalue, per ms.
+        frequencies: `(audits, most)`, of the leading pair, Hz; 0 for a real eigenvalue.
+        stability: `(audits, most)`, codes of `Stability`, -1 elsewhere.
+        exponents: `(audits,)`, the leading Lyapunov exponent, per ms; NaN if not asked for.
+        exponent_errors: `(audits,)`, its standard errors.
+    """
+
+    steps: np.ndarray
+    found: np.ndarray
+    states: np.ndarray
+    growth_rates: np.ndarray
+    frequencies: np.ndarray
+    stability: np.ndarray
+    exponents: np.ndarray
+    exponent_errors: np.ndarray
+
+    def __len__(self) -> int:
+        """How many audits there are."""
+        return len(self.steps)
+
+    @property
+    def stable(self) -> np.ndarray:
+        """`(audits,)`, how many stable equilibria were found."""
+        kinds = (Stability.STABLE_NODE, Stability.STABLE_FOCUS)
+        return (self.found & np.isin(self.stability, kinds)).sum(1)
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset`, dims `(audit, equilibrium, variable)`."""
+        return audit_dataset(self)
+
+
+class Record(NamedTuple):
+    """One audit: the fields of an `Audit` without its first axis."""
+
+    steps: Any
+    found: Any
+    states: Any
+    growth_rates: Any
+    frequencies: Any
+    stability: Any
+    exponents: Any
+    exponent_errors: Any
+
+
+def audited(circuit: Any, how: Every, step: int) -> Record:
+    """What there is to know of a circuit after `step` steps."""
+    rests = find_equilibria(circuit, how.input, throw=False)
+    count = len(rests.found)
+    states = np.stack([np.asarray(flatten(rests[k])[0], np.float64) for k in range(count)])
+    values = eigenvalues(rests.jacobian)
+    kinds = np.where(rests.found, classify(np.where(np.isnan(values), -1.0, values)), -1)
+    exponent = error = np.nan
+    if how.duration is not None:
+        found = lyapunov_exponents(
+            circuit, float(how.duration), how.input, step=float(how.step), count=1, throw=False
+        )
+        exponent, error = float(found.exponents[0]), float(found.standard_errors[0])
+    frequencies = np.where(rests.found, 1000 * abs(values[:, 0].imag) / (2 * np.pi), np.nan)
+    return Record(
+        np.asarray(step), np.asarray(rests.found), states, values[:, 0].real, frequencies,
+        kinds.astype(np.int64), np.asarray(exponent), np.asarray(error),
+    )  # fmt: skip
+
+
+def gathered(records: Sequence[Record]) -> Audit | None:
+    """All audits in one, with as many places as the most equilibria found."""
+    if not records:
+        return None
+    columns = {
+        name: np.stack([getattr(record, name) for record in records]) for name in Record._fields
+    }
+    most = max(1, int(columns["found"].sum(1).max()))
+    for name in ("found", "states", "growth_rates", "frequencies", "stability"):
+        columns[name] = columns[name][:, :most]
+    return Audit(**columns)
+
+
+def restored(arrays: Sequence[np.ndarray]) -> list[Record]:
+    """The records again, from all their arrays in a row."""
+    width = len(Record._fields)
+    return [Record(*arrays[k : k + width]) for k in range(0, len(arrays), width)]

@@ -1,0 +1,103 @@
+"""A fit on disk, so that it can go on after it was killed: whole or not there."""
+
+import io
+import json
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax._store import replacing
+
+_FORMAT = 1
+
+
+def write(path: Path, identity: Mapping[str, Any], step: int, arrays: Sequence[Any]) -> None:
+    """Put a checkpoint in the place of the one before.
+
+    Args:
+        path: the file.
+        identity: what the fit is; it must be the same when it goes on.
+        step: the number of the next step.
+        arrays: all that it needs, in a fixed order.
+
+    Raises:
+        OSError: if the file can't be written; the one before is still there.
+    """
+    header = {
+        "format": _FORMAT, "identity": dict(identity), "jax": jax.__version__, "step": step,
+        "arrays": len(arrays),
+    }  # fmt: skip
+    with replacing(path) as partial, zipfile.ZipFile(partial, "w") as file:
+        file.writestr("header.json", json.dumps(header, indent=1))
+        for k, array in enumerate(arrays):
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.asarray(array), allow_pickle=False)
+            file.writestr(f"{k}.npy", buffer.getvalue())
+
+
+def read(path: Path, identity: Mapping[str, Any]) -> tuple[int, list[np.ndarray], str] | None:
+    """The next step's number, the arrays and the version of JAX of a checkpoint; None without one.
+
+    Raises:
+        ValueError: for a damaged file, or the checkpoint of another fit: says what differs.
+    """
+    if not os.path.exists(path):
+        return None
+    try:
+        with zipfile.ZipFile(path) as file:
+            header = json.loads(file.read("header.json"))
+            arrays = [
+                np.lib.format.read_array(io.BytesIO(file.read(f"{k}.npy")), allow_pickle=False)
+                for k in range(int(header["arrays"]))
+            ]
+            step, found = int(header["step"]), dict(header["identity"])
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, zlib.error) as error:
+        raise ValueError(
+            f"{path} is no checkpoint of a fit, or it is damaged ({error}): delete it to begin anew"
+        ) from None
+    differing = [k for k in identity if found.get(k) != identity[k]]
+    if differing or header.get("format") != _FORMAT:
+        what = "; ".join(f"{k}: {found.get(k)!r} there, {identity[k]!r} here" for k in differing)
+        raise ValueError(
+            f"{path} is the checkpoint of another fit ({what}): give the same arguments to go on, "
+            "or another path to begin anew"
+        )
+    return step, arrays, str(header.get("jax"))
+
+
+def identity_of(**parts: Any) -> dict[str, str]:
+    """A few words and checksums that tell fits apart.
+
+    Arrays count by their bytes, functions by their names.
+    """
+    return {name: _summary(value) for name, value in parts.items()}
+
+
+def _summary(tree: Any) -> str:
+    leaves, structure = jax.tree.flatten(tree)
+    total = 0
+    words = []
+    for leaf in leaves:
+        if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf = jax.random.key_data(leaf)
+        if isinstance(leaf, jax.Array | np.ndarray | np.generic):
+            array = np.asarray(leaf)
+            total = zlib.crc32(f"{array.dtype}{array.shape}".encode(), total)
+            total = zlib.crc32(np.ascontiguousarray(array).tobytes(), total)
+        else:
+            words.append(getattr(leaf, "__qualname__", None) or repr(leaf))
+    shape = zlib.crc32(_nameless(structure).encode())
+    return f"{type(tree).__name__} {shape:08x} {total:08x} {' '.join(words)}".strip()
+
+
+def _nameless(structure: Any) -> str:
+    """The structure in words, without addresses of functions."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(structure))

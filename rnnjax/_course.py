@@ -1,0 +1,164 @@
+"""A fit step by step, from the host: progress, audits, checkpoints, Ctrl-C."""
+
+import time
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax._audit import Audit, Every, audited, gathered, restored
+from rnnjax._checkpoint import identity_of, read, write
+from rnnjax._descent import (
+    Recipe,
+    Seen,
+    State,
+    advance_compiled,
+    advance_lanes,
+    begin_compiled,
+    begin_lanes,
+)
+from rnnjax._free import rebuild
+from rnnjax._store import check_writable
+
+
+class Outcome(NamedTuple):
+    """How far a fit came.
+
+    Attributes:
+        interrupted: after how many steps it was interrupted, or None.
+        state: the last state.
+        seen: what was seen of each step, steps last.
+        audits: what was found out on the way.
+    """
+
+    interrupted: int | None
+    state: State
+    seen: Seen
+    audits: Audit | None
+
+
+class Course(NamedTuple):
+    """A fit step by step, from the host."""
+
+    circuit: Any
+    key: Any
+    recipe: Recipe
+    steps: int
+    lanes: int | None
+    audit: Every | None
+    checkpoint: Any
+    interval: float
+
+    def run(self, free: Any, progress: bool | None) -> Outcome:
+        """All steps that are left."""
+        from tqdm.auto import tqdm
+
+        start = begin_compiled if self.lanes is None else begin_lanes
+        state = start(self.circuit, free, self.key, self.recipe)
+        first, state, history, audits = self._resumed(state)
+        written = time.monotonic()
+        hidden = None if progress is None else not progress
+        with tqdm(total=self.steps, initial=first, unit="step", disable=hidden) as bar:
+            k = first
+            try:
+                while k <= self.steps:
+                    if k == self.steps:
+                        self._write(k, state, history, audits)
+                    if self.audit is not None and k % self.audit.steps == 0:
+                        audits = [*audits, audited(self._current(state), self.audit, k)]
+                    state, found = self._advance(state, k)
+                    history.append(found)
+                    k += 1
+                    if k % 10 == 1 or k > self.steps:  # asking for a value waits for the device
+                        bar.set_postfix(loss=_shown(found.loss), refresh=False)
+                        if not np.any(state.alive & state.going):
+                            break
+                    bar.update(k <= self.steps)
+                    if k <= self.steps and time.monotonic() - written >= self.interval:
+                        self._write(k, state, history, audits)
+                        written = time.monotonic()
+            except KeyboardInterrupt:
+                self._write(len(history), state, history, audits)
+                return Outcome(len(history), state, self._seen(history), gathered(audits))
+        return Outcome(None, state, self._seen(history), gathered(audits))
+
+    def _advance(self, state: State, k: int) -> tuple[State, Seen]:
+        step = advance_compiled if self.lanes is None else advance_lanes
+        number, moving = jnp.asarray(k, jnp.int32), jnp.asarray(k < self.steps)
+        return step(state, number, self.circuit, self.key, moving, self.recipe)
+
+    def _nothing(self) -> list[list[np.ndarray]]:
+        """The columns of a history of no steps."""
+        shape = () if self.lanes is None else (self.lanes,)
+        return [[np.full(shape, np.nan)] for _ in Seen._fields]
+
+    def _current(self, state: State) -> Any:
+        return rebuild(self.circuit, self.recipe.chosen, state.free)
+
+    def _seen(self, history: list[Seen]) -> Seen:
+        """One array each, steps last, NaN for steps that were not taken."""
+        columns = []
+        for values in zip(*history, strict=True) if history else self._nothing():
+            table = np.stack([np.asarray(x) for x in values], -1)
+            rest = self.steps + 1 - table.shape[-1]
+            missing = np.full((*table.shape[:-1], rest), np.nan, table.dtype)
+            columns.append(jnp.asarray(np.concatenate([table, missing], -1)))
+        return Seen(*columns)
+
+    def _identity(self) -> dict[str, str]:
+        return identity_of(
+            circuit=self.circuit, trained=self.recipe.chosen.names, key=self.key,
+            objective=self.recipe.objective, stop=self.recipe.stop,
+            validate_every=self.recipe.validate_every, audit=self.audit,
+        )  # fmt: skip
+
+    def _write(self, k: int, state: State, history: list[Seen], audits: list[Any]) -> None:
+        if self.checkpoint is None:
+            return
+        columns = [
+            np.stack([np.asarray(x) for x in values]) for values in zip(*history, strict=True)
+        ]
+        columns = columns or [np.zeros(0)] * len(Seen._fields)
+        records = [x for each in audits for x in jax.tree.leaves(each)]
+        arrays = [np.asarray(x) for x in (*jax.tree.leaves(state), *columns, *records)]
+        write(Path(self.checkpoint), self._identity(), k, arrays)
+
+    def _resumed(self, state: State) -> tuple[int, State, list[Seen], list[Any]]:
+        """Where the fit goes on: the number of the step, the state, and what was seen."""
+        if self.checkpoint is None:
+            return 0, state, [], []
+        check_writable(Path(self.checkpoint))
+        found = read(Path(self.checkpoint), self._identity())
+        if found is None:
+            return 0, state, [], []
+        k, arrays, version = found
+        if version != jax.__version__:
+            warnings.warn(
+                f"{self.checkpoint} was written with jax {version}, and goes on with "
+                f"{jax.__version__}: numbers may differ in their last digits",
+                stacklevel=5,
+            )
+        leaves, structure = jax.tree.flatten(state)
+        own, rest = arrays[: len(leaves)], arrays[len(leaves) :]
+        if len(own) != len(leaves) or any(
+            np.shape(a) != np.shape(b) or a.dtype != b.dtype
+            for a, b in zip(own, leaves, strict=True)
+        ):
+            raise ValueError(
+                f"{self.checkpoint} was written with another optimizer or dtype: give the same to "
+                "go on, or another path to begin anew"
+            )
+        state = jax.tree.unflatten(structure, [jnp.asarray(x) for x in own])
+        columns, records = rest[: len(Seen._fields)], rest[len(Seen._fields) :]
+        history = [Seen(*values) for values in zip(*columns, strict=True)]
+        return k, state, history, restored(records)
+
+
+def _shown(losses: Any) -> str:
+    """The loss for the bar, of many fits the one in the middle."""
+    values = np.asarray(losses)
+    finite = values[np.isfinite(values)]
+    return f"{np.median(finite):.4g}" if finite.size else "nan"

@@ -1,0 +1,152 @@
+"""What a fit makes small: a function of the circuit, or something with a gradient of its own."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax._parameter import Parametric, parameter
+from rnnjax._types import Array, Key, Scalar
+
+
+class AbstractObjective(Parametric):
+    """What a fit makes small, with its own way to a gradient.
+
+    A plain function of `(circuit, key)` is one as well, differentiated by JAX. They add up, and can
+    be weighted: `2.0 * OnTask(...) + penalty`.
+    """
+
+    __array_ufunc__ = None  # lets `numpy_number * objective` reach __rmul__
+
+    def check(self, circuit: Any, key: Key | None) -> None:
+        """Refuse a circuit that it is not for, before anything compiles."""
+
+    def begin(self, circuit: Any, key: Key | None) -> Any:
+        """What it remembers from step to step, at the start of a fit."""
+        return None
+
+    def advance(self, memory: Any, circuit: Any, key: Key | None, k: Any) -> Any:
+        """What it remembers after step k, which was given `key`."""
+        return memory
+
+    def validate(self, circuit: Any, key: Key | None) -> Any:
+        """How good the circuit is apart from training; the loss itself unless overridden."""
+        return self(circuit, key)
+
+    def __call__(self, circuit: Any, key: Key | None) -> Any:
+        """The loss."""
+        raise NotImplementedError
+
+    def value_and_gradient(
+        self, rebuild: Callable[[Any], Any], free: Sequence[Array], key: Key | None, memory: Any
+    ) -> tuple[Array, Any]:
+        """The loss and its gradient with respect to the free arrays, of which `rebuild` makes a circuit."""
+        return jax.value_and_grad(lambda free: self(rebuild(free), key))(free)
+
+    def __add__(self, other: Any) -> "Combined":
+        """Both at once."""
+        return combined(self, other)
+
+    def __radd__(self, other: Any) -> "Combined":
+        """Both at once."""
+        return combined(other, self)
+
+    def __rmul__(self, weight: Any) -> "Combined":
+        """The same, weighted."""
+        return Combined((self,), (weight,))
+
+    def __mul__(self, weight: Any) -> "Combined":
+        """The same, weighted."""
+        return weight * self
+
+
+class Function(AbstractObjective):
+    """A plain function of `(circuit, key)`, differentiated by JAX."""
+
+    function: Callable[[Any, Any], Any]
+
+    def __call__(self, circuit: Any, key: Key | None) -> Any:
+        """The loss."""
+        return self.function(circuit, key)
+
+
+class Combined(AbstractObjective):
+    r"""A weighted sum of objectives, $\sum_k w_k L_k$.
+
+    Attributes:
+        parts: the objectives.
+        weights: what each counts.
+    """
+
+    parts: tuple[AbstractObjective, ...]
+    weights: tuple[Scalar, ...] = parameter(unit="1", doc="what each part counts")
+
+    def check(self, circuit: Any, key: Key | None) -> None:
+        """Refuse a circuit that one of the parts is not for."""
+        for part in self.parts:
+            part.check(circuit, key)
+
+    def begin(self, circuit: Any, key: Key | None) -> Any:
+        """What each part remembers."""
+        return tuple(p.begin(circuit, k) for p, k in zip(self.parts, self._keys(key), strict=True))
+
+    def advance(self, memory: Any, circuit: Any, key: Key | None, k: Any) -> Any:
+        """What each part remembers after step k."""
+        each = zip(self.parts, memory, self._keys(key), strict=True)
+        return tuple(part.advance(m, circuit, own, k) for part, m, own in each)
+
+    def validate(self, circuit: Any, key: Key | None) -> Any:
+        """The weighted sum of the parts' validations."""
+        found = [p.validate(circuit, k) for p, k in zip(self.parts, self._keys(key), strict=True)]
+        return self._sum(found)
+
+    def __call__(self, circuit: Any, key: Key | None) -> Any:
+        """The weighted sum of the losses."""
+        return self._sum([p(circuit, k) for p, k in zip(self.parts, self._keys(key), strict=True)])
+
+    def value_and_gradient(
+        self, rebuild: Callable[[Any], Any], free: Sequence[Array], key: Key | None, memory: Any
+    ) -> tuple[Array, Any]:
+        """The weighted sum of the losses, and of the parts' gradients."""
+        each = zip(self.parts, memory, self._keys(key), strict=True)
+        found = [part.value_and_gradient(rebuild, free, own, m) for part, m, own in each]
+        gradients = [gradient for _, gradient in found]
+        return (
+            self._sum([value for value, _ in found]),
+            jax.tree.map(lambda *g: self._sum(list(g)), *gradients),
+        )
+
+    def _sum(self, values: list[Any]) -> Any:
+        terms = [jnp.asarray(w, v.dtype) * v for w, v in zip(self.weights, values, strict=True)]
+        return functools.reduce(jnp.add, terms)
+
+    def _keys(self, key: Key | None) -> list[Any]:
+        """One key per part; the first part's is the key itself, as if it were alone."""
+        if key is None:
+            return [None] * len(self.parts)
+        return [key] + [jax.random.fold_in(key, k) for k in range(1, len(self.parts))]
+
+
+def as_objective(value: Any) -> AbstractObjective:
+    """An objective as it is, or a function as one.
+
+    Raises:
+        TypeError: for what is neither.
+    """
+    if isinstance(value, AbstractObjective):
+        return value
+    if not callable(value):
+        raise TypeError(f"objective: expected a function of (circuit, key), got {value!r}")
+    return Function(value)
+
+
+def combined(*values: Any) -> Combined:
+    """The sum of objectives, sums taken apart."""
+    parts, weights = [], []
+    for each in map(as_objective, values):
+        inner = isinstance(each, Combined)
+        parts += each.parts if inner else (each,)
+        weights += each.weights if inner else (1.0,)
+    return Combined(tuple(parts), tuple(weights))

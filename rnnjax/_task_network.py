@@ -1,0 +1,262 @@
+"""A circuit with a way in and a way out, so that it can do a task."""
+
+import abc
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax._linalg import flatten
+from rnnjax._parameter import Parametric, parameter
+from rnnjax._types import Array, Float, Key, Numbers, PerUnit
+from rnnjax.circuits._base import AbstractCircuit, AbstractNetwork, ThresholdLinear
+from rnnjax.circuits._checks import starting_state
+from rnnjax.connectivity._base import times
+
+
+class AbstractEncoder(Parametric):
+    """How the inputs of a task enter a circuit: `encoder(inputs) -> input of the circuit`."""
+
+    @property
+    @abc.abstractmethod
+    def channels(self) -> int:
+        """The number of inputs."""
+
+    @abc.abstractmethod
+    def __call__(self, inputs: Float[Any, " channels"]) -> Any:
+        """The circuit's input, in its structure."""
+
+
+class AbstractReadout(Parametric):
+    """What is read out of a circuit: `readout(circuit, state) -> outputs`."""
+
+    @property
+    @abc.abstractmethod
+    def channels(self) -> int:
+        """The number of outputs."""
+
+    @abc.abstractmethod
+    def __call__(self, circuit: Any, state: Any) -> Float[Array, " channels"]:
+        """The outputs of one state."""
+
+    def reads(self, circuit: Any, state: Any) -> Float[Array, " read"]:
+        """What the outputs are made of, as one vector: the state unless overridden."""
+        return flatten(state)[0]
+
+    def affine(self) -> "Affine | None":
+        """Its weights and bias where the outputs are affine in the flattened state, else None."""
+        return None
+
+
+class Affine(NamedTuple):
+    """Outputs that are affine in the flattened state: $y = W x + b$.
+
+    Attributes:
+        weights: `(channels, variables)`.
+        bias: `(channels,)` or one number.
+    """
+
+    weights: Any
+    bias: Any
+
+
+class LinearEncoder(AbstractEncoder):
+    r"""Each input reaches each unit by a weight: $h = W u$.
+
+    Args:
+        weights: `(units, channels)`, `[post, pre]`; of a circuit whose input is a structure, one
+            matrix for each part of it, `(channels,)` for one number.
+    """
+
+    weights: Numbers = parameter(unit="1", doc="of each input onto each unit")
+
+    @property
+    def channels(self) -> int:
+        """The number of inputs."""
+        return jax.tree.leaves(self.weights)[0].shape[-1]
+
+    def __call__(self, inputs: Float[Any, " channels"]) -> Any:
+        """The drive of each unit."""
+        return jax.tree.map(
+            lambda w: times(w, inputs) if w.ndim == 2 else (w * inputs).sum(-1), self.weights
+        )
+
+
+def identity(x: Any) -> Any:
+    """$x$."""
+    return x
+
+
+class StateReadout(AbstractReadout):
+    r"""Outputs from the state itself: $y = g(W x + b)$.
+
+    Args:
+        weights: `(channels, variables)`, over the flattened state.
+        bias: one number, or one per channel.
+        nonlinearity: $g$ of one vector of outputs; none unless given.
+    """
+
+    weights: Float[Any, "channels variables"] = parameter(unit="1", doc="of each variable")
+    bias: PerUnit = parameter(0.0, "1", doc="added to each output")
+    nonlinearity: Callable[[Any], Any] = identity
+
+    @property
+    def channels(self) -> int:
+        """The number of outputs."""
+        return self.weights.shape[0]
+
+    def __call__(self, circuit: Any, state: Any) -> Float[Array, " channels"]:
+        """The outputs of one state."""
+        return self.nonlinearity(times(self.weights, flatten(state)[0]) + self.bias)
+
+    def affine(self) -> Affine | None:
+        """The weights and the bias, where nothing is bent."""
+        return Affine(self.weights, self.bias) if self.nonlinearity is identity else None
+
+
+class RateReadout(AbstractReadout):
+    r"""Outputs from the firing rates: $y = g(W F(x) + b)$.
+
+    Args:
+        weights: `(channels, units)`.
+        bias: one number, or one per channel.
+        nonlinearity: $g$ of one vector of outputs; none unless given.
+    """
+
+    weights: Float[Any, "channels units"] = parameter(unit="1", doc="of each unit's rate")
+    bias: PerUnit = parameter(0.0, "1", doc="added to each output")
+    nonlinearity: Callable[[Any], Any] = identity
+
+    @property
+    def channels(self) -> int:
+        """The number of outputs."""
+        return self.weights.shape[0]
+
+    def reads(self, circuit: Any, state: Any) -> Float[Array, " read"]:
+        """The rates."""
+        return circuit.rates(state)
+
+    def __call__(self, circuit: Any, state: Any) -> Float[Array, " channels"]:
+        """The outputs of one state."""
+        return self.nonlinearity(times(self.weights, circuit.rates(state)) + self.bias)
+
+
+class TaskNetwork(AbstractCircuit[Any]):
+    r"""A circuit that does a task: inputs enter through an encoder, outputs leave by a readout.
+
+    $\dot x = f(x, E(u)), \qquad y = R(x)$
+
+    It is a circuit itself, whose input is that of the task, so that its equilibria under a held
+    input, its exponents and its sweeps come from the same verbs. Error forcing inverts the readout.
+
+    Args:
+        circuit: the circuit, in continuous time.
+        encoder: how inputs enter, e.g. `LinearEncoder(weights)`.
+        readout: `StateReadout(weights)` or `RateReadout(weights)`.
+        start: the state at the beginning of a trial, which can be trained; at rest unless given.
+
+    Raises:
+        TypeError: for parts that are none.
+        ValueError: for parts that do not fit together.
+    """
+
+    circuit: AbstractCircuit[Any]
+    encoder: AbstractEncoder
+    readout: AbstractReadout
+    start: Any = parameter(None, "circuit's", doc="state at the beginning of a trial")
+
+    def __check_init__(self) -> None:
+        """Refuse parts that do not fit."""
+        for name, kind, example in (
+            ("circuit", AbstractCircuit, "CurrentNetwork()"),
+            ("encoder", AbstractEncoder, "LinearEncoder(weights)"),
+            ("readout", AbstractReadout, "StateReadout(weights)"),
+        ):
+            part = getattr(self, name)
+            if not isinstance(part, kind):
+                raise TypeError(
+                    f"TaskNetwork.{name}: expected e.g. {example}, got {type(part).__name__}"
+                )
+        rates = isinstance(self.readout, RateReadout)
+        if rates and not isinstance(self.circuit, AbstractNetwork):
+            raise TypeError(
+                f"TaskNetwork: {type(self.circuit).__name__} has no rates to read out: use "
+                "StateReadout(weights), or write a readout of your own"
+            )
+        fits = {"weights": self.circuit.connectivity.units} if rates else {}  # pyright: ignore
+        variables = sum(np.size(x) for x in jax.tree.leaves(jax.eval_shape(self.circuit.rest)))
+        if isinstance(self.readout, StateReadout):
+            fits = {"weights": variables}
+        for name, wanted in fits.items():
+            shape = np.shape(getattr(self.readout, name))
+            if len(shape) == 2 and shape[1] != wanted:
+                raise ValueError(
+                    f"TaskNetwork.readout.{name}: expected (outputs, {wanted}) for "
+                    f"{type(self.circuit).__name__}, got {shape}"
+                )
+        given = jax.eval_shape(lambda: self.encoder(jnp.zeros(self.encoder.channels)))
+        starting_state(
+            self.circuit, lambda _: jax.tree.map(lambda x: jnp.zeros(x.shape), given), self.start
+        )
+
+    def __call__(self, state: Any, input: Float[Any, " channels"]) -> Any:
+        """The time derivative of the circuit's state, per ms."""
+        return self.circuit(state, self.encoder(input))
+
+    def rest(self) -> Any:
+        """Where the circuit rests."""
+        return self.circuit.rest()
+
+    def no_input(self) -> Any:
+        """Zero in every channel."""
+        return np.zeros(self.encoder.channels)
+
+    def outputs(self, state: Any) -> Float[Array, " outputs"]:
+        """What is read out of a state."""
+        return self.readout(self.circuit, state)
+
+    def switching_functions(self, state: Any, input: Any) -> Any:
+        """Those of the circuit."""
+        return self.circuit.switching_functions(state, self.encoder(input))
+
+    def threshold_linear(self, input: Any) -> ThresholdLinear | None:
+        """That of the circuit."""
+        return self.circuit.threshold_linear(self.encoder(input))
+
+    @classmethod
+    def random(cls, circuit: AbstractCircuit[Any], task: Any, *, key: Key) -> "TaskNetwork":
+        r"""A circuit with random input and readout weights, as many as a task needs.
+
+        Input weights $\sim N(0, 1)$; readout weights of the state $\sim N(0, 1 / n^2)$ for $n$ state
+        variables; bias 0.
+
+        Args:
+            circuit: a circuit whose input has the structure of its state.
+            task: its inputs and outputs are counted.
+            key: a JAX random key.
+
+        References:
+            Sagtekin, Bredenberg and Savin (2025), Error forcing in recurrent neural networks,
+            NeurIPS; values of its published code.
+        """
+        of_inputs, of_outputs = jax.random.split(key)
+        targets, structure = jax.tree.flatten(circuit.no_input())
+        keys = jax.random.split(of_inputs, len(targets))
+        encoder = [
+            jax.random.normal(k, (*np.shape(x), task.inputs))
+            for k, x in zip(keys, targets, strict=True)
+        ]
+        variables = sum(np.size(x) for x in jax.tree.leaves(jax.eval_shape(circuit.rest)))
+        readout = jax.random.normal(of_outputs, (task.outputs, variables)) / variables
+        return cls(
+            circuit,
+            LinearEncoder(jax.tree.unflatten(structure, encoder)),
+            StateReadout(readout, np.zeros(task.outputs)),
+        )
+
+
+def fresh_start(network: TaskNetwork) -> Any:
+    """The state at the beginning of a trial."""
+    return network.rest() if network.start is None else network.start

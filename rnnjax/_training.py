@@ -1,0 +1,243 @@
+"""A network on a task: passes through trials, forced or not, and the objective made of them."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax._linalg import flatten
+from rnnjax._objective import AbstractObjective
+from rnnjax._parameter import check, counted, parameter
+from rnnjax._pass import Pass, rows_of, step_of
+from rnnjax._task_network import TaskNetwork, fresh_start
+from rnnjax._types import Array, Key, Scalar, cast, is_traced
+from rnnjax.circuits._checks import check_step
+from rnnjax.credit._base import AbstractCredit, BackpropagationThroughTime
+from rnnjax.forcing._base import AbstractForcing, NoForcing
+from rnnjax.noise._base import AbstractNoise
+from rnnjax.solvers._base import Euler
+from rnnjax.tasks._base import AbstractTask, Trial
+
+_LARGE = 5.0  # a correction so many times the state is warned of
+
+
+def mean_square(outputs: Any, targets: Any, mask: Any) -> Array:
+    r"""The mean square of what is asked for: $\sum m (y - y^*)^2 / \sum m$, of one trial."""
+    return _mean(jnp.square(outputs - targets), mask)
+
+
+def cross_entropy(outputs: Any, targets: Any, mask: Any) -> Array:
+    r"""$-\sum_k y^*_k \ln \mathrm{softmax}(y)_k$, its mean over the steps asked for, of one trial."""
+    surprise = -(targets * jax.nn.log_softmax(outputs, -1)).sum(-1)
+    return _mean(surprise, mask.max(-1))
+
+
+def _mean(values: Any, mask: Any) -> Any:
+    count = jnp.sum(mask)
+    return jnp.sum(mask * values) / jnp.where(count > 0, count, jnp.ones_like(count))
+
+
+class OnTask(AbstractObjective):
+    r"""The loss of a `TaskNetwork` on a task, forced as asked, with credit as asked.
+
+    $h^-_t = \mathrm{step}(\tilde h_{t-1}, u_t), \quad y_t = R(h^-_t), \quad
+    e_t = m_t (y^*_t - y_t), \quad \tilde h_t = \mathrm{force}(h^-_t, e_t, y^*_t)$
+
+    Each step of training draws a batch of trials; the input is held during a step. Forcing acts in
+    training alone: `validate` runs the network by itself, on trials of its own that stay the same.
+    Objectives add up and can be weighted, with any function of `(circuit, key)` among them:
+    `2.0 * OnTask(...) + penalty`.
+
+    Args:
+        task: what is to be done, see `rnnjax.tasks`.
+        forcing: what training does to the state, see `rnnjax.forcing`; nothing unless given.
+        credit: how the gradient is obtained, see `rnnjax.credit`; `BackpropagationThroughTime()`
+            unless given.
+        loss: of the outputs, targets and mask of one trial, `(steps, outputs)` each:
+            `mean_square`, `cross_entropy`, or a function of your own.
+        batch: trials in a step of training.
+        validation: trials in a validation.
+        activity: what the mean square of the state after forcing costs; nothing unless given.
+        noise: shakes the state in training and in validation.
+        solver: a diffrax solver that takes one step per sample of the task; `Euler()` unless given.
+
+    Raises:
+        TypeError: for parts that are none.
+        ValueError: in a fit, for a network, a forcing, a task and a credit rule that do not go
+            together.
+
+    References:
+        Sagtekin, Bredenberg and Savin (2025), Error forcing in recurrent neural networks, NeurIPS.
+    """
+
+    task: AbstractTask
+    forcing: AbstractForcing = eqx.field(default_factory=NoForcing)
+    credit: AbstractCredit = eqx.field(default_factory=BackpropagationThroughTime)
+    loss: Callable[[Any, Any, Any], Any] = mean_square
+    batch: int = eqx.field(static=True, default=64)
+    validation: int = eqx.field(static=True, default=256)
+    activity: Scalar = parameter(None, "1", doc="cost of the mean square of the state")
+    noise: AbstractNoise | None = None
+    solver: Any = eqx.field(static=True, default_factory=Euler)
+
+    def __check_init__(self) -> None:
+        """Refuse parts that are none."""
+        for name, kind, example in (
+            ("task", AbstractTask, "rnnjax.tasks.DelayedXOR()"),
+            ("forcing", AbstractForcing, "rnnjax.forcing.ErrorForcing(0.2)"),
+            ("credit", AbstractCredit, "rnnjax.credit.BackpropagationThroughTime()"),
+        ):
+            part = getattr(self, name)
+            if not isinstance(part, kind):
+                raise TypeError(f"OnTask.{name}: expected e.g. {example}, got {part!r}")
+        counted(self.batch, "OnTask.batch")
+        counted(self.validation, "OnTask.validation")
+        if not callable(self.loss):
+            raise TypeError(
+                f"OnTask.loss: expected a function of (outputs, targets, mask), got {self.loss!r}"
+            )
+
+    def check(self, circuit: Any, key: Key | None) -> None:
+        """Refuse what does not go together, before anything compiles; warn of a wild forcing."""
+        if not isinstance(circuit, TaskNetwork):
+            raise TypeError(
+                "OnTask trains a TaskNetwork(circuit, encoder, readout), got "
+                f"{type(circuit).__name__}: TaskNetwork.random(circuit, task, key=key) makes one"
+            )
+        if key is None:
+            raise ValueError("OnTask draws its trials: give the fit key=, e.g. jax.random.key(0)")
+        for name, has, wanted in (
+            ("inputs", circuit.encoder.channels, self.task.inputs),
+            ("outputs", circuit.readout.channels, self.task.outputs),
+        ):
+            if has != wanted:
+                raise ValueError(
+                    f"OnTask: {type(self.task).__name__} has {wanted} {name}, the network {has}: "
+                    "give it an encoder and a readout of the task's size"
+                )
+        check_step(circuit, self.task.step)
+        self.forcing.check(circuit)
+        self.credit.check(circuit, self.forcing)
+        if not is_traced(circuit, key):
+            check(self)
+            _check_trials(self.task, key)
+            self._warn_of_corrections(circuit, key)
+
+    def _warn_of_corrections(self, circuit: Any, key: Key) -> None:
+        if isinstance(self.forcing, NoForcing):
+            return
+        largest = float(_largest_correction(self, circuit, key))
+        if largest > _LARGE:
+            warnings.warn(
+                f"{type(self.forcing).__name__} moves the state by {largest:.3g} times its own size "
+                "at first, since the readout weights are small; units will saturate. Lower the gain, "
+                "or begin with larger readout weights",
+                stacklevel=4,
+            )
+
+    def begin(self, circuit: Any, key: Key | None) -> Any:
+        """What forcing and credit remember from step to step."""
+        keys = (None, None) if key is None else jax.random.split(key)
+        return self.forcing.begin(circuit, keys[0]), self.credit.begin(circuit, keys[1])
+
+    def value_and_gradient(
+        self, rebuild: Callable[[Any], Any], free: Sequence[Array], key: Key | None, memory: Any
+    ) -> tuple[Array, Any]:
+        """The loss of a batch of trials, and what the credit rule takes for its gradient."""
+        of_forcing, of_credit = memory
+        trials, of_noise, of_rule = self.drawn(key, self.batch)
+        run = self.pass_through(rebuild(free), trials, of_noise, of_forcing)
+        return self.credit.value_and_gradient(run, rebuild, free, of_credit, of_rule)
+
+    def advance(self, memory: Any, circuit: Any, key: Key | None, k: Any) -> Any:
+        """What is remembered after step k."""
+        of_forcing, of_credit = memory
+        trials, _, _ = self.drawn(key, self.batch)
+        step = step_of(self, circuit, None).advanced
+        return self.forcing.advance(of_forcing, k, circuit, step, trials), of_credit
+
+    def validate(self, circuit: Any, key: Key | None) -> Array:
+        """The loss of the network by itself, on trials that stay the same."""
+        trials, of_noise, _ = self.drawn(key, self.validation)
+        unforced = eqx.tree_at(lambda o: o.forcing, self, NoForcing())
+        run = unforced.pass_through(circuit, trials, of_noise, None)
+        return jnp.mean(run(circuit).losses)
+
+    def __call__(self, circuit: Any, key: Key) -> Array:
+        """The loss of a batch, forced, for a gradient of your own; exact credit rules only."""
+        if not self.credit.exact:
+            raise ValueError(
+                f"OnTask with {type(self.credit).__name__} is no function whose derivative is its "
+                "gradient: add objectives with +, OnTask(...) + penalty"
+            )
+        self = cast(self, jnp.result_type(float))
+        trials, of_noise, _ = self.drawn(key, self.batch)
+        of_forcing, _ = self.begin(circuit, key)
+        run = self.pass_through(circuit, trials, of_noise, of_forcing)
+        return jnp.mean(run(circuit).totals)
+
+    def drawn(self, key: Any, count: int) -> tuple[Trial, Any, Any]:
+        """Trials, with targets of 0 where nothing is asked; keys for noise and for the rule."""
+        of_trials, of_noise, of_rule = jax.random.split(key, 3)
+        trials = jax.vmap(self.task.sample)(jax.random.split(of_trials, count))
+        return _full(trials, self.task), jax.random.split(of_noise, count), of_rule
+
+    def pass_through(self, circuit: Any, trials: Trial, keys: Any, memory: Any) -> Pass:
+        """Passes through these trials, forced by the readout as it is in `circuit`."""
+        variables = flatten(fresh_start(circuit))[0].size
+        shape = (*trials.inputs.shape[:2], variables)
+        return Pass(self, trials, keys, self.forcing.tools(circuit, memory), shape)
+
+
+def _full(trials: Trial, task: AbstractTask) -> Trial:
+    """The mask for each output, and targets of 0 where nothing is asked."""
+    inputs, targets, mask = trials
+    if mask.ndim == targets.ndim - 1:
+        mask = mask[..., None]
+    mask = jnp.broadcast_to(mask, targets.shape).astype(inputs.dtype)
+    return Trial(inputs, jnp.where(mask > 0, targets, jnp.zeros_like(targets)), mask)
+
+
+def _check_trials(task: AbstractTask, key: Key) -> None:
+    """Refuse trials whose shapes or numbers can't be right.
+
+    Raises:
+        ValueError: says which, and what was expected.
+    """
+    inputs, targets, mask = task.sample(key)
+    name = type(task).__name__
+    for what, array, wanted in (
+        ("inputs", inputs, (task.steps, task.inputs)),
+        ("targets", targets, (task.steps, task.outputs)),
+    ):
+        if np.shape(array) != wanted:
+            raise ValueError(
+                f"{name}.sample: expected {what} of shape {wanted}, got {np.shape(array)}"
+            )
+    allowed = ((task.steps,), (task.steps, 1), (task.steps, task.outputs))
+    if np.shape(mask) not in allowed:
+        raise ValueError(
+            f"{name}.sample: expected a mask of shape {allowed[0]} or {allowed[2]}, got "
+            f"{np.shape(mask)}"
+        )
+    asked = np.asarray(mask).reshape(task.steps, -1) > 0
+    bad = asked & ~np.isfinite(np.asarray(targets))
+    if bad.any() or not np.isfinite(np.asarray(inputs)).all():
+        raise ValueError(
+            f"{name}.sample: expected finite inputs, and finite targets wherever the mask is 1, got "
+            f"a trial with NaN or infinity there: set the mask to 0 where there is no target"
+        )
+
+
+@eqx.filter_jit
+def _largest_correction(objective: OnTask, circuit: Any, key: Any) -> Array:
+    """How far the forcing moves the state, relative to its size, in the first batch."""
+    trials, of_noise, _ = objective.drawn(jax.random.fold_in(key, 0), objective.batch)
+    of_forcing, _ = objective.begin(circuit, key)
+    passed = objective.pass_through(circuit, trials, of_noise, of_forcing)
+    rows = rows_of(objective, trials, None, None, None)
+    return jnp.max(passed.steps(circuit, circuit, rows, None, watched=True).correction)

@@ -1,0 +1,140 @@
+"""Networks as local learning rules see them: the same values, with fewer paths for the gradient."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax._types import Array, Key
+from rnnjax.connectivity._base import AbstractConnectivity, times
+
+_held = jax.lax.stop_gradient
+
+
+class Cut(AbstractConnectivity):
+    """A connectivity whose drive has no gradient with respect to the rates that cause it.
+
+    The weights have theirs: that of unit i on unit j is what j gains times the rate of i.
+
+    Attributes:
+        whole: the connectivity.
+        keep_self: keep the way of each unit's rate to itself.
+    """
+
+    whole: AbstractConnectivity
+    keep_self: bool = eqx.field(static=True, default=False)
+
+    def matrix(self) -> Any:
+        """The weights."""
+        return self.whole.matrix()
+
+    def __call__(self, rates: Any) -> Any:
+        """The drive."""
+        drive = self.whole(_held(rates))
+        if self.keep_self:
+            own = _held(jnp.diagonal(self.whole.matrix()))
+            drive = drive + own * (rates - _held(rates))
+        return drive
+
+    @property
+    def units(self) -> int:
+        """The number of units."""
+        return self.whole.units
+
+
+class WithFeedback(eqx.Module):
+    """A readout whose errors come back to what it reads along other weights, or not at all.
+
+    Attributes:
+        whole: the readout.
+        back: `(outputs, variables)` over what it reads; None for not at all.
+    """
+
+    whole: Any
+    back: Any = None
+
+    @property
+    def channels(self) -> int:
+        """The number of outputs."""
+        return self.whole.channels
+
+    def reads(self, circuit: Any, state: Any) -> Any:
+        """What is read."""
+        return self.whole.reads(circuit, state)
+
+    def __call__(self, circuit: Any, state: Any) -> Any:
+        """The outputs."""
+        outputs = self.whole(circuit, _held(state))
+        if self.back is None:
+            return outputs
+        read = self.whole.reads(circuit, state)
+        return outputs + times(_held(self.back), read - _held(read))
+
+
+def local(network: Any, *, keep_self: bool = False) -> Any:
+    """The network with every connectivity of its circuit cut."""
+
+    def is_connectivity(x: Any) -> bool:
+        return isinstance(x, AbstractConnectivity)
+
+    cut = jax.tree.map(
+        lambda x: Cut(x, keep_self) if is_connectivity(x) else x,
+        network.circuit,
+        is_leaf=is_connectivity,
+    )
+    return eqx.tree_at(lambda n: n.circuit, network, cut)
+
+
+def with_feedback(network: Any, back: Any) -> Any:
+    """The network whose errors come back along `back`."""
+    return eqx.tree_at(lambda n: n.readout, network, WithFeedback(network.readout, back))
+
+
+def check_local(network: Any, owner: str) -> None:
+    """Refuse a circuit whose recurrence is not a connectivity.
+
+    Raises:
+        ValueError: says what is there instead.
+    """
+    parts = jax.tree.leaves(network.circuit, is_leaf=lambda x: isinstance(x, AbstractConnectivity))
+    if not any(isinstance(x, AbstractConnectivity) for x in parts):
+        raise ValueError(
+            f"{owner} needs to know what comes to a unit from others: expected a circuit with a "
+            f"connectivity, such as CurrentNetwork or RateNetwork, got "
+            f"{type(network.circuit).__name__}: use BackpropagationThroughTime() or "
+            "ForwardSensitivity()"
+        )
+
+
+def feedback_weights(
+    given: Any, network: Any, key: Key | None, owner: str, scale: Callable[[int, int], float]
+) -> Array:
+    """`(outputs, variables)`: those that were given, or drawn from the key.
+
+    Raises:
+        ValueError: for weights that do not fit, or none and no key.
+    """
+    shape = (network.readout.channels, _read(network))
+    if given is not None:
+        if np.shape(given) != shape:
+            raise ValueError(
+                f"{owner}.feedback: expected (outputs, variables read) = {shape}, got "
+                f"{np.shape(given)}"
+            )
+        return jnp.asarray(given, jnp.result_type(float))
+    if key is None:
+        raise ValueError(
+            f"{owner} draws its feedback weights: give the fit key=, e.g. jax.random.key(0), or "
+            "the weights as feedback="
+        )
+    drawn = jax.random.normal(key, shape, jnp.result_type(float))
+    return jnp.asarray(scale(*shape), drawn.dtype) * drawn
+
+
+def _read(network: Any) -> int:
+    """How many numbers the readout reads."""
+    read = eqx.filter_eval_shape(lambda n: n.readout.reads(n.circuit, n.circuit.rest()), network)
+    return read.shape[0]

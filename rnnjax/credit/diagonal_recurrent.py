@@ -1,0 +1,46 @@
+"""The diagonal approximation of real-time recurrent learning (SnAp-1)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rnnjax._gradient import AbstractMemory
+from rnnjax._types import Array, Key
+from rnnjax.credit._base import AbstractCredit, Run, backward
+from rnnjax.credit._local import check_local, local
+
+
+class DiagonalRecurrent(AbstractCredit):
+    r"""Only each unit's way to itself is kept of the Jacobian.
+
+    $P_t = \mathrm{diag}\left(\frac{\partial h_t}{\partial h_{t-1}}\right) P_{t-1}
+    + \frac{\partial h_t}{\partial \theta}$
+
+    Leak and self-connection carry the gradient, other connections do not; errors come back by the
+    readout's own weights. It is the local rule of the published code of error forcing, there under
+    the name of RFLO; unlike Murray's it keeps $W_{ii}$. Computed backward, which is the same to
+    rounding.
+
+    Args:
+        memory: what is kept of the steps, as for `BackpropagationThroughTime`.
+
+    Raises:
+        ValueError: for a circuit without a connectivity.
+
+    References:
+        Menick et al. (2021), A practical sparse approximation for real time recurrent learning,
+        ICLR (SnAp-1); Sagtekin, Bredenberg and Savin (2025), published code.
+    """
+
+    exact = False
+    memory: AbstractMemory | None = None
+
+    def check(self, network: Any, forcing: Any) -> None:
+        """Refuse a circuit without a connectivity."""
+        check_local(network, type(self).__name__)
+
+    def value_and_gradient(
+        self, run: Run, rebuild: Callable[[Any], Any], free: Sequence[Array], memory: Any,
+        key: Key | None,
+    ) -> tuple[Array, Any]:  # fmt: skip
+        """The mean loss and the rule's gradient."""
+        return backward(run, rebuild, free, self.memory, seen=lambda n: local(n, keep_self=True))

@@ -1,0 +1,76 @@
+"""Eligibility propagation (e-prop)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+
+from rnnjax._gradient import AbstractMemory
+from rnnjax._parameter import parameter
+from rnnjax._types import Array, Key
+from rnnjax.credit._base import AbstractCredit, Run, backward
+from rnnjax.credit._local import check_local, feedback_weights, local, with_feedback
+
+
+class EligibilityPropagation(AbstractCredit):
+    r"""What each synapse could have changed, times what its unit's error is.
+
+    $\frac{dE}{dW_{ji}} \approx \sum_t L_j(t)\, e_{ji}(t), \qquad
+    e_{ji} = \frac{\partial z_j}{\partial h_j}\, \epsilon_{ji}, \qquad
+    \epsilon_{ji}(t) = \frac{\partial h_j(t)}{\partial h_j(t-1)}\, \epsilon_{ji}(t-1)
+    + \frac{\partial h_j(t)}{\partial W_{ji}}$
+
+    $h_j$ are all variables of unit $j$, $z_j$ its rate or spike, and $L_j = \sum_k B_{kj}\,
+    \partial E / \partial y_k$ its learning signal. With the total derivative $dE / dz_j$ for it
+    the sum would be exact. Computed backward, which is the same to rounding.
+
+    Args:
+        symmetric: the learning signal comes by the readout's own weights instead of random ones.
+        feedback: $B$, `(outputs, variables read)`; drawn once from $N(0, 1 / N)$ with the fit's key
+            unless given.
+        memory: what is kept of the steps, as for `BackpropagationThroughTime`.
+
+    Raises:
+        ValueError: for a circuit without a connectivity; without a key or weights.
+
+    References:
+        Bellec et al. (2020), A solution to the learning dilemma for recurrent networks of spiking
+        neurons, Nature Communications 11:3625, equations 1, 4 and 14; scale of $B$ as in the
+        authors' code.
+    """
+
+    exact = False
+    symmetric: bool = eqx.field(static=True, default=False)
+    feedback: Any = parameter(None, "1", doc="weights from errors to units")
+    memory: AbstractMemory | None = None
+
+    def __check_init__(self) -> None:
+        """Refuse weights that would not be used."""
+        if self.symmetric and self.feedback is not None:
+            raise ValueError(
+                "EligibilityPropagation: expected symmetric=True or feedback= weights, got both"
+            )
+
+    def check(self, network: Any, forcing: Any) -> None:
+        """Refuse a circuit without a connectivity."""
+        check_local(network, type(self).__name__)
+
+    def begin(self, network: Any, key: Key | None) -> Any:
+        """The feedback weights."""
+        if self.symmetric:
+            return None
+        return feedback_weights(
+            self.feedback, network, key, type(self).__name__, lambda _, read: read**-0.5
+        )
+
+    def value_and_gradient(
+        self, run: Run, rebuild: Callable[[Any], Any], free: Sequence[Array], memory: Any,
+        key: Key | None,
+    ) -> tuple[Array, Any]:  # fmt: skip
+        """The mean loss and the rule's gradient."""
+
+        def seen(network: Any) -> Any:
+            network = local(network)
+            return network if self.symmetric else with_feedback(network, memory)
+
+        return backward(run, rebuild, free, self.memory, seen=seen)

@@ -1,0 +1,58 @@
+"""Real-time recurrent learning: the exact gradient, forward in time."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from rnnjax._gradient import StoreAll
+from rnnjax._parameter import counted
+from rnnjax._types import Array, Key
+from rnnjax.credit._base import AbstractCredit, Run
+
+
+class ForwardSensitivity(AbstractCredit):
+    r"""The exact gradient by sensitivities that are carried along with the state (RTRL).
+
+    $P_t = \frac{\partial h_t}{\partial h_{t-1}} P_{t-1} + \frac{\partial h_t}{\partial \theta},
+    \qquad \frac{dL}{d\theta} = \sum_t \frac{\partial L}{\partial h_t} P_t
+    + \frac{\partial L}{\partial \theta}$
+
+    Memory does not grow with the number of steps, but work grows with the number of free numbers:
+    for small circuits. The same gradient as `BackpropagationThroughTime` to rounding.
+
+    Args:
+        together: sensitivities that are carried at once; more are faster and need more memory.
+
+    References:
+        Williams and Zipser (1989), Neural Computation 1:270-280.
+    """
+
+    exact = True
+    together: int = eqx.field(static=True, default=128)
+
+    def __check_init__(self) -> None:
+        """Refuse what is no number."""
+        counted(self.together, "ForwardSensitivity.together")
+
+    def value_and_gradient(
+        self, run: Run, rebuild: Callable[[Any], Any], free: Sequence[Array], memory: Any,
+        key: Key | None,
+    ) -> tuple[Array, Any]:  # fmt: skip
+        """The mean loss and its gradient."""
+        flat, unravel = ravel_pytree(free)
+        count = min(self.together, flat.size)
+        chunks = -(-flat.size // count)
+
+        def loss(flat: Any) -> Any:
+            return jnp.mean(run(rebuild(unravel(flat)), memory=StoreAll()).totals)
+
+        def chunk(k: Any) -> tuple[Any, Any]:
+            directions = jax.nn.one_hot(k * count + jnp.arange(count), flat.size, dtype=flat.dtype)
+            return jax.vmap(lambda d: jax.jvp(loss, (flat,), (d,)), out_axes=(None, 0))(directions)
+
+        values, slopes = jax.lax.map(chunk, jnp.arange(chunks))
+        return values[0], unravel(slopes.reshape(-1)[: flat.size])

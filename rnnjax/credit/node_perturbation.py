@@ -1,0 +1,85 @@
+"""Node perturbation: nudge the units, and see."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from rnnjax._gradient import AbstractMemory, StoreAll
+from rnnjax._parameter import counted, parameter
+from rnnjax._types import Array, Key, Scalar
+from rnnjax.credit._base import AbstractCredit, Run, fastest_memory
+from rnnjax.credit._local import with_feedback
+from rnnjax.credit._perturbed import check_perturbed, needed
+
+
+class NodePerturbation(AbstractCredit):
+    r"""Every unit is nudged at every step, and gets credit for what the loss does.
+
+    $\lambda_t = \frac{L(h + \sigma \xi) - L(h)}{\sigma}\, \xi_t, \qquad
+    g = \sum_t \lambda_t\, \frac{\partial h_t}{\partial \theta}
+    + \frac{\partial L}{\partial \theta}$
+
+    $\xi_t \sim N(0, 1)$ is added to the state after each step, of each trial by itself, and
+    $\lambda_t$ estimates $dL / dh_t$; what a number does to the state within one step is known
+    locally, and the readout has its own gradient. The mean is the gradient as $\sigma \to 0$; the
+    variance grows with the number of units and steps.
+
+    Args:
+        size: $\sigma$, in the state's unit.
+        samples: nudged runs whose mean is taken.
+        memory: what is kept of the steps, as for `BackpropagationThroughTime`.
+
+    Raises:
+        ValueError: with a forcing whose correction is held; without a key.
+
+    References:
+        Fiete and Seung (2006), Physical Review Letters 97:048104, for conductances of recurrent
+        networks; in the form of differences from an unperturbed run, Werfel, Xie and Seung (2005),
+        Neural Computation 17:2699-2718.
+    """
+
+    exact = False
+    size: Scalar = parameter(1e-2, "1", positive=True, doc="standard deviation")
+    samples: int = eqx.field(static=True, default=1)
+    memory: AbstractMemory | None = None
+
+    def __check_init__(self) -> None:
+        """Refuse what is no number of samples."""
+        counted(self.samples, "NodePerturbation.samples")
+
+    def check(self, network: Any, forcing: Any) -> None:
+        """Refuse a forcing whose correction is held."""
+        check_perturbed(forcing, type(self).__name__)
+
+    def value_and_gradient(
+        self, run: Run, rebuild: Callable[[Any], Any], free: Sequence[Array], memory: Any,
+        key: Key | None,
+    ) -> tuple[Array, Any]:  # fmt: skip
+        """The mean loss of the run without nudges, and the estimate of the gradient."""
+        network = rebuild(free)
+        quiet = run(network, memory=StoreAll()).totals
+        size = jnp.asarray(self.size, quiet.dtype)
+
+        def sample(signals: Any, key: Any) -> tuple[Any, None]:
+            nudges = jax.random.normal(key, run.shape, quiet.dtype)
+            nudged = run(network, memory=StoreAll(), nudges=size * nudges).totals
+            credit = (nudged - quiet) / size
+            return signals + credit[:, None, None] * nudges / self.samples, None
+
+        keys = jax.random.split(needed(key, type(self).__name__), self.samples)
+        signals, _ = jax.lax.scan(sample, jnp.zeros(run.shape, quiet.dtype), keys)
+
+        memory = fastest_memory(run.shape[2]) if self.memory is None else self.memory
+
+        def surrogate(free: Any) -> Any:
+            network = rebuild(free)
+            passed = run(
+                network, seen=with_feedback(network, None), memory=memory, cut=1,
+                signals=signals,
+            )  # fmt: skip
+            return jnp.mean(passed.losses + passed.overlaps)
+
+        return jnp.mean(quiet), jax.grad(surrogate)(free)

@@ -1,0 +1,58 @@
+"""Random feedback local online learning (RFLO)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rnnjax._gradient import AbstractMemory
+from rnnjax._parameter import parameter
+from rnnjax._types import Array, Key
+from rnnjax.credit._base import AbstractCredit, Run, backward
+from rnnjax.credit._local import check_local, feedback_weights, local, with_feedback
+
+
+class RandomFeedbackLocalOnline(AbstractCredit):
+    r"""Eligibility traces that know one synapse, and errors that come back by random weights.
+
+    $\Delta W_{ij} \propto \sum_t [B\, (y^*_t - y_t)]_i\, p_{ij}(t), \qquad
+    p_{ij}(t) = (1 - \alpha)\, p_{ij}(t-1) + \alpha\, F'(u_i(t))\, v_j(t-1)$
+
+    $\alpha = dt / \tau$; for a `CurrentNetwork` the trace is that of $F(x_j)$, without $F'(u_i)$.
+    Readout weights get their exact gradient. Gradients reach a synapse by the unit it is on alone,
+    and leave that unit by its leak only; other parameters, of units and of inputs, learn in the same
+    way. It is computed backward, which gives the sum of the traces to rounding, and faster.
+
+    Args:
+        feedback: $B^\top$, `(outputs, variables read)`; drawn once from $N(0, 1 / n_{out})$ with the
+            fit's key unless given.
+        memory: what is kept of the steps, as for `BackpropagationThroughTime`.
+
+    Raises:
+        ValueError: for a circuit without a connectivity; without a key or weights.
+
+    References:
+        Murray (2019), Local online learning in recurrent networks with random feedback, eLife
+        8:e43299; as in the author's published example.
+    """
+
+    exact = False
+    feedback: Any = parameter(None, "1", doc="weights from errors to units")
+    memory: AbstractMemory | None = None
+
+    def check(self, network: Any, forcing: Any) -> None:
+        """Refuse a circuit without a connectivity."""
+        check_local(network, type(self).__name__)
+
+    def begin(self, network: Any, key: Key | None) -> Any:
+        """The feedback weights."""
+        return feedback_weights(
+            self.feedback, network, key, type(self).__name__, lambda outputs, _: outputs**-0.5
+        )
+
+    def value_and_gradient(
+        self, run: Run, rebuild: Callable[[Any], Any], free: Sequence[Array], memory: Any,
+        key: Key | None,
+    ) -> tuple[Array, Any]:  # fmt: skip
+        """The mean loss and the rule's update, its sign that of a gradient."""
+        return backward(
+            run, rebuild, free, self.memory, seen=lambda n: with_feedback(local(n), memory)
+        )

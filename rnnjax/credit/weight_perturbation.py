@@ -1,0 +1,69 @@
+"""Weight perturbation: change all numbers a little, and see."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from rnnjax._gradient import StoreAll
+from rnnjax._parameter import counted, parameter
+from rnnjax._types import Array, Key, Scalar
+from rnnjax.credit._base import AbstractCredit, Run
+from rnnjax.credit._perturbed import check_perturbed, needed
+
+
+class WeightPerturbation(AbstractCredit):
+    r"""All free numbers move along a random direction, and get credit for what the loss does.
+
+    $g = \frac{L(\theta + \sigma \xi) - L(\theta - \sigma \xi)}{2 \sigma}\, \xi, \qquad
+    \xi \sim N(0, 1)$
+
+    Its mean is the gradient as $\sigma \to 0$; its variance grows with the number of free numbers.
+    All trials of a batch see the same perturbation.
+
+    Args:
+        size: $\sigma$.
+        samples: directions whose mean is taken.
+
+    Raises:
+        ValueError: with a forcing whose correction is held; without a key.
+
+    References:
+        Jabri and Flower (1992), IEEE Transactions on Neural Networks 3:154-157; two-sided, as Spall
+        (1992), IEEE Transactions on Automatic Control 37:332-341, with normal directions.
+    """
+
+    exact = False
+    size: Scalar = parameter(1e-2, "1", positive=True, doc="standard deviation")
+    samples: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self) -> None:
+        """Refuse what is no number of samples."""
+        counted(self.samples, "WeightPerturbation.samples")
+
+    def check(self, network: Any, forcing: Any) -> None:
+        """Refuse a forcing whose correction is held."""
+        check_perturbed(forcing, type(self).__name__)
+
+    def value_and_gradient(
+        self, run: Run, rebuild: Callable[[Any], Any], free: Sequence[Array], memory: Any,
+        key: Key | None,
+    ) -> tuple[Array, Any]:  # fmt: skip
+        """The mean loss at the perturbed numbers, and the estimate of the gradient."""
+        flat, unravel = ravel_pytree(free)
+        size = jnp.asarray(self.size, flat.dtype)
+
+        def loss(flat: Any) -> Any:
+            return jnp.mean(run(rebuild(unravel(flat)), memory=StoreAll()).totals)
+
+        def sample(key: Any) -> tuple[Any, Any]:
+            direction = jax.random.normal(key, flat.shape, flat.dtype)
+            up, down = loss(flat + size * direction), loss(flat - size * direction)
+            return (up + down) / 2, (up - down) / (2 * size) * direction
+
+        keys = jax.random.split(needed(key, type(self).__name__), self.samples)
+        values, found = jax.lax.map(sample, keys)
+        return jnp.mean(values), unravel(jnp.mean(found, 0))

@@ -1,0 +1,210 @@
+"""What every forcing is: how training moves the state at each step, before the next one begins."""
+
+import abc
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax._linalg import flatten
+from rnnjax._parameter import Parametric
+from rnnjax._small import inverse
+from rnnjax._types import Array, Float, Key, is_traced
+
+_SINGULAR = 1e10  # condition number of W W^T from which on no inverse of a readout means anything
+
+
+class Moment(NamedTuple):
+    """What a forcing is told after a step.
+
+    Attributes:
+        state: $h^-_t$, where the step has led.
+        error: $e_t = m_t (y^*_t - y_t)$ there, `(outputs,)`.
+        error_before: $e_{t-1}$ for a forcing that `looks_back`, else None.
+        target: $y^*_t$.
+        asked: 1 where all outputs are asked for, else 0.
+        acts: 1 at the steps that `acting` names, else 0.
+    """
+
+    state: Any
+    error: Any
+    error_before: Any
+    target: Any
+    asked: Any
+    acts: Any
+
+
+class AbstractForcing(Parametric):
+    r"""What training does to the state: $\tilde h_t = \mathrm{force}(h^-_t, e_t, y^*_t)$.
+
+    Outputs and loss are of $h^-_t$, the state before forcing; the next step starts from
+    $\tilde h_t$. A forcing acts in training alone, where the mask asks for an output; validation
+    never sees it.
+
+    Write one by subclassing: `tools` is worked out once per pass, `__call__` is one step of one
+    trial.
+    """
+
+    @property
+    def holds_correction(self) -> bool:
+        """Whether the gradient takes its correction as given, instead of differentiating it."""
+        return False
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether it needs the error of the step before."""
+        return False
+
+    def check(self, network: Any) -> None:
+        """Refuse a network that can't be forced in this way.
+
+        Raises:
+            ValueError: says what is missing.
+        """
+
+    def begin(self, network: Any, key: Key | None) -> Any:
+        """What it remembers from one step of training to the next, at the start of a fit."""
+        return None
+
+    def advance(
+        self, memory: Any, k: Any, network: Any, step: Callable[..., Any], trials: Any
+    ) -> Any:
+        """What it remembers after step k of training.
+
+        Args:
+            memory: what it remembered.
+            k: number of the step of training.
+            network: the network.
+            step: `(state, inputs) -> state`, one step of it.
+            trials: the trials of step k, lanes in front.
+        """
+        return memory
+
+    def tools(self, network: Any, memory: Any) -> Any:
+        """What a pass needs of the network, without a gradient."""
+        return None
+
+    def acting(self, steps: int) -> np.ndarray | None:
+        """`(steps,)`, 1 at the steps of a trial at which it acts; None for all of them."""
+        return None
+
+    @abc.abstractmethod
+    def __call__(self, tools: Any, moment: Moment) -> Any:
+        """The state from which the next step starts."""
+
+
+class NoForcing(AbstractForcing):
+    r"""Nothing: $\tilde h_t = h^-_t$, the network runs by itself."""
+
+    def __call__(self, tools: Any, moment: Moment) -> Any:
+        """The state as it is."""
+        return moment.state
+
+
+class Inverse(NamedTuple):
+    """An affine readout and its inverse, without a gradient.
+
+    Attributes:
+        weights: $W$, `(outputs, variables)`.
+        bias: $b$.
+        back: $W^+$, `(variables, outputs)`.
+    """
+
+    weights: Any
+    bias: Any
+    back: Any
+
+    def seen(self, vector: Float[Any, " variables"]) -> Float[Array, " outputs"]:
+        """The outputs of a state, $W h + b$."""
+        return (self.weights * vector).sum(-1) + self.bias
+
+    def lead(self, outputs: Any) -> Float[Array, " variables"]:
+        """$W^+ y$."""
+        return lead(self.back, outputs)
+
+
+def lead(back: Any, outputs: Any) -> Any:
+    """What outputs mean for the state, `back @ outputs`; there are few outputs."""
+    return (back * outputs).sum(-1)
+
+
+def inverse_of(network: Any, ridge: Any) -> Inverse:
+    """The affine readout of a network and its pseudo-inverse, without a gradient."""
+    weights, bias = as_given(tuple(network.readout.affine()))
+    return Inverse(weights, bias, pseudo_inverse(weights, ridge))
+
+
+def pseudo_inverse(weights: Float[Any, "outputs variables"], ridge: Any) -> Array:
+    r"""$W^\top (W W^\top + \lambda 1)^{-1}$, `(variables, outputs)`.
+
+    References:
+        Sagtekin, Bredenberg and Savin (2025), with $\lambda = 10^{-7}$ in its published code.
+    """
+    gram = jnp.matmul(weights, weights.T, precision="highest")
+    regular = gram + ridge * jnp.eye(weights.shape[0], dtype=gram.dtype)
+    return jnp.matmul(weights.T, inverse(regular), precision="highest")
+
+
+def check_invertible(weights: Any, owner: str) -> None:
+    """Refuse readout weights that have no usable inverse.
+
+    Raises:
+        ValueError: for more outputs than variables, or outputs that depend on each other.
+    """
+    if is_traced(weights):
+        return
+    weights = np.asarray(weights, np.float64)
+    weights = weights.reshape(-1, *weights.shape[-2:])
+    outputs, variables = weights.shape[-2:]
+    if outputs > variables:
+        raise ValueError(
+            f"{owner}: expected at most as many outputs as state variables ({variables}), got "
+            f"{outputs} outputs: no state gives all of them; read out fewer"
+        )
+    condition = np.linalg.cond(weights @ weights.swapaxes(-1, -2))
+    if not (condition < _SINGULAR).all():
+        raise ValueError(
+            f"{owner}: expected a readout whose outputs do not depend on each other, got weights "
+            f"with condition number {np.max(condition):.2g} of W W^T: the correction would be "
+            "arbitrarily large; draw other readout weights"
+        )
+
+
+def affine_readout(network: Any, owner: str) -> Any:
+    """The readout as weights and bias over the state, or an error that says who needs it.
+
+    Raises:
+        ValueError: for a readout that bends, or reads rates.
+    """
+    affine = network.readout.affine()
+    if affine is None:
+        raise ValueError(
+            f"{owner} replaces the state by what the targets mean, so it needs outputs that are "
+            f"affine in the state: use StateReadout(weights) without a nonlinearity, got "
+            f"{type(network.readout).__name__}; ErrorForcing takes any readout"
+        )
+    return affine
+
+
+def toward(moment: Moment, inverse: Inverse, share: Any) -> Any:
+    r"""The state moved by a share toward $W^+ (y^* - b)$, the least state that gives the target."""
+    vector, unravel = flatten(moment.state)
+    wanted = inverse.lead(moment.target - inverse.bias)
+    share = moment.acts * moment.asked * share
+    return unravel((1 - share) * vector + share * wanted)
+
+
+def as_given(tree: Any) -> Any:
+    """The same numbers, without a gradient."""
+    arrays, rest = eqx.partition(tree, eqx.is_inexact_array)
+    return eqx.combine(jax.lax.stop_gradient(arrays), rest)
+
+
+def check_share(value: Any, name: str, why: str) -> None:
+    """Refuse what is no share, in `[0, 1]`."""
+    numbers = np.zeros(()) if is_traced(value) else np.asarray(value)
+    if ((numbers < 0) | (numbers > 1)).any():
+        raise ValueError(f"{name}: expected a number in [0, 1], got {numbers!s}: {why}")

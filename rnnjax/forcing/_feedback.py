@@ -1,0 +1,91 @@
+"""How an error at the outputs is led back to the state."""
+
+import abc
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax._parameter import Parametric, parameter
+from rnnjax._types import Array, Float, Key, Scalar
+from rnnjax.forcing._base import pseudo_inverse
+
+
+class AbstractFeedback(Parametric):
+    """A matrix from outputs to state variables."""
+
+    def begin(self, network: Any, variables: int, key: Key | None) -> Any:
+        """What is drawn once, at the start of a fit."""
+        return None
+
+    @abc.abstractmethod
+    def matrix(self, weights: Float[Any, "outputs variables"], memory: Any) -> Array:
+        """`(variables, outputs)`, for readout weights or the Jacobian of the outputs."""
+
+
+class PseudoInverse(AbstractFeedback):
+    r"""The smallest change of the state that makes up for an error: $W^\top (W W^\top + \epsilon)^{-1}$.
+
+    Args:
+        ridge: $\epsilon$; take 1e-12 in float64.
+
+    References:
+        Sagtekin, Bredenberg and Savin (2025); $\epsilon$ of its published code.
+    """
+
+    ridge: Scalar = parameter(1e-7, "1", positive=True, doc="keeps the inverse finite")
+
+    def matrix(self, weights: Float[Any, "outputs variables"], memory: Any) -> Array:
+        """The pseudo-inverse."""
+        return pseudo_inverse(weights, self.ridge)
+
+
+class KalmanGain(AbstractFeedback):
+    r"""The most likely state, given a noisy target: $W^\top (W W^\top + \lambda)^{-1}$.
+
+    With the prior $N(h^-, \sigma_h^2)$ from the dynamics and the likelihood
+    $N(y^*; W h + b, \sigma_y^2)$ it is one Kalman update, $\lambda = \sigma_y^2 / \sigma_h^2$. For
+    orthonormal readout weights that is a gain of $1 / (1 + \lambda)$. Ours, a reconstruction from
+    what error forcing approximates, not read in the paper.
+
+    Args:
+        variance_ratio: $\lambda$.
+    """
+
+    variance_ratio: Scalar = parameter(1.0, "1", positive=True, doc="of target and dynamics")
+
+    def matrix(self, weights: Float[Any, "outputs variables"], memory: Any) -> Array:
+        """The Kalman gain."""
+        return pseudo_inverse(weights, self.variance_ratio)
+
+
+class Transpose(AbstractFeedback):
+    r"""Back along the readout weights: $W^\top$. Ours, not published."""
+
+    def matrix(self, weights: Float[Any, "outputs variables"], memory: Any) -> Array:
+        """The transpose."""
+        return jnp.transpose(weights)
+
+
+class RandomFeedback(AbstractFeedback):
+    r"""Back along fixed random weights $B_{ik} \sim N(0, s^2)$, drawn at the start of a fit.
+
+    Ours, not published. It needs the fit's key.
+
+    Args:
+        scale: $s$.
+    """
+
+    scale: Scalar = parameter(1.0, "1", positive=True, doc="standard deviation of the weights")
+
+    def begin(self, network: Any, variables: int, key: Key | None) -> Any:
+        """The weights."""
+        if key is None:
+            raise ValueError("RandomFeedback needs key=: give the fit one, jax.random.key(0)")
+        shape = (variables, network.readout.channels)
+        drawn = jax.random.normal(key, shape, jnp.result_type(float))
+        return jnp.asarray(self.scale, drawn.dtype) * drawn
+
+    def matrix(self, weights: Float[Any, "outputs variables"], memory: Any) -> Array:
+        """The weights that were drawn."""
+        return memory

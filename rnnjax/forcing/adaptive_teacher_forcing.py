@@ -1,0 +1,125 @@
+"""Generalized teacher forcing whose strength follows how fast gradients grow."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from rnnjax._linalg import flatten
+from rnnjax._parameter import counted, parameter
+from rnnjax._types import Array, Float, Key, Scalar
+from rnnjax.forcing._base import (
+    AbstractForcing,
+    Moment,
+    affine_readout,
+    check_invertible,
+    check_share,
+    inverse_of,
+    toward,
+)
+
+
+def mean_of_norms(jacobians: Float[Any, "steps n n"]) -> Float[Array, ""]:
+    r"""The geometric mean of the norms, $\exp\langle\ln\|J_t\|_2\rangle$."""
+    return jnp.exp(jnp.mean(jnp.log(_norms(jacobians))))
+
+
+def norm_of_mean(jacobians: Float[Any, "steps n n"]) -> Float[Array, ""]:
+    r"""The norm of the mean, $\|\langle J_t\rangle\|_2$."""
+    return _norms(jnp.mean(jacobians, 0)[None])[0]
+
+
+def largest_norm(jacobians: Float[Any, "steps n n"]) -> Float[Array, ""]:
+    r"""The largest norm, $\max_t \|J_t\|_2$."""
+    return jnp.max(_norms(jacobians))
+
+
+def _norms(jacobians: Any) -> Any:
+    # the largest singular value, by the eigenvalues of a symmetric matrix; lowers everywhere
+    gram = jnp.matmul(jacobians.swapaxes(-1, -2), jacobians, precision="highest")
+    return jnp.sqrt(jnp.linalg.eigvalsh(gram)[..., -1])
+
+
+class AdaptiveTeacherForcing(AbstractForcing):
+    r"""Generalized teacher forcing with $\alpha$ from the Jacobians along the targets.
+
+    $\tilde h_t = (1 - \alpha)\, h^-_t + \alpha\, W^+ (y^*_t - b)$
+
+    Every so many steps of training $\alpha^* = \max(0, 1 - 1 / S)$, with $S$ the largest over the
+    trials of an estimate of how much one step stretches, from the Jacobians $J_t$ of a step at the
+    states $W^+ (y^*_t - b)$; then $\alpha \leftarrow \alpha^*$ if that is larger, else
+    $\alpha \leftarrow \gamma \alpha + (1 - \gamma)\, \alpha^*$.
+
+    Args:
+        estimate: $S$ of the Jacobians of one trial, `(steps, n, n)`: `mean_of_norms`,
+            `norm_of_mean` or `largest_norm` of `rnnjax.forcing`, or a function of your own.
+        every: steps of training between estimates.
+        start: $\alpha$ at first.
+        decay: $\gamma$.
+        ridge: of the pseudo-inverse.
+
+    Raises:
+        ValueError: for numbers outside `[0, 1]`; in a fit, for a readout that is not affine in the
+            state or has no inverse.
+
+    References:
+        Hess, Monfared, Brenner and Durstewitz (2023), Generalized teacher forcing for learning
+        chaotic dynamics, ICML; defaults of its published code. Of the estimates there those that
+        need a matrix logarithm or its own network are left out.
+    """
+
+    estimate: Callable[[Any], Any] = mean_of_norms
+    every: int = eqx.field(static=True, default=5)
+    start: Scalar = parameter(1.0, "1", doc="alpha at first")
+    decay: Scalar = parameter(0.999, "1", doc="how slowly alpha falls")
+    ridge: Scalar = parameter(1e-7, "1", positive=True, doc="keeps the inverse finite")
+
+    def __check_init__(self) -> None:
+        """Refuse numbers that can't be right."""
+        counted(self.every, "AdaptiveTeacherForcing.every")
+        check_share(self.start, "AdaptiveTeacherForcing.start", "the state is mixed from two")
+        check_share(self.decay, "AdaptiveTeacherForcing.decay", "alpha is a mean of two")
+
+    def check(self, network: Any) -> None:
+        """Refuse a readout that can't be inverted."""
+        check_invertible(affine_readout(network, type(self).__name__).weights, type(self).__name__)
+
+    def begin(self, network: Any, key: Key | None) -> Any:
+        """The first alpha."""
+        return jnp.asarray(self.start)
+
+    def advance(
+        self, memory: Any, k: Any, network: Any, step: Callable[..., Any], trials: Any
+    ) -> Any:
+        """The next alpha."""
+        inverse = inverse_of(network, self.ridge)
+        _, unravel = flatten(network.rest())
+
+        def jacobian(row: Any) -> Any:
+            inputs, target = row
+
+            def once(vector: Any) -> Any:
+                return flatten(step(unravel(vector), inputs))[0]
+
+            return jax.jacfwd(once)(inverse.lead(target - inverse.bias))
+
+        def stretch(trial: Any) -> Any:
+            return self.estimate(jax.lax.map(jacobian, (trial.inputs, trial.targets)))
+
+        def estimated(alpha: Any) -> Any:
+            largest = jnp.max(jax.lax.map(stretch, trials))
+            wanted = jnp.maximum(0.0, 1 - 1 / largest)
+            return jnp.where(wanted > alpha, wanted, self.decay * alpha + (1 - self.decay) * wanted)
+
+        return jax.lax.cond(k % self.every == 0, estimated, lambda alpha: alpha, memory)
+
+    def tools(self, network: Any, memory: Any) -> Any:
+        """The readout, its inverse, and alpha."""
+        return inverse_of(network, self.ridge), memory
+
+    def __call__(self, tools: Any, moment: Moment) -> Any:
+        """The state from which the next step starts."""
+        inverse, alpha = tools
+        return toward(moment, inverse, alpha)

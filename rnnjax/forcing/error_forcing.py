@@ -1,0 +1,106 @@
+"""Error forcing: the state is moved straight toward the states without error."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+
+from rnnjax._linalg import flatten
+from rnnjax._parameter import parameter
+from rnnjax._types import Key, Scalar
+from rnnjax.forcing._base import (
+    AbstractForcing,
+    Moment,
+    as_given,
+    check_invertible,
+    check_share,
+    lead,
+)
+from rnnjax.forcing._feedback import AbstractFeedback, PseudoInverse
+
+
+class ErrorForcing(AbstractForcing):
+    r"""The state moves by a share of the smallest correction of its error.
+
+    $\tilde h_t = h^-_t + \mathrm{stop}\left(c\, W^+ e_t\right), \qquad
+    e_t = m_t (y^*_t - y_t), \qquad W^+ = W^\top (W W^\top + \epsilon)^{-1}$
+
+    The correction is orthogonal to what the readout can't see, and leaves $(1 - c)\, e_t$. The
+    gradient takes it as given: credit runs through the network's own Jacobians, along the forced
+    trajectory. For outputs that are not affine in the state, $W$ is their Jacobian at $h^-_t$: one
+    damped Gauss-Newton step (ours).
+
+    Args:
+        gain: $c$, in `[0, 1]`; 0 is no forcing. 0.05 to 0.4 are sensible.
+        feedback: in place of $W^+$: `PseudoInverse(ridge)`, `KalmanGain(variance_ratio)`, or, both
+            ours, `Transpose()`, `RandomFeedback()`.
+        previous_error: move by the error of the step before, $e_{t-1}$, which a synapse could know;
+            as with local learning rules.
+        hold: whether the gradient takes the correction as given. False is an ablation (ours): each
+            step's Jacobian is then $1 - c\, W^+ W$.
+
+    Raises:
+        ValueError: for a gain outside `[0, 1]`, where errors would not shrink; in a fit, for a
+            readout whose outputs depend on each other.
+
+    References:
+        Sagtekin, Bredenberg and Savin (2025), Error forcing in recurrent neural networks, NeurIPS;
+        its equations as in the published code.
+    """
+
+    gain: Scalar = parameter(0.2, "1", doc="share of the error that is made up for")
+    feedback: AbstractFeedback = eqx.field(default_factory=PseudoInverse)
+    previous_error: bool = eqx.field(static=True, default=False)
+    hold: bool = eqx.field(static=True, default=True)
+
+    def __check_init__(self) -> None:
+        """Refuse a gain with which errors would not shrink."""
+        if not isinstance(self.feedback, AbstractFeedback):
+            raise TypeError(
+                "ErrorForcing.feedback: expected PseudoInverse(), KalmanGain(), Transpose() or "
+                f"RandomFeedback(), got {self.feedback!r}"
+            )
+        check_share(self.gain, "ErrorForcing.gain", "each step leaves 1 - gain of the error")
+
+    @property
+    def holds_correction(self) -> bool:
+        """Whether the gradient takes its correction as given."""
+        return self.hold
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether it needs the error of the step before."""
+        return self.previous_error
+
+    def check(self, network: Any) -> None:
+        """Refuse a readout that has no usable inverse."""
+        affine = network.readout.affine()
+        if affine is not None:
+            check_invertible(affine.weights, "ErrorForcing")
+
+    def begin(self, network: Any, key: Key | None) -> Any:
+        """Feedback weights, where they are drawn."""
+        return self.feedback.begin(network, flatten(network.rest())[0].size, key)
+
+    def tools(self, network: Any, memory: Any) -> Any:
+        """The feedback matrix, or a function of the state where it depends on that."""
+        held = as_given(network)
+        affine = held.readout.affine()
+        if affine is not None:
+            return self.feedback.matrix(affine.weights, memory)
+        return held, memory
+
+    def __call__(self, tools: Any, moment: Moment) -> Any:
+        """The state from which the next step starts."""
+        vector, unravel = flatten(moment.state)
+        if isinstance(tools, tuple):
+            held, memory = tools
+            jacobian = jax.jacrev(lambda x: held.outputs(unravel(x)))(vector)
+            tools = self.feedback.matrix(jacobian, memory)
+        error = moment.error_before if self.previous_error else moment.error
+        correction = self.gain * lead(tools, error)
+        if self.previous_error:
+            correction = moment.asked * correction
+        if self.hold:
+            correction = jax.lax.stop_gradient(correction)
+        return unravel(vector + correction)

@@ -1,0 +1,59 @@
+"""Generalized teacher forcing: the state is mixed with what the targets mean."""
+
+from typing import Any
+
+from rnnjax._parameter import parameter
+from rnnjax._types import Scalar
+from rnnjax.forcing._base import (
+    AbstractForcing,
+    Moment,
+    affine_readout,
+    check_invertible,
+    check_share,
+    inverse_of,
+    toward,
+)
+
+
+class GeneralizedTeacherForcing(AbstractForcing):
+    r"""The state is mixed with the least state that would give the target.
+
+    $\tilde h_t = (1 - \alpha)\, h^-_t + \alpha\, W^+ (y^*_t - b)$
+
+    Each forced step multiplies gradients by $1 - \alpha$, so that with
+    $\alpha \ge 1 - 1 / \|J\|$ they do not explode; it also shrinks what the readout can't see.
+    $W^+$ and $b$ are taken as given by the gradient.
+
+    Args:
+        alpha: in `[0, 1]`; 1 replaces the state, see `TeacherForcing`.
+        ridge: of the pseudo-inverse.
+
+    Raises:
+        ValueError: for `alpha` outside `[0, 1]`; in a fit, for a readout that is not affine in the
+            state or has no inverse.
+
+    References:
+        Hess, Monfared, Brenner and Durstewitz (2023), Generalized teacher forcing for learning
+        chaotic dynamics, ICML. (The code published with error forcing leaves out $b$.)
+    """
+
+    alpha: Scalar = parameter(0.1, "1", doc="share of what the targets mean")
+    ridge: Scalar = parameter(1e-7, "1", positive=True, doc="keeps the inverse finite")
+
+    def __check_init__(self) -> None:
+        """Refuse what is no share."""
+        check_share(
+            self.alpha, "GeneralizedTeacherForcing.alpha", "the state is mixed from two states"
+        )
+
+    def check(self, network: Any) -> None:
+        """Refuse a readout that can't be inverted."""
+        check_invertible(affine_readout(network, type(self).__name__).weights, type(self).__name__)
+
+    def tools(self, network: Any, memory: Any) -> Any:
+        """The readout and its inverse."""
+        return inverse_of(network, self.ridge)
+
+    def __call__(self, tools: Any, moment: Moment) -> Any:
+        """The state from which the next step starts."""
+        return toward(moment, tools, self.alpha)

@@ -1,0 +1,71 @@
+"""Teacher forcing: the state is replaced by what the targets mean."""
+
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+
+from rnnjax._linalg import flatten
+from rnnjax._parameter import counted, parameter
+from rnnjax._types import Scalar
+from rnnjax.forcing._base import (
+    AbstractForcing,
+    Moment,
+    affine_readout,
+    check_invertible,
+    inverse_of,
+    toward,
+)
+
+
+class TeacherForcing(AbstractForcing):
+    r"""Every $\tau$ steps the state is replaced by the least state that would give the target.
+
+    $\tilde h_t = W^+ (y^*_t - b)$ where $t$ is a multiple of $\tau$, else $\tilde h_t = h^-_t$
+
+    No gradient passes a step at which the state is replaced. Where the readout sees only part of
+    the state, `keep_unseen` replaces that part alone:
+    $\tilde h_t = h^-_t + W^+ (y^*_t - b - W h^-_t)$.
+
+    Args:
+        every: $\tau$, steps; 1 is hard teacher forcing. Of recordings of chaos, about the time in
+            which two of its trajectories part, $\ln 2 / \lambda_{\max}$.
+        keep_unseen: leave alone what the readout can't see.
+        ridge: of the pseudo-inverse.
+
+    Raises:
+        ValueError: for `every` that is no positive number of steps; in a fit, for a readout that is
+            not affine in the state or has no inverse.
+
+    References:
+        Williams and Zipser (1989), Neural Computation 1:270-280; sparse: Mikhaeil, Monfared and
+        Durstewitz (2022), On the difficulty of learning chaotic dynamics with RNNs, NeurIPS.
+    """
+
+    every: int = eqx.field(static=True, default=1)
+    keep_unseen: bool = eqx.field(static=True, default=False)
+    ridge: Scalar = parameter(1e-7, "1", positive=True, doc="keeps the inverse finite")
+
+    def __check_init__(self) -> None:
+        """Refuse what is no number of steps."""
+        counted(self.every, "TeacherForcing.every")
+
+    def check(self, network: Any) -> None:
+        """Refuse a readout that can't be inverted."""
+        check_invertible(affine_readout(network, type(self).__name__).weights, type(self).__name__)
+
+    def acting(self, steps: int) -> np.ndarray | None:
+        """The first step, and every so many-th after it."""
+        return None if self.every == 1 else (np.arange(steps) % self.every == 0).astype(float)
+
+    def tools(self, network: Any, memory: Any) -> Any:
+        """The readout and its inverse."""
+        return inverse_of(network, self.ridge)
+
+    def __call__(self, tools: Any, moment: Moment) -> Any:
+        """The state from which the next step starts."""
+        if not self.keep_unseen:
+            return toward(moment, tools, 1.0)
+        vector, unravel = flatten(moment.state)
+        missing = tools.lead(moment.target - tools.seen(vector))
+        return unravel(vector + moment.acts * moment.asked * missing)

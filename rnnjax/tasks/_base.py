@@ -1,0 +1,91 @@
+"""What every task is: trials of one length, drawn from a key."""
+
+import abc
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax._parameter import Parametric
+from rnnjax._types import Array, Float, Key
+
+
+class Trial(NamedTuple):
+    """One trial of a task, or with an axis in front a batch of them.
+
+    Attributes:
+        inputs: what the network is given during each step.
+        targets: what it should have said at the end of each step; anything where it is not asked.
+        mask: 1 where an output is asked for, else 0; `(steps,)` for all outputs alike.
+    """
+
+    inputs: Float[Any, "*batch steps inputs"]
+    targets: Float[Any, "*batch steps outputs"]
+    mask: Float[Any, "*batch"]
+
+
+class AbstractTask(Parametric):
+    """A task: `sample(key) -> Trial`, a pure function of the key, all trials of one length.
+
+    Write one by subclassing: times are static fields in ms, multiples of `step`, the time between
+    samples, which is the step of a network that does the task; `sample` draws one trial, without a
+    batch axis. Batches come by `jax.vmap`.
+    """
+
+    step: eqx.AbstractVar[float]
+
+    @property
+    @abc.abstractmethod
+    def steps(self) -> int:
+        """The number of steps of a trial."""
+
+    @property
+    @abc.abstractmethod
+    def inputs(self) -> int:
+        """The number of input channels."""
+
+    @property
+    @abc.abstractmethod
+    def outputs(self) -> int:
+        """The number of outputs."""
+
+    @abc.abstractmethod
+    def sample(self, key: Key) -> Trial:
+        """One trial."""
+
+    def __check_init__(self) -> None:
+        """Refuse a step that is no time."""
+        _check_step(self)
+
+
+def steps_of(task: AbstractTask, name: str, *, least: int = 1) -> int:
+    """How many steps of the task its duration `name` (ms) is.
+
+    Raises:
+        ValueError: if the step is no time, or it is no multiple of it, or fewer than `least` steps.
+    """
+    _check_step(task)
+    duration = getattr(task, name)
+    number = duration / task.step
+    count = round(number) if np.isfinite(number) else -1
+    if count < least or abs(number - count) > 1e-6 * max(1.0, number):
+        raise ValueError(
+            f"{type(task).__name__}.{name}: expected a multiple of step = {task.step:g} ms of at "
+            f"least {least} steps, got {duration!r} ms"
+        )
+    return count
+
+
+def window(steps: int, first: Any, length: Any) -> Array:
+    """`(steps,)`, 1.0 during `length` steps from step number `first` on, else 0.0."""
+    number = jnp.arange(steps)
+    return ((number >= first) & (number < first + length)).astype(jnp.result_type(float))
+
+
+def _check_step(task: AbstractTask) -> None:
+    """Refuse a step that is no time."""
+    if not np.isfinite(task.step) or task.step <= 0:
+        raise ValueError(
+            f"{type(task).__name__}.step: expected a positive time in ms, got {task.step!r}"
+        )

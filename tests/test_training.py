@@ -1,0 +1,477 @@
+"""Training on tasks: one fit for all, validation, stopping, many seeds, checkpoints, audits."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import rnnjax
+from rnnjax import (
+    LinearEncoder,
+    OnTask,
+    RateReadout,
+    StateReadout,
+    Stop,
+    TaskNetwork,
+    cross_entropy,
+    every,
+    mean_square,
+)  # fmt: skip
+from rnnjax.circuits import CurrentNetwork, ExcitatoryInhibitory, RateNetwork, tanh
+from rnnjax.connectivity import Dale, Dense
+from rnnjax.credit import DiagonalRecurrent, RandomFeedbackLocalOnline
+from rnnjax.forcing import AdaptiveTeacherForcing, ErrorForcing, RandomFeedback, TeacherForcing
+from rnnjax.tasks import AbstractTask, DelayedXOR, FromTrials, Trial
+
+TASK = DelayedXOR(delay=10.0, pulse=4.0)
+ADAM = optax.adam(2e-2)
+QUIET = {"progress": False}
+
+
+def make(key, units=16, connectivity=Dense):
+    of_weights, of_network = jax.random.split(key)
+    weights = 1.5 * jax.random.normal(of_weights, (units, units)) / np.sqrt(units)
+    circuit = CurrentNetwork(connectivity(weights), bias=np.zeros(units), tau=10.0)
+    return TaskNetwork.random(circuit, TASK, key=of_network)
+
+
+def recurrent(n):
+    return n.circuit.connectivity, n.circuit.bias, n.readout
+
+
+NETWORK = make(jax.random.key(0))
+FORCED = OnTask(TASK, ErrorForcing(0.2), batch=32, validation=64)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return rnnjax.fit(
+        NETWORK, recurrent, FORCED, optimizer=ADAM, steps=60, key=jax.random.key(1),
+        validate_every=10, **QUIET,
+    )  # fmt: skip
+
+
+def test_a_network_learns_with_forcing_and_is_judged_without(trained):
+    assert trained.losses[-1] < 0.1 * trained.losses[0]
+    checks = trained.validations[np.isfinite(trained.validations)]
+    assert len(checks) == 7
+    assert checks[-1] < 0.5 * checks[0]
+    assert trained.validation == checks.min()
+    best = eqx.filter_jit(OnTask(TASK, batch=8, validation=64).validate)(
+        trained.best, jax.random.fold_in(jax.random.key(1), 2**31 - 1)
+    )
+    np.testing.assert_allclose(best, checks.min(), rtol=1e-4)
+    assert set(trained.to_xarray()) == {"loss", "gradient_norm", "validation"}
+
+
+def test_the_rest_of_the_network_stays_as_it_was(trained):
+    np.testing.assert_array_equal(
+        trained.circuit.encoder.weights, np.asarray(NETWORK.encoder.weights, np.float32)
+    )
+    assert trained.circuit.circuit.tau == 10.0
+
+
+def test_a_fit_stops_when_it_is_good_enough_or_no_longer_better(trained):
+    options = {"optimizer": ADAM, "steps": 60, "key": jax.random.key(1), "validate_every": 10}
+    checks = trained.validations[::10]
+    level = float(checks[2]) * 1.0001
+    found = rnnjax.fit(
+        NETWORK, recurrent, FORCED, stop=Stop(below=level, times=2), **options, **QUIET
+    )
+    assert found.stopped
+    assert found.steps_taken == 30
+    np.testing.assert_allclose(found.losses[:31], trained.losses[:31], rtol=1e-4)
+    assert np.isnan(found.losses[31:]).all()
+    still = optax.sgd(0.0)
+    options["optimizer"] = still
+    found = rnnjax.fit(NETWORK, recurrent, FORCED, stop=Stop(patience=2), **options, **QUIET)
+    assert found.stopped
+    assert found.steps_taken == 20
+
+
+def test_many_seeds_equal_one_at_a_time():
+    keys = jax.random.split(jax.random.key(7), 3)
+    networks = eqx.filter_vmap(make)(keys)
+    options = {"optimizer": ADAM, "steps": 5, "validate_every": 5}
+    many = rnnjax.fit(networks, recurrent, FORCED, key=keys, **options, **QUIET)
+    assert many.losses.shape == (3, 6)
+    assert many.circuit.circuit.connectivity.weights.shape == (3, 16, 16)
+    one = rnnjax.fit(make(keys[1]), recurrent, FORCED, key=keys[1], **options, **QUIET)
+    np.testing.assert_allclose(many.losses[1], one.losses, rtol=1e-4)
+    np.testing.assert_allclose(many.validations[1], one.validations, rtol=1e-4)
+
+    def inside(key):
+        return rnnjax.fit(make(key), recurrent, FORCED, key=key, **options, **QUIET)
+
+    traced = eqx.filter_jit(eqx.filter_vmap(inside))(keys)
+    np.testing.assert_allclose(traced.losses, many.losses, rtol=1e-4)
+    np.testing.assert_allclose(traced.validations, many.validations, rtol=1e-4)
+
+
+def test_a_seed_that_fails_does_not_stop_the_others():
+    keys = jax.random.split(jax.random.key(7), 3)
+    networks = eqx.filter_vmap(make)(keys)
+    weights = np.array(networks.readout.weights)
+    weights[1] = 1e30
+    networks = eqx.tree_at(lambda n: n.readout.weights, networks, weights)
+    found = rnnjax.fit(
+        networks, recurrent, OnTask(TASK, batch=8), key=keys, steps=3, optimizer=ADAM, **QUIET
+    )
+    assert found.status.tolist() == [0, 1, 0]
+    assert np.isfinite(found.losses[[0, 2]]).all()
+    assert np.isnan(found.losses[1]).all()
+
+
+@pytest.mark.parametrize(
+    "credit", [DiagonalRecurrent(), RandomFeedbackLocalOnline()], ids=lambda c: type(c).__name__
+)
+def test_dale_holds_under_every_rule(credit):
+    network = make(jax.random.key(2), connectivity=Dale)
+    objective = OnTask(TASK, ErrorForcing(0.1, previous_error=True), credit, batch=8)
+    found = rnnjax.fit(
+        network, recurrent, objective, optimizer=optax.adam(0.05), steps=10,
+        key=jax.random.key(0), **QUIET,
+    )  # fmt: skip
+    before, after = network.circuit.connectivity.matrix(), found.circuit.circuit.connectivity
+    assert np.abs(np.asarray(after.matrix()) - before).max() > 0.1
+    assert (np.sign(np.asarray(after.matrix())) * after.signs() >= 0).all()
+
+
+def test_an_adaptive_strength_is_remembered_from_step_to_step():
+    objective = OnTask(TASK, AdaptiveTeacherForcing(every=2, decay=0.5), batch=4)
+    found = rnnjax.fit(
+        NETWORK, recurrent, objective, optimizer=ADAM, steps=4, key=jax.random.key(0), **QUIET
+    )
+    hard = rnnjax.fit(
+        NETWORK, recurrent, OnTask(TASK, TeacherForcing(), batch=4), optimizer=ADAM, steps=4,
+        key=jax.random.key(0), **QUIET,
+    )  # fmt: skip
+    np.testing.assert_allclose(found.losses[0], hard.losses[0], rtol=1e-5)  # alpha starts at 1
+    assert abs(found.losses[2] - hard.losses[2]) > 1e-6
+
+
+def target_gain(n, key):
+    return jnp.sum(n.circuit.connectivity.matrix() ** 2)
+
+
+def test_objectives_add_up():
+    alone = rnnjax.fit(
+        NETWORK, recurrent, FORCED, optimizer=ADAM, steps=1, key=jax.random.key(1), **QUIET
+    )
+    both = rnnjax.fit(
+        NETWORK, recurrent, FORCED + (lambda n, key: 0.1 * target_gain(n, key)), optimizer=ADAM, steps=1,
+        key=jax.random.key(1), **QUIET,
+    )  # fmt: skip
+    size = np.sum(np.asarray(NETWORK.circuit.connectivity.weights) ** 2)
+    np.testing.assert_allclose(both.losses[0], alone.losses[0] + 0.1 * size, rtol=1e-5)
+    twice = 2.0 * (target_gain + FORCED)
+    assert len((twice + target_gain).parts) == 2
+
+
+def test_initial_states_time_constants_and_gains_are_trained_too():
+    network = TaskNetwork(
+        NETWORK.circuit, NETWORK.encoder, NETWORK.readout, start=0.1 * np.ones(16)
+    )
+    found = rnnjax.fit(
+        network, lambda n: (n.start, n.circuit.tau, n.encoder), OnTask(TASK, batch=8),
+        optimizer=optax.adam(0.1), steps=3, key=jax.random.key(0), **QUIET,
+    )  # fmt: skip
+    assert found.circuit.circuit.tau > 0
+    assert found.circuit.circuit.tau != 10.0
+    assert abs(np.asarray(found.circuit.start) - 0.1).max() > 1e-4
+
+
+CHILD = """
+import sys, jax, optax
+sys.path.insert(0, {tests!r})
+import test_training as t
+import rnnjax
+found = rnnjax.fit(
+    t.NETWORK, t.recurrent, t.KEPT, optimizer=t.ADAM, steps=40, key=jax.random.key(3),
+    validate_every=8, checkpoint=sys.argv[1], checkpoint_interval=0.0, progress=False,
+)
+print(found.losses.tobytes().hex())
+print(found.validations.tobytes().hex())
+print(found.circuit.circuit.connectivity.weights.tobytes().hex())
+"""
+KEPT = OnTask(TASK, ErrorForcing(0.2, RandomFeedback(0.1)), batch=4, validation=4)
+
+
+def killed(path, after):
+    """Run the child until its checkpoint has been written so often, then kill -9 it."""
+    script = CHILD.format(tests=str(pathlib.Path(__file__).parent))
+    child = subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE)
+    seen, last = 0, None
+    while child.poll() is None and after is not None:
+        now = path.stat().st_mtime_ns if path.exists() else None
+        seen += now != last
+        last = now
+        if seen > after:
+            os.kill(child.pid, signal.SIGKILL)
+            break
+        time.sleep(0.001)
+    return child.communicate()[0].decode().split(), child.returncode
+
+
+@pytest.mark.slow
+def test_a_fit_that_is_killed_goes_on_to_the_same_bits(tmp_path):
+    whole, code = killed(tmp_path / "whole", None)
+    assert code == 0
+    path = tmp_path / "part"
+    for after in (3, 1, 9, 2):
+        _, code = killed(path, after)
+        assert code == -signal.SIGKILL
+    again, code = killed(path, None)
+    assert code == 0
+    assert again == whole
+
+
+def test_a_checkpoint_goes_on_with_more_steps_to_the_same_bits(tmp_path):
+    options = {"optimizer": ADAM, "key": jax.random.key(3), "validate_every": 4} | QUIET
+    whole = rnnjax.fit(NETWORK, recurrent, KEPT, steps=12, **options)
+    path = tmp_path / "fit"
+    rnnjax.fit(NETWORK, recurrent, KEPT, steps=7, checkpoint=path, **options)
+    found = rnnjax.fit(NETWORK, recurrent, KEPT, steps=12, checkpoint=path, **options)
+    np.testing.assert_array_equal(found.losses, whole.losses)
+    np.testing.assert_array_equal(found.validations, whole.validations)
+    np.testing.assert_array_equal(
+        found.circuit.circuit.connectivity.weights, whole.circuit.circuit.connectivity.weights
+    )
+    assert [p.name for p in tmp_path.iterdir()] == ["fit"]
+
+    with pytest.raises(ValueError, match=r"checkpoint of another fit .*key"):
+        rnnjax.fit(
+            NETWORK, recurrent, KEPT, steps=12, checkpoint=path,
+            **options | {"key": jax.random.key(4)},
+        )  # fmt: skip
+    with pytest.raises(ValueError, match="another optimizer or dtype"):
+        rnnjax.fit(
+            NETWORK, recurrent, KEPT, steps=12, checkpoint=path,
+            **options | {"optimizer": optax.sgd(0.1)},
+        )  # fmt: skip
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="damaged"):
+        rnnjax.fit(NETWORK, recurrent, KEPT, steps=12, checkpoint=path, **options)
+
+
+def test_ctrl_c_keeps_what_was_reached(tmp_path, monkeypatch):
+    from rnnjax import _course
+
+    inner, calls = _course.advance_compiled, []
+
+    def interrupting(*args):
+        calls.append(None)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return inner(*args)
+
+    options = {"optimizer": ADAM, "key": jax.random.key(3), "steps": 9} | QUIET
+    whole = rnnjax.fit(NETWORK, recurrent, KEPT, **options)
+    monkeypatch.setattr(_course, "advance_compiled", interrupting)
+    with pytest.raises(rnnjax.FitInterrupted, match="stopped after 5 steps") as caught:
+        rnnjax.fit(NETWORK, recurrent, KEPT, checkpoint=tmp_path / "fit", **options)
+    np.testing.assert_array_equal(caught.value.fit.losses[:5], whole.losses[:5])
+    assert np.isnan(caught.value.fit.losses[5:]).all()
+    found = rnnjax.fit(NETWORK, recurrent, KEPT, checkpoint=tmp_path / "fit", **options)
+    np.testing.assert_array_equal(found.losses, whole.losses)
+
+
+def test_the_dynamics_are_looked_at_along_the_way(tmp_path):
+    pair = CurrentNetwork(Dense([[0.5, 0.0], [0.0, 0.4]]))
+
+    def two_wells(c, key):
+        return (c.connectivity.matrix()[0, 0] - 2.0) ** 2
+
+    options = {
+        "optimizer": optax.sgd(0.1), "steps": 20, "audit": every(10, duration=200.0, step=0.1),
+    } | QUIET  # fmt: skip
+    found = rnnjax.fit(pair, lambda c: c.connectivity, two_wells, **options)
+    audits = found.audits
+    assert audits.steps.tolist() == [0, 10, 20]
+    assert audits.found.sum(1).tolist() == [1, 3, 3]
+    assert audits.stable.tolist() == [1, 2, 2]
+    # at rest the leading exponent is the growth rate there
+    np.testing.assert_allclose(audits.growth_rates[0, 0], -0.5, atol=1e-9)
+    np.testing.assert_allclose(audits.exponents[0], -0.5, atol=0.02)
+    assert audits.to_xarray().state.shape == (3, 3, 2)
+    path = tmp_path / "fit"
+    short = options | {"steps": 10, "checkpoint": path}
+    rnnjax.fit(pair, lambda c: c.connectivity, two_wells, **short)
+    again = rnnjax.fit(pair, lambda c: c.connectivity, two_wells, **options | {"checkpoint": path})
+    for one, other in zip(jax.tree.leaves(again.audits), jax.tree.leaves(audits), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_losses():
+    y, target = jnp.asarray([[1.0, 2.0], [5.0, 3.0]]), jnp.asarray([[0.0, 0.0], [1.0, 0.0]])
+    mask = jnp.asarray([[0.0, 0.0], [1.0, 1.0]])
+    np.testing.assert_allclose(mean_square(y, target, mask), (16 + 9) / 2)
+    np.testing.assert_allclose(
+        cross_entropy(y, target, mask), -5 + np.log(np.exp(5) + np.exp(3)), rtol=1e-6
+    )
+    assert mean_square(y, target, 0 * mask) == 0
+
+
+class Wrong(AbstractTask):
+    """A task whose trials are not as it says."""
+
+    kind: str = eqx.field(static=True, default="shape")
+    step: float = eqx.field(static=True, default=1.0)
+
+    @property
+    def steps(self):
+        return 5
+
+    @property
+    def inputs(self):
+        return 3
+
+    @property
+    def outputs(self):
+        return 1
+
+    def sample(self, key):
+        trial = Trial(jnp.zeros((5, 3)), jnp.zeros((5, 1)), jnp.ones(5))
+        if self.kind == "shape":
+            return trial._replace(targets=jnp.zeros((5, 2)))
+        if self.kind == "mask":
+            return trial._replace(mask=jnp.ones((5, 4)))
+        return trial._replace(targets=jnp.full((5, 1), jnp.nan))
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("shape", r"expected targets of shape \(5, 1\), got \(5, 2\)"),
+        ("mask", r"expected a mask of shape \(5,\) or \(5, 1\), got \(5, 4\)"),
+        ("nan", "finite targets wherever the mask is 1"),
+    ],
+)
+def test_trials_that_can_not_be_right(kind, words):
+    with pytest.raises(ValueError, match=words):
+        rnnjax.fit(NETWORK, recurrent, OnTask(Wrong(kind)), key=jax.random.key(0), steps=1, **QUIET)
+
+
+def test_targets_where_nothing_is_asked_do_not_leak():
+    rng = np.random.default_rng(0)
+    inputs, targets = rng.normal(size=(4, 6, 3)), rng.normal(size=(4, 6, 1))
+    mask = np.ones((4, 6))
+    mask[:, :3] = 0
+    losses = []
+    for filler in (0.0, 1e6, np.nan):
+        targets[:, :3] = filler
+        found = rnnjax.fit(
+            NETWORK, recurrent, OnTask(FromTrials(inputs, targets, mask), ErrorForcing(0.3), batch=4),
+            key=jax.random.key(0), steps=2, optimizer=ADAM, **QUIET,
+        )  # fmt: skip
+        losses.append(found.losses)
+    np.testing.assert_array_equal(losses[0], losses[1])
+    np.testing.assert_array_equal(losses[0], losses[2])
+
+
+def parts(**changes):
+    own = {"circuit": NETWORK.circuit, "encoder": NETWORK.encoder, "readout": NETWORK.readout}
+    return TaskNetwork(**own | changes)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: OnTask("xor"), TypeError, "task"),
+        (lambda: OnTask(TASK, batch=0), ValueError, "batch: expected a positive whole number"),
+        (lambda: Stop(), ValueError, "it would never stop"),
+        (lambda: parts(circuit=3), TypeError, "circuit"),
+        (lambda: parts(readout=StateReadout(np.ones((1, 9)))), ValueError, r"\(outputs, 16\)"),
+        (lambda: parts(readout=RateReadout(np.ones((1, 9)))), ValueError, r"\(outputs, 16\)"),
+        (lambda: parts(encoder=LinearEncoder(np.ones((9, 3)))), ValueError, "input: expected"),
+        (lambda: parts(start=np.ones(9)), ValueError, "start: expected"),
+        (
+            lambda: TaskNetwork(
+                ExcitatoryInhibitory(), LinearEncoder(np.ones(3)), RateReadout(np.ones((1, 2)))
+            ),
+            TypeError, "no rates to read out",
+        ),
+    ],
+)  # fmt: skip
+def test_parts_that_do_not_fit(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
+
+
+SLOW = DelayedXOR(delay=20.0, pulse=40.0, step=20.0)
+
+
+def fitted(network=NETWORK, objective=FORCED, **options):
+    options = {"key": jax.random.key(0), "steps": 1} | QUIET | options
+    return rnnjax.fit(network, recurrent, objective, **options)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: fitted(key=None), ValueError, "OnTask draws its trials"),
+        (lambda: fitted(NETWORK.circuit), ValueError, "where"),
+        (lambda: fitted(stop=Stop(below=0.1)), ValueError, "give validate_every="),
+        (lambda: fitted(validate_every=0), ValueError, "validate_every"),
+        (lambda: fitted(audit=every(5), key=jax.random.split(jax.random.key(0), 2)), ValueError, "axis of that length"),
+        (lambda: fitted(parts(encoder=LinearEncoder(np.ones((16, 2))))), ValueError, "has 3 inputs, the network 2"),
+        (lambda: fitted(parts(readout=StateReadout(np.eye(2, 16)))), ValueError, "has 1 outputs, the network 2"),
+        (lambda: fitted(objective=OnTask(SLOW)), ValueError, "fastest time constant"),
+        (lambda: every(0), ValueError, "every.steps"),
+        (lambda: every(5, duration=10.0), ValueError, "together"),
+    ],
+)  # fmt: skip
+def test_fits_that_can_not_be_right(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
+
+
+def test_a_plain_circuit_is_no_task_network():
+    with pytest.raises(TypeError, match="OnTask trains a TaskNetwork"):
+        rnnjax.fit(
+            NETWORK.circuit, lambda c: c.connectivity, FORCED, key=jax.random.key(0), **QUIET
+        )
+
+
+def test_a_forcing_that_throws_the_state_about_is_told():
+    small = eqx.tree_at(lambda n: n.readout.weights, NETWORK, NETWORK.readout.weights / 50)
+    with pytest.warns(UserWarning, match="times its own size"):
+        fitted(small, OnTask(TASK, ErrorForcing(1.0), batch=4))
+
+
+def test_a_rule_that_is_no_derivative_is_not_taken_for_one():
+    objective = OnTask(TASK, credit=DiagonalRecurrent(), batch=4)
+    with pytest.raises(ValueError, match="add objectives with"):
+        rnnjax.fit(
+            NETWORK, recurrent, lambda n, key: objective(n, key), key=jax.random.key(0), **QUIET
+        )
+    exact = OnTask(TASK, ErrorForcing(0.2), batch=4)
+    inner = rnnjax.fit(
+        NETWORK, recurrent, lambda n, key: exact(n, key), key=jax.random.key(0), steps=1,
+        optimizer=ADAM, **QUIET,
+    )  # fmt: skip
+    outer = fitted(objective=exact, optimizer=ADAM)
+    np.testing.assert_allclose(inner.losses, outer.losses, rtol=1e-5)
+
+
+def test_a_task_network_is_a_circuit():
+    times = np.arange(0.0, 50.0)
+    run = rnnjax.simulate(NETWORK, times, np.array([1.0, 0.0, 1.0]))
+    plain = rnnjax.simulate(
+        NETWORK.circuit, times, NETWORK.encoder.weights @ np.array([1.0, 0.0, 1.0])
+    )
+    np.testing.assert_allclose(run.states, plain.states, atol=1e-5)
+    assert NETWORK.outputs(run.final).shape == (1,)
+    ring = TaskNetwork.random(RateNetwork(nonlinearity=tanh), TASK, key=jax.random.key(0))
+    assert rnnjax.linearize(ring, ring.rest()).jacobian.shape == (100, 100)
