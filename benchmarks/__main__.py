@@ -11,7 +11,7 @@ from benchmarks._harness import HERE, measure
 
 NAMES = (
     "sweep_fixed", "sweep_adaptive", "sweep_million", "sweep_neuron", "network", "gradient",
-    "diagrams", "orbits", "lyapunov", "large", "misses", "first_result",
+    "training", "seeds", "diagrams", "orbits", "lyapunov", "large", "misses", "first_result",
 )  # fmt: skip
 
 

@@ -66,6 +66,7 @@ _HOMES = {
     "find_orbit": "_orbits",
     "find_slow_points": "_slow",
     "fit": "_fit",
+    "gradient": "_fit",
     "leading_eigenvalues": "_leading",
     "linearize": "_equilibria",
     "load": "_save",
@@ -94,6 +95,7 @@ _FAMILIES = (
     "noise",
     "plot",
     "solvers",
+    "targets",
     "tasks",
 )
 

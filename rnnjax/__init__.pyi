@@ -26,6 +26,7 @@ from rnnjax._equilibria import find_equilibria as find_equilibria
 from rnnjax._equilibria import linearize as linearize
 from rnnjax._fit import Fit as Fit
 from rnnjax._fit import fit as fit
+from rnnjax._fit import gradient as gradient
 from rnnjax._gradient import BlockedAdjoint as BlockedAdjoint
 from rnnjax._gradient import Checkpoint as Checkpoint
 from rnnjax._gradient import StoreAll as StoreAll
@@ -73,6 +74,7 @@ from rnnjax.circuits import Driven as Driven
 __version__: str
 from rnnjax import credit as credit
 from rnnjax import forcing as forcing
+from rnnjax import targets as targets
 from rnnjax import tasks as tasks
 from rnnjax._audit import Audit as Audit
 from rnnjax._audit import every as every

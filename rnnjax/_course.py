@@ -57,33 +57,32 @@ class Course(NamedTuple):
         from tqdm.auto import tqdm
 
         start = begin_compiled if self.lanes is None else begin_lanes
-        state = start(self.circuit, free, self.key, self.recipe)
-        first, state, history, audits = self._resumed(state)
-        written = time.monotonic()
+        k, state, history, audits = self._resumed(start(self.circuit, free, self.key, self.recipe))
+        now, written = (k, state), time.monotonic()  # one name, so that Ctrl-C finds both or none
         hidden = None if progress is None else not progress
-        with tqdm(total=self.steps, initial=first, unit="step", disable=hidden) as bar:
-            k = first
+        with tqdm(total=self.steps, initial=k, unit="step", disable=hidden) as bar:
             try:
-                while k <= self.steps:
-                    if k == self.steps:
+                while now[0] <= self.steps:
+                    k, state = now
+                    late = time.monotonic() - written >= self.interval
+                    if k == self.steps or (late and k > 0):
                         self._write(k, state, history, audits)
+                        written = time.monotonic()
                     if self.audit is not None and k % self.audit.steps == 0:
                         audits = [*audits, audited(self._current(state), self.audit, k)]
                     state, found = self._advance(state, k)
                     history.append(found)
-                    k += 1
-                    if k % 10 == 1 or k > self.steps:  # asking for a value waits for the device
+                    now = (k + 1, state)
+                    bar.update(k < self.steps)
+                    if k % 10 == 0 or k == self.steps:  # asking for a value waits for the device
                         bar.set_postfix(loss=_shown(found.loss), refresh=False)
                         if not np.any(state.alive & state.going):
                             break
-                    bar.update(k <= self.steps)
-                    if k <= self.steps and time.monotonic() - written >= self.interval:
-                        self._write(k, state, history, audits)
-                        written = time.monotonic()
             except KeyboardInterrupt:
-                self._write(len(history), state, history, audits)
-                return Outcome(len(history), state, self._seen(history), gathered(audits))
-        return Outcome(None, state, self._seen(history), gathered(audits))
+                k, state = now
+                self._write(k, state, history[:k], audits)
+                return Outcome(k, state, self._seen(history[:k]), gathered(audits))
+        return Outcome(None, now[1], self._seen(history), gathered(audits))
 
     def _advance(self, state: State, k: int) -> tuple[State, Seen]:
         step = advance_compiled if self.lanes is None else advance_lanes
@@ -154,7 +153,8 @@ class Course(NamedTuple):
         state = jax.tree.unflatten(structure, [jnp.asarray(x) for x in own])
         columns, records = rest[: len(Seen._fields)], rest[len(Seen._fields) :]
         history = [Seen(*values) for values in zip(*columns, strict=True)]
-        return k, state, history, restored(records)
+        kept = [each for each in restored(records) if int(each.steps) < k]
+        return k, state, history, kept
 
 
 def _shown(losses: Any) -> str:

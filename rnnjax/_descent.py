@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rnnjax._free import Chosen, rebuild
+from rnnjax._free import Chosen, choose, rebuild
 from rnnjax._objective import AbstractObjective
 from rnnjax._parameter import Parametric, counted, parameter
 from rnnjax._types import Scalar
@@ -180,6 +180,19 @@ def _validated(
         going=going,
     )
     return following, jnp.where(counts, loss, nan)
+
+
+@eqx.filter_jit
+def first_gradient(circuit: Any, where: Any, objective: AbstractObjective, key: Any) -> Any:
+    """The loss of the first step, and the gradients of the free arrays."""
+    free, chosen = choose(circuit, where)
+    began, own = (None, None) if key is None else (
+        jax.random.fold_in(key, _BEGIN), jax.random.fold_in(key, 0)
+    )  # fmt: skip
+    memory = objective.begin(circuit, began)
+    return objective.value_and_gradient(
+        lambda free: rebuild(circuit, chosen, free), free, own, memory
+    )
 
 
 advance_compiled = eqx.filter_jit(advance)

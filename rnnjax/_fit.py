@@ -13,7 +13,7 @@ import optax
 from rnnjax._audit import Audit, Every
 from rnnjax._course import Course
 from rnnjax._datasets import fit_dataset
-from rnnjax._descent import Recipe, Seen, State, Stop, advance, begin
+from rnnjax._descent import Recipe, Seen, State, Stop, advance, begin, first_gradient
 from rnnjax._free import choose, rebuild
 from rnnjax._objective import AbstractObjective, Function, as_objective
 from rnnjax._parameter import check, counted
@@ -187,6 +187,42 @@ def fit(
             result,
         )
     return result
+
+
+def gradient(
+    circuit: Any,
+    where: Callable[[Any], Any],
+    objective: Objective,
+    *,
+    key: Any = None,
+    dtype: DTypeLike | None = None,
+) -> tuple[Any, dict[str, Any]]:
+    """The loss, and what the first step of a fit would take for its gradient: that of its credit rule.
+
+    Args:
+        circuit: as for `fit`.
+        where: as for `fit`.
+        objective: as for `fit`.
+        key: as for `fit`.
+        dtype: as for `fit`.
+
+    Returns:
+        The loss, and one array per trained array, by its path: `circuit.connectivity.weights`. For
+        a parameter that must be positive it is the gradient with respect to its logarithm.
+
+    Raises:
+        ValueError, TypeError: as `fit` does.
+    """
+    check(getattr(circuit, "circuit", circuit))
+    objective = as_objective(objective)
+    with precision(None if is_traced(circuit, key) else dtype) as found:
+        circuit, objective = cast((circuit, objective), found)
+        chosen = choose(circuit, where)[1]
+        objective.check(circuit, key)
+        _check_objective(objective, circuit, key)
+        loss, arrays = first_gradient(circuit, where, objective, key)
+    result = loss, dict(zip(chosen.names, arrays, strict=True))
+    return result if is_traced(result) else to_host(result)
 
 
 def _recipe(

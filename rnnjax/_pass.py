@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._gradient import AbstractMemory, StoreAll
+from rnnjax._gradient import AbstractMemory, BlockedAdjoint, StoreAll
 from rnnjax._integrate import integrate
 from rnnjax._linalg import flatten
 from rnnjax._task_network import fresh_start
@@ -41,6 +41,9 @@ class _Carried(NamedTuple):
 
 
 class _Kept(NamedTuple):
+    """What is kept of each step: with the state everything else can be told afterwards."""
+
+    state: Any
     outputs: Any
     activity: Any
     overlap: Any
@@ -48,7 +51,11 @@ class _Kept(NamedTuple):
 
 
 def _kept(carried: _Carried) -> _Kept:
-    return _Kept(carried.outputs, carried.activity, carried.overlap, carried.correction)
+    return _Kept(None, carried.outputs, carried.activity, carried.overlap, carried.correction)
+
+
+def _kept_state(carried: _Carried) -> _Kept:
+    return _Kept(carried.state, None, None, None, None)
 
 
 class Step(eqx.Module):
@@ -60,6 +67,7 @@ class Step(eqx.Module):
     noise: Any
     step: Any
     solver: Any = eqx.field(static=True)
+    reads: bool = eqx.field(static=True, default=True)
     counts_activity: bool = eqx.field(static=True, default=False)
     watched: bool = eqx.field(static=True, default=False)
 
@@ -88,13 +96,16 @@ class Step(eqx.Module):
         if row.nudge is not None:
             vector, unravel = flatten(state)
             state = unravel(vector + row.nudge)
-        outputs = self.network.outputs(state)
-        error = row.mask * (row.targets - outputs)
-        asked = jnp.min(row.mask)
-        acts = jnp.ones_like(asked) if row.acts is None else row.acts
-        moment = Moment(state, error, carried.error, row.targets, asked, acts)
-        forced = self.forcing(self.tools, moment)
+        if not self.reads:
+            return _Carried(state, None, None, None, None, None)
         vector = flatten(state)[0]
+        outputs, error, forced = self.network.outputs(state), None, state
+        if self.forcing.acts_on_state:
+            error = row.mask * (row.targets - outputs)
+            asked = jnp.min(row.mask)
+            acts = jnp.ones_like(asked) if row.acts is None else row.acts
+            moment = Moment(state, error, carried.error, row.targets, asked, acts)
+            forced = self.forcing(self.tools, moment)
         correction = None
         if self.watched:
             moved = jnp.linalg.norm(flatten(forced)[0] - vector)
@@ -146,32 +157,57 @@ class Pass(NamedTuple):
         watched: bool = False,
     ) -> _Kept:  # fmt: skip
         """What is kept of each step, lanes in front."""
-        lanes, steps, variables = self.shape
-        step = step_of(self.objective, seen, self.tools, watched)
+        # What acts on no state is spared the readout at every step: all of it is one product then.
+        later = not self.objective.forcing.acts_on_state and isinstance(
+            memory, StoreAll | BlockedAdjoint
+        )
+        step = step_of(self.objective, seen, self.tools, not later, watched)
         start = jax.tree.map(jnp.asarray, fresh_start(network))
         zero = jnp.zeros((), self.trials.inputs.dtype)
         silence = jnp.zeros(self.trials.targets.shape[-1], zero.dtype)
-        carried = _Carried(
-            start, silence, silence if self.objective.forcing.looks_back else None,
-            zero if step.counts_activity else None, None if rows.signal is None else zero,
-            zero if watched else None,
-        )  # fmt: skip
+        carried = _Carried(start, None, None, None, None, None)
+        if not later:
+            carried = _Carried(
+                start, silence, silence if self.objective.forcing.looks_back else None,
+                zero if step.counts_activity else None, None if rows.signal is None else zero,
+                zero if watched else None,
+            )  # fmt: skip
+        lanes, steps, variables = self.shape
         carried = jax.tree.map(lambda x: jnp.broadcast_to(x, (lanes, *x.shape)), carried)
         noisy = self.objective.noise is not None
-        return integrate(
+        kept = integrate(
             step, lambda t: None, carried, solver=Iteration(), t0=0.0, step=1.0, steps=steps,
-            save_every=1, observe=_kept, rows=rows, normals=variables if noisy else 0,
-            key=self.keys if noisy else None, memory=StoreAll() if memory is None else memory,
-            lanes=True,
+            save_every=1, observe=_kept_state if later else _kept, rows=rows,
+            normals=variables if noisy else 0, key=self.keys if noisy else None,
+            memory=StoreAll() if memory is None else memory, lanes=True,
         ).saved  # fmt: skip
+        return self._told(kept.state, seen, rows) if later else kept
+
+    def _told(self, states: Any, network: Any, rows: Row) -> _Kept:
+        """What the states of all steps say, `(lanes, steps, ...)`."""
+
+        def each(function: Any) -> Any:
+            return jax.vmap(jax.vmap(function))
+
+        vectors = each(lambda x: flatten(x)[0])(states)
+        return _Kept(
+            state=states,
+            outputs=each(network.outputs)(states),
+            activity=None if self.objective.activity is None else jnp.mean(vectors**2, -1),
+            overlap=None if rows.signal is None else jnp.sum(rows.signal * vectors, -1),
+            correction=None,
+        )
 
 
-def step_of(objective: Any, network: Any, tools: Any, watched: bool = False) -> Step:
+def step_of(
+    objective: Any, network: Any, tools: Any, reads: bool = True, watched: bool = False
+) -> Step:
+    """One step of a network, with the readout in it or without."""
     dtype = jnp.result_type(float)
     return Step(
         network, tools, objective.forcing, objective.noise,
         jnp.asarray(objective.task.step, dtype), objective.solver,
-        objective.activity is not None, watched,
+        reads, objective.activity is not None, watched,
     )  # fmt: skip
 
 

@@ -130,8 +130,8 @@ def _decode(node: Any, arrays: Mapping[int, np.ndarray], known: Sequence[Any]) -
 @functools.cache
 def _known() -> dict[str, Any]:
     """What the package exports, by name."""
-    from rnnjax import circuits, connectivity, inputs, measures, noise
+    from rnnjax import _task_network, circuits, connectivity, inputs, measures, noise, tasks
 
-    families = (circuits, connectivity, inputs, measures, noise)
+    families = (circuits, connectivity, inputs, measures, noise, tasks, _task_network)
     found = {n: getattr(f, n) for f in families for n in dir(f) if not n.startswith("_")}
     return found

@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 
 import rnnjax
-from rnnjax import circuits, connectivity, inputs, measures, noise, solvers
+from rnnjax import (
+    circuits,
+    connectivity,
+    credit,
+    forcing,
+    inputs,
+    measures,
+    noise,
+    solvers,
+    tasks,
+)  # fmt: skip
 from rnnjax._integrate import integrate
 from rnnjax._types import cast
 
@@ -39,7 +49,11 @@ INPUTS = members(inputs, inputs.AbstractInput)
 MEASURES = members(measures, measures.AbstractMeasure)
 NOISES = members(noise, noise.AbstractNoise)
 SOLVERS = members(solvers, diffrax.AbstractSolver)
-PARTS = CIRCUITS + CONNECTIVITIES + INPUTS + MEASURES + NOISES
+TASKS = members(tasks, tasks.AbstractTask)
+FORCINGS = [*members(forcing, forcing.AbstractForcing), forcing.NoForcing]
+CREDITS = [*members(credit, credit.AbstractCredit), credit.BackpropagationThroughTime]
+TRAINING = TASKS + FORCINGS + CREDITS
+PARTS = CIRCUITS + CONNECTIVITIES + INPUTS + MEASURES + NOISES + TRAINING
 LANES = 3
 
 

@@ -32,7 +32,7 @@ from rnnjax.forcing import ErrorForcing, GeneralizedTeacherForcing, PseudoInvers
 from rnnjax.noise import Additive
 from rnnjax.tasks import DelayedXOR
 
-FORMS = [CurrentNetwork, RateNetwork]
+FORMS = [CurrentNetwork, pytest.param(RateNetwork, marks=pytest.mark.slow)]
 ALPHA = 1 / TAU
 
 
@@ -238,6 +238,7 @@ def cosine(a, b):
     return (a * b).sum() / np.sqrt((a**2).sum() * (b**2).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forcing", [None, GeneralizedTeacherForcing(0.3)])
 def test_perturbations_estimate_the_gradient(forcing):
     net, trial = network(1), trials(1)

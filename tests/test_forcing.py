@@ -317,7 +317,13 @@ def test_sparse_teacher_forcing_cuts_the_gradient_where_it_acts():
     assert abs(found[1]["start"]).max() == 0
 
 
-@pytest.mark.parametrize("estimate", [mean_of_norms, norm_of_mean, largest_norm])
+@pytest.mark.parametrize(
+    "estimate",
+    [
+        mean_of_norms,
+        *(pytest.param(f, marks=pytest.mark.slow) for f in (norm_of_mean, largest_norm)),
+    ],
+)
 def test_the_adaptive_strength_follows_the_jacobians(estimate):
     net, trial = network(1, scale=3.0), trials(1, masked=False)
     forcing = AdaptiveTeacherForcing(estimate, start=0.0)

@@ -13,7 +13,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 FAMILIES = {
     "connectivity": 1, "inputs": 1, "noise": 1, "solvers": 1, "measures": 1,
     "circuits": 2, "plasticity": 2, "tasks": 2, "observations": 2, "forcing": 2, "credit": 2,
-    "proposals": 2, "bifurcations": 2,
+    "proposals": 2, "bifurcations": 2, "targets": 4,
 }  # fmt: skip
 FLOORS = FAMILIES | {
     "_small": 0, "_types": 0, "_parameter": 0, "_results": 0, "_linalg": 0, "_kept": 0, "_setup": 0, "_axes": 0,

@@ -10,17 +10,24 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from oracles import ORACLES, Oscillator, StuartLandau
 
 import rnnjax
-from rnnjax import measures, noise
+from rnnjax import TaskNetwork, measures, noise
+from rnnjax._descent import Recipe, advance, begin_compiled
+from rnnjax._free import choose
 from rnnjax._gradient import BLOCK
 from rnnjax._integrate import integrate
 from rnnjax._plan import Plan, map_lanes
 from rnnjax._types import cast
-from rnnjax.circuits import RateNetwork
+from rnnjax.circuits import CurrentNetwork, RateNetwork
+from rnnjax.connectivity import Dense
+from rnnjax.credit import RandomFeedbackLocalOnline
+from rnnjax.forcing import ErrorForcing
 from rnnjax.solvers import RK4
+from rnnjax.tasks import DelayedXOR
 
 LANES = 8
 
@@ -145,3 +152,24 @@ def test_lyapunov_exponents():
     with jax.enable_x64(True):
         lowered(jax.vmap(spectrum), np.array([20.0, 28.0]))
         lowered(jax.grad(lambda rho: spectrum(rho)[0]), np.float64(28.0))
+
+
+@pytest.mark.parametrize("units", [16, 160], ids=["stored", "blocked"])
+def test_a_step_of_training(units):
+    task = DelayedXOR(delay=20.0)
+    circuit = CurrentNetwork(Dense.random(units, key=jax.random.key(0)), tau=10.0)
+    network = TaskNetwork.random(circuit, task, key=jax.random.key(1))
+    objective = rnnjax.OnTask(
+        task, ErrorForcing(0.2), RandomFeedbackLocalOnline(), batch=4, validation=4,
+        noise=noise.Additive(0.1),
+    )  # fmt: skip
+    network, objective = cast((network, objective), np.float32)
+    free, chosen = choose(network, lambda n: (n.circuit.connectivity, n.readout))
+    recipe = Recipe(chosen, objective, optax.adam(1e-3), 5, rnnjax.Stop(below=0.1))
+    key = jax.random.key(2)
+    state = begin_compiled(network, free, key, recipe)
+
+    def step(state, k):
+        return advance(state, k, network, key, jnp.asarray(True), recipe)
+
+    assert "f64" not in lowered(step, state, jnp.asarray(3, jnp.int32))

@@ -210,6 +210,35 @@ def trial_of(inputs=2, outputs=2, mask=(0.0, 0.0, 1.0, 0.0)):
     return Trial(start, np.tile(1.0 + np.arange(outputs), (4, 1)), np.array(mask))
 
 
+def audits_of_a_pitchfork():
+    """One stable equilibrium, then two with an unstable one between them."""
+    found = np.array([[True, False, False], [True, True, True]])
+    rates = np.where(found, [[-0.5, 0.0, 0.0], [0.2, -0.4, -0.4]], np.nan)
+    return rnnjax.Audit(
+        np.array([0, 10]), found, np.zeros((2, 3, 1)), rates, np.zeros((2, 3)),
+        np.zeros((2, 3), int), np.array([-0.5, np.nan]), np.array([0.01, np.nan]),
+    )  # fmt: skip
+
+
+def test_audits_are_filled_where_they_are_stable():
+    ax = plot.audit(audits_of_a_pitchfork())
+    stable, unstable = by_label(ax, "stable equilibrium"), by_label(ax, "unstable equilibrium")
+    np.testing.assert_array_equal(stable.get_xydata(), [[0, -0.5], [10, -0.4], [10, -0.4]])
+    np.testing.assert_array_equal(unstable.get_xydata(), [[10, 0.2]])
+    assert unstable.get_markerfacecolor() == "none"
+    assert "leading exponent" in legend_texts(ax)
+    with pytest.raises(TypeError, match="expected an Audit, got list"):
+        plot.audit([])
+
+
+def test_a_fit_is_drawn_with_its_validations():
+    course = fitted([4.0, 2.0, 1.0])
+    course.validations = np.array([3.0, np.nan, 0.5])
+    ax = plot.fit(course)
+    dots = by_label(ax, "validation")
+    np.testing.assert_array_equal(dots.get_xydata(), [[0, 3.0], [2, 0.5]])
+
+
 def drawings(run, field):
     fit = types.SimpleNamespace(losses=np.array([3.0, 2.0, 1.0]), status=Status.OK)
     return {
@@ -228,6 +257,7 @@ def drawings(run, field):
         "multipliers": (circles(),),
         "phase_response": (response_of_a_circle(),),
         "trial": (trial_of(),),
+        "audit": (audits_of_a_pitchfork(),),
     }
 
 
@@ -241,7 +271,7 @@ def test_every_drawing_is_tried(run, field):
     [
         "trajectory", "phase_plane", "spectrum", "sweep_map", "sweep_curve", "ring_activity", "fit",
         "branches", "basins", "curves", "orbits", "lyapunov",
-        "multipliers", "phase_response", "trial",
+        "multipliers", "phase_response", "trial", "audit",
     ],
 )  # fmt: skip
 def test_draws_on_the_given_axes_and_makes_its_own(name, run, field):

@@ -35,6 +35,7 @@ def test_values_in_the_comments(ran):
     assert "stable focus 7.93" in printed
     assert abs(float(space["fitted"].circuit.m_ee) - 4 / 3) < 2e-3
     assert space["batch"].states.shape == (3, 500, 100)
+    assert float(space["learned"].validation) < 0.02
 
 
 def test_own_circuit_is_short_and_fires_between_its_hopf_points(ran):

@@ -98,6 +98,7 @@ def test_a_fit_stops_when_it_is_good_enough_or_no_longer_better(trained):
     assert found.steps_taken == 20
 
 
+@pytest.mark.slow
 def test_many_seeds_equal_one_at_a_time():
     keys = jax.random.split(jax.random.key(7), 3)
     networks = eqx.filter_vmap(make)(keys)
@@ -131,6 +132,7 @@ def test_a_seed_that_fails_does_not_stop_the_others():
     assert np.isnan(found.losses[1]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "credit", [DiagonalRecurrent(), RandomFeedbackLocalOnline()], ids=lambda c: type(c).__name__
 )
@@ -146,6 +148,7 @@ def test_dale_holds_under_every_rule(credit):
     assert (np.sign(np.asarray(after.matrix())) * after.signs() >= 0).all()
 
 
+@pytest.mark.slow
 def test_an_adaptive_strength_is_remembered_from_step_to_step():
     objective = OnTask(TASK, AdaptiveTeacherForcing(every=2, decay=0.5), batch=4)
     found = rnnjax.fit(
@@ -163,6 +166,7 @@ def target_gain(n, key):
     return jnp.sum(n.circuit.connectivity.matrix() ** 2)
 
 
+@pytest.mark.slow
 def test_objectives_add_up():
     alone = rnnjax.fit(
         NETWORK, recurrent, FORCED, optimizer=ADAM, steps=1, key=jax.random.key(1), **QUIET
@@ -177,6 +181,7 @@ def test_objectives_add_up():
     assert len((twice + target_gain).parts) == 2
 
 
+@pytest.mark.slow
 def test_initial_states_time_constants_and_gains_are_trained_too():
     network = TaskNetwork(
         NETWORK.circuit, NETWORK.encoder, NETWORK.readout, start=0.1 * np.ones(16)
@@ -363,6 +368,7 @@ def test_trials_that_can_not_be_right(kind, words):
         rnnjax.fit(NETWORK, recurrent, OnTask(Wrong(kind)), key=jax.random.key(0), steps=1, **QUIET)
 
 
+@pytest.mark.slow
 def test_targets_where_nothing_is_asked_do_not_leak():
     rng = np.random.default_rng(0)
     inputs, targets = rng.normal(size=(4, 6, 3)), rng.normal(size=(4, 6, 1))
@@ -437,6 +443,19 @@ def test_fits_that_can_not_be_right(call, error, words):
         call()
 
 
+def test_the_gradient_of_a_rule_is_what_a_fit_takes():
+    found = fitted(optimizer=ADAM)
+    loss, gradients = rnnjax.gradient(NETWORK, recurrent, FORCED, key=jax.random.key(0))
+    np.testing.assert_allclose(loss, found.losses[0], rtol=1e-5)
+    norm = np.sqrt(sum((g**2).sum() for g in gradients.values()))
+    np.testing.assert_allclose(norm, found.gradient_norms[0], rtol=1e-4)
+    assert set(gradients) == {
+        "circuit.connectivity.weights", "circuit.bias", "readout.weights", "readout.bias"
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="OnTask draws its trials"):
+        rnnjax.gradient(NETWORK, recurrent, FORCED)
+
+
 def test_a_plain_circuit_is_no_task_network():
     with pytest.raises(TypeError, match="OnTask trains a TaskNetwork"):
         rnnjax.fit(
@@ -450,6 +469,7 @@ def test_a_forcing_that_throws_the_state_about_is_told():
         fitted(small, OnTask(TASK, ErrorForcing(1.0), batch=4))
 
 
+@pytest.mark.slow
 def test_a_rule_that_is_no_derivative_is_not_taken_for_one():
     objective = OnTask(TASK, credit=DiagonalRecurrent(), batch=4)
     with pytest.raises(ValueError, match="add objectives with"):
@@ -463,6 +483,14 @@ def test_a_rule_that_is_no_derivative_is_not_taken_for_one():
     )  # fmt: skip
     outer = fitted(objective=exact, optimizer=ADAM)
     np.testing.assert_allclose(inner.losses, outer.losses, rtol=1e-5)
+
+
+def test_a_task_network_is_saved_and_loaded(tmp_path):
+    rnnjax.save(tmp_path / "network", NETWORK)
+    same = rnnjax.load(tmp_path / "network")
+    assert jax.tree.structure(same) == jax.tree.structure(NETWORK)
+    for a, b in zip(jax.tree.leaves(same), jax.tree.leaves(NETWORK), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_a_task_network_is_a_circuit():

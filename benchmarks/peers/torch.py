@@ -96,3 +96,38 @@ def gradient(spec):
         return outcome
 
     return call
+
+
+def training(spec):
+    """Steps of training: the loss over all steps, its gradient, Adam."""
+    from benchmarks.training import COMPARED, parameters, told, trials
+
+    first, encoder = parameters(spec)[:-1], torch.tensor(parameters(spec)[-1])
+
+    def run(steps, updates):
+        given = [torch.tensor(x, requires_grad=True) for x in first]
+        weights, bias, readout, readout_bias = given
+        inputs, targets, mask = (torch.tensor(x) for x in made[steps])
+        optimizer, losses = torch.optim.Adam(given, lr=spec["rate"]), []
+        for _ in range(updates):
+            optimizer.zero_grad()
+            x, turned, states = torch.zeros(spec["batch"], spec["units"]), weights.T, []
+            drives = bias + inputs @ encoder.T
+            for k in range(steps):
+                x = x + spec["leak"] * (torch.tanh(x) @ turned + drives[:, k] - x)
+                states.append(x)
+            errors = mask * (torch.stack(states, 1) @ readout.T + readout_bias - targets) ** 2
+            loss = (errors.sum((1, 2)) / mask.sum((1, 2))).mean()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        return [x.detach().numpy() for x in given], losses
+
+    made = {steps: trials(spec, steps) for steps in (spec["compared"], spec["steps"])}
+    outcome = told(first, *run(spec["compared"], COMPARED), spec)
+
+    def call():
+        run(spec["steps"], spec["updates"])
+        return outcome
+
+    return call

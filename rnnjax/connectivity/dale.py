@@ -1,11 +1,12 @@
 """Weights that obey Dale's law."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._parameter import parameter
-from rnnjax._types import Array, Matrix
+from rnnjax._parameter import counted, parameter
+from rnnjax._types import Array, Key, Matrix
 from rnnjax.connectivity._base import AbstractConnectivity, check_square
 
 
@@ -44,6 +45,38 @@ class Dale(AbstractConnectivity):
                 f"Dale.excitatory: expected one entry per unit ({self.units}), got "
                 f"{len(self.excitatory)}"
             )
+
+    @classmethod
+    def random(cls, units: int, *, key: Key, gain: float = 1.5, excitatory: float = 0.8) -> "Dale":
+        r"""Weights $|z_{ij}|\, s_j a_j$ with normal $z$, excitation and inhibition in balance on the mean.
+
+        With a share $f$ of excitatory units, inhibitory weights are $f / (1 - f)$ times as strong, and
+        $a$ is such that the spectrum fills a disk of radius $g$, but for a few outliers.
+
+        Args:
+            units: $N$.
+            key: a JAX random key.
+            gain: $g$.
+            excitatory: $f$, in (0, 1); these units come first.
+
+        Raises:
+            ValueError: for a share that leaves no unit of one kind.
+
+        References:
+            Rajan and Abbott (2006), Physical Review Letters 97:188104, for the radius; half-normal
+            weights are our choice.
+        """
+        count = round(excitatory * counted(units, "units"))
+        if not 0 < count < units:
+            raise ValueError(
+                f"Dale.random: expected units of both kinds, got {count} excitatory of {units}"
+            )
+        drawn = jnp.abs(jax.random.normal(key, (units, units), jnp.result_type(float)))
+        ratio = count / (units - count)
+        scale = gain / np.sqrt(units * (1 - 2 / np.pi) * ratio)
+        kinds = np.arange(units) < count
+        strength = np.where(kinds, scale, scale * ratio).astype(drawn.dtype)
+        return cls(drawn * strength, tuple(kinds.tolist()))
 
     def signs(self) -> np.ndarray:
         """1 per excitatory unit, -1 per inhibitory one."""

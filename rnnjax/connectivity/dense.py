@@ -2,8 +2,12 @@
 
 from typing import Any
 
-from rnnjax._parameter import parameter
-from rnnjax._types import Matrix
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax._parameter import counted, parameter
+from rnnjax._types import Key, Matrix
 from rnnjax.connectivity._base import AbstractConnectivity, check_square
 
 
@@ -24,6 +28,21 @@ class Dense(AbstractConnectivity):
     def __check_init__(self) -> None:
         """Refuse a matrix that is not square."""
         check_square("Dense", self.weights)
+
+    @classmethod
+    def random(cls, units: int, *, key: Key, gain: float = 1.5) -> "Dense":
+        r"""Independent normal weights, $M_{ij} \sim N(0, g^2 / N)$; the spectrum fills a disk of radius $g$.
+
+        Args:
+            units: $N$.
+            key: a JAX random key.
+            gain: $g$; above 1, tanh units with these weights are chaotic.
+
+        References:
+            Sompolinsky, Crisanti and Sommers (1988), Physical Review Letters 61:259-262.
+        """
+        drawn = jax.random.normal(key, (counted(units, "units"),) * 2, jnp.result_type(float))
+        return cls(gain * drawn / np.sqrt(units).astype(drawn.dtype))
 
     def matrix(self) -> Any:
         """The weights themselves."""

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from rnnjax._gradient import StoreAll
 from rnnjax._parameter import counted
 from rnnjax._types import Array, Key
 from rnnjax.credit._base import AbstractCredit, Run
@@ -48,7 +47,7 @@ class ForwardSensitivity(AbstractCredit):
         chunks = -(-flat.size // count)
 
         def loss(flat: Any) -> Any:
-            return jnp.mean(run(rebuild(unravel(flat)), memory=StoreAll()).totals)
+            return jnp.mean(run(rebuild(unravel(flat))).totals)
 
         def chunk(k: Any) -> tuple[Any, Any]:
             directions = jax.nn.one_hot(k * count + jnp.arange(count), flat.size, dtype=flat.dtype)

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from rnnjax._gradient import AbstractMemory, StoreAll
+from rnnjax._gradient import AbstractMemory
 from rnnjax._parameter import counted, parameter
 from rnnjax._types import Array, Key, Scalar
 from rnnjax.credit._base import AbstractCredit, Run, fastest_memory
@@ -60,12 +60,12 @@ class NodePerturbation(AbstractCredit):
     ) -> tuple[Array, Any]:  # fmt: skip
         """The mean loss of the run without nudges, and the estimate of the gradient."""
         network = rebuild(free)
-        quiet = run(network, memory=StoreAll()).totals
+        quiet = run(network).totals
         size = jnp.asarray(self.size, quiet.dtype)
 
         def sample(signals: Any, key: Any) -> tuple[Any, None]:
             nudges = jax.random.normal(key, run.shape, quiet.dtype)
-            nudged = run(network, memory=StoreAll(), nudges=size * nudges).totals
+            nudged = run(network, nudges=size * nudges).totals
             credit = (nudged - quiet) / size
             return signals + credit[:, None, None] * nudges / self.samples, None
 

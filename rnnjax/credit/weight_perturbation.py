@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from rnnjax._gradient import StoreAll
 from rnnjax._parameter import counted, parameter
 from rnnjax._types import Array, Key, Scalar
 from rnnjax.credit._base import AbstractCredit, Run
@@ -57,7 +56,7 @@ class WeightPerturbation(AbstractCredit):
         size = jnp.asarray(self.size, flat.dtype)
 
         def loss(flat: Any) -> Any:
-            return jnp.mean(run(rebuild(unravel(flat)), memory=StoreAll()).totals)
+            return jnp.mean(run(rebuild(unravel(flat))).totals)
 
         def sample(key: Any) -> tuple[Any, Any]:
             direction = jax.random.normal(key, flat.shape, flat.dtype)

@@ -54,6 +54,11 @@ class AbstractForcing(Parametric):
         return False
 
     @property
+    def acts_on_state(self) -> bool:
+        """Whether it does anything; what does not is spared the readout at every step."""
+        return True
+
+    @property
     def looks_back(self) -> bool:
         """Whether it needs the error of the step before."""
         return False
@@ -98,6 +103,11 @@ class AbstractForcing(Parametric):
 
 class NoForcing(AbstractForcing):
     r"""Nothing: $\tilde h_t = h^-_t$, the network runs by itself."""
+
+    @property
+    def acts_on_state(self) -> bool:
+        """It does nothing."""
+        return False
 
     def __call__(self, tools: Any, moment: Moment) -> Any:
         """The state as it is."""

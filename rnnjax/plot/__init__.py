@@ -3,6 +3,7 @@
 Every function takes an `ax`, makes a figure if there is none, and returns the `Axes`.
 """
 
+from rnnjax.plot.audit import audit as audit
 from rnnjax.plot.basins import basins as basins
 from rnnjax.plot.branches import branches as branches
 from rnnjax.plot.curves import curves as curves

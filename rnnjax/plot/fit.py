@@ -12,7 +12,8 @@ from rnnjax.plot._style import COLORS, FAINT, open_frame, prepared, side_legend
 def fit(fit: Any, ax: Axes | None = None) -> Axes:
     """The loss over the steps, on a logarithmic scale where all of it is positive.
 
-    Of several seeds the one that ends lowest is set off. A seed that failed ends with a cross.
+    Of several seeds the one that ends lowest is set off. A seed that failed ends with a cross. The
+    validations of one fit are dots.
 
     Args:
         fit: a `Fit`: `losses`, `(steps,)` or `(seeds, steps)`, and `status`, one per seed.
@@ -45,13 +46,20 @@ def fit(fit: Any, ax: Axes | None = None) -> Axes:
     failed = np.broadcast_to(status != Status.OK, len(losses))
     ax = prepared(ax)
     _curves(ax, losses, failed)
+    checked = np.atleast_2d(np.asarray(getattr(fit, "validations", np.nan), float))
+    known = np.isfinite(checked[0])
+    if len(losses) == 1 and known.any():
+        ax.plot(
+            np.flatnonzero(known), checked[0][known], "o", color=COLORS[0], markersize=3.5,
+            label="validation", zorder=5,
+        )  # fmt: skip
     finite = losses[np.isfinite(losses)]
     if finite.size and finite.min() > 0:
         ax.set_yscale("log")
     ax.set_xlabel("step")
     ax.set_ylabel("loss")
     open_frame(ax)
-    if len(losses) > 1 or failed.any():
+    if len(losses) > 1 or failed.any() or known.any():
         side_legend(ax)
     return ax
 

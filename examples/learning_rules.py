@@ -1,0 +1,213 @@
+"""Learning rules side by side: how far each one's update is from the gradient, and what it learns.
+
+On four tasks the updates of the local and of the perturbing rules are compared with the gradient, before
+training and after some training, by their cosine; with random feedback e-prop gives the update of RFLO
+here, up to its scale. Then Murray's example (2019): fifty units learn a
+periodic function in 10,000 trials by backpropagation through time and by random feedback local online
+learning; the published final errors, of one network each, are marked.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import jax
+import matplotlib as mpl
+import numpy as np
+import optax
+from matplotlib.figure import Figure
+
+import rnnjax
+from rnnjax import LinearEncoder, OnTask, StateReadout, TaskNetwork, mean_square
+from rnnjax.circuits import CurrentNetwork, RateNetwork, tanh
+from rnnjax.connectivity import Dense
+from rnnjax.credit import (
+    BackpropagationThroughTime,
+    DiagonalRecurrent,
+    EligibilityPropagation,
+    NodePerturbation,
+    RandomFeedbackLocalOnline,
+    TruncatedBackpropagation,
+    WeightPerturbation,
+)  # fmt: skip
+from rnnjax.tasks import (
+    DelayedXOR,
+    EvidenceIntegration,
+    FlipFlop,
+    FromTrials,
+    SineGeneration,
+)  # fmt: skip
+
+BLUE, ORANGE = "#0072B2", "#D55E00"
+STYLE = {
+    "font.size": 9, "axes.titlesize": 9, "axes.titlelocation": "left", "legend.frameon": False,
+    "axes.spines.top": False, "axes.spines.right": False, "savefig.dpi": 200,
+}  # fmt: skip
+TASKS = {
+    "delayed XOR\n20 ms": DelayedXOR(delay=20.0),
+    "evidence\n20 ms": EvidenceIntegration(delay=20.0),
+    "sines": SineGeneration(),
+    "3-bit flip-flop": FlipFlop(step=5.0),
+}
+RULES = {
+    "truncated, 20 steps": TruncatedBackpropagation(20),
+    "diagonal (SnAp-1)": DiagonalRecurrent(),
+    "e-prop, symmetric": EligibilityPropagation(symmetric=True),
+    "RFLO": RandomFeedbackLocalOnline(),
+    "node perturbation": NodePerturbation(1e-3),
+    "weight perturbation": WeightPerturbation(1e-3),
+}
+PUBLISHED = {"BPTT": 2.3e-4, "RFLO": 1.5e-4}
+PATH = "circuit.connectivity.weights"
+ADAM, SGD = optax.adam(3e-3), optax.sgd(0.03)
+
+
+def weights(n):
+    """What the rules are compared on, and what Murray's example trains."""
+    return n.circuit.connectivity, n.readout.weights
+
+
+def network(task, units, key):
+    """A random network of the size of a task."""
+    of_weights, of_network = jax.random.split(key)
+    circuit = CurrentNetwork(Dense.random(units, key=of_weights), tau=10.0)
+    return TaskNetwork.random(circuit, task, key=of_network)
+
+
+def cosines(net, task, batch, key):
+    """The cosine of each rule's update of the recurrent weights to the gradient."""
+
+    def update(credit):
+        return rnnjax.gradient(net, weights, OnTask(task, credit=credit, batch=batch), key=key)[1][
+            PATH
+        ]
+
+    exact = update(BackpropagationThroughTime())
+    found = {}
+    for name, rule in RULES.items():
+        other = update(rule)
+        found[name] = float((other * exact).sum() / np.sqrt((other**2).sum() * (exact**2).sum()))
+    return found
+
+
+def compared(units, batch, steps):
+    """The cosines of all rules on all tasks, before and after training."""
+    key = jax.random.key(0)
+    table = {}
+    for name, task in TASKS.items():
+        net = network(task, units, key)
+        learned = rnnjax.fit(
+            net, weights, OnTask(task, batch=batch), optimizer=ADAM, steps=steps, key=key, progress=False
+        )  # fmt: skip
+        table[name] = [cosines(n, task, batch, jax.random.key(1)) for n in (net, learned.circuit)]
+        for rule in RULES:
+            before, after = (column[rule] for column in table[name])
+            print(
+                f"{' '.join(name.split()):20s} {rule:22s} cosine {before:6.3f} before, {after:6.3f} after training"
+            )
+    return table
+
+
+def half(outputs, targets, mask):
+    """Half the mean square, whose descent is the published update."""
+    return 0.5 * mean_square(outputs, targets, mask)
+
+
+def murray(seeds, trials):
+    """The losses of both rules on the periodic function, `(seeds, trials + 1)` each."""
+    phase = 2 * np.pi * np.arange(100) / 100
+    target = np.sin(phase) + 0.5 * np.sin(2 * phase) + 0.25 * np.sin(4 * phase)
+    task = FromTrials(np.zeros((1, 100, 1)), target[None, :, None])
+
+    def made(seed):
+        rng = np.random.default_rng(seed)
+        return TaskNetwork(
+            RateNetwork(Dense(1.5 * rng.normal(size=(50, 50)) / np.sqrt(50)), tanh, tau=10.0),
+            LinearEncoder(np.zeros((50, 1))),
+            StateReadout(0.1 * rng.uniform(-1, 1, size=(1, 50)) / np.sqrt(50)),
+            start=np.full(50, 0.1),
+        )
+
+    many = jax.tree.map(
+        lambda *x: np.stack(x) if isinstance(x[0], np.ndarray) else x[0], *map(made, range(seeds))
+    )
+    keys = jax.random.split(jax.random.key(0), seeds)
+    found = {}
+    for name, credit in (
+        ("BPTT", BackpropagationThroughTime()), ("RFLO", RandomFeedbackLocalOnline())
+    ):  # fmt: skip
+        objective = OnTask(task, credit=credit, loss=half, batch=1)
+        found[name] = rnnjax.fit(
+            many, weights, objective, optimizer=SGD, steps=trials, key=keys, progress=False
+        ).losses
+        last = found[name][:, -1]
+        print(
+            f"{name}: half the mean square after {trials} trials {np.median(last):.2g} (median of "
+            f"{seeds} networks, {last.min():.2g} to {last.max():.2g}); published, one: {PUBLISHED[name]}"
+        )
+    return found
+
+
+def draw(table, losses):
+    """The cosines as a map, the losses as curves."""
+    figure = Figure(figsize=(10.5, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1.35, 1))
+    rows = np.array([[c[rule] for pair in table.values() for c in pair] for rule in RULES])
+    image = left.imshow(rows, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+    for (i, j), value in np.ndenumerate(rows):
+        left.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=7.5,
+                  color="white" if abs(value) > 0.6 else "0.2")  # fmt: skip
+    left.set_yticks(range(len(RULES)), list(RULES))
+    left.set_xticks(np.arange(2 * len(table)), ["before", "after"] * len(table), fontsize=7.5)
+    for k, name in enumerate(table):
+        left.text(2 * k + 0.5, -0.75, name, ha="center", fontsize=8.5)
+        left.axvline(2 * k - 0.5, color="white", linewidth=2)
+    left.tick_params(length=0)
+    left.spines[:].set_visible(False)
+    left.set_xlabel("training")
+    figure.colorbar(image, ax=left, label="cosine to the gradient", shrink=0.8)
+    for (name, curves), color in zip(losses.items(), (BLUE, ORANGE), strict=True):
+        trials = np.unique(np.geomspace(1, curves.shape[1] - 1, 300).astype(int))
+        right.fill_between(
+            trials,
+            curves[:, trials].min(0),
+            curves[:, trials].max(0),
+            color=color,
+            alpha=0.15,
+            linewidth=0,
+        )
+        right.plot(trials, np.median(curves[:, trials], 0), color=color, label=f"{name}, median")
+        right.plot(curves.shape[1] - 1, PUBLISHED[name], "*", color=color, markersize=10,
+                   label=f"{name}, published", clip_on=False)  # fmt: skip
+    right.set_xscale("log")
+    right.set_yscale("log")
+    right.set_xlabel("trials")
+    right.set_ylabel("half the mean square error")
+    right.set_title("A periodic function (Murray 2019)")
+    right.legend()
+    return figure
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("out"))
+    parser.add_argument("--units", type=int, default=50)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument(
+        "--steps", type=int, default=100, help="training between the two comparisons"
+    )
+    parser.add_argument("--seeds", type=int, default=8, help="networks in Murray's example")
+    parser.add_argument("--trials", type=int, default=10_000)
+    options = parser.parse_args()
+    rnnjax.tune_cpu()
+    begun = time.time()
+    table = compared(options.units, options.batch, options.steps)
+    losses = murray(options.seeds, options.trials)
+    options.out.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context(STYLE):
+        draw(table, losses).savefig(options.out / "learning_rules.png")
+    print(f"{options.out / 'learning_rules.png'} after {time.time() - begun:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
