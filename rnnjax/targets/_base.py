@@ -14,7 +14,7 @@ from rnnjax._linalg import eigenvalues, flatten
 from rnnjax._objective import AbstractObjective
 from rnnjax._parameter import check
 from rnnjax._task_network import TaskNetwork
-from rnnjax._types import Array, Key, in_float64, is_traced
+from rnnjax._types import Array, Key, cast, default_dtype, in_float64, is_traced
 from rnnjax.circuits._base import AbstractNetwork
 from rnnjax.circuits._checks import apart, as_input, check_run, starting_state
 
@@ -48,6 +48,8 @@ class AbstractTarget(AbstractObjective):
     def __call__(self, circuit: Any, key: Key | None = None) -> Any:
         """How far the circuit is from what is wanted."""
         self.check(circuit, key)
+        if is_traced(circuit):  # a constant of a float32 program can't hold float64
+            self = cast(self, default_dtype())
         return in_float64(_loss, self, circuit)
 
 

@@ -41,7 +41,8 @@ class OscillatesAt(AbstractTarget):
         duration: of the run in ms, in which it must come to the orbit; 10 periods unless given.
         step: of the run in ms; a hundredth of a period unless given. It has no influence on the
             frequency.
-        intervals: of the orbit's mesh, see `find_orbit`.
+        intervals: of the orbit's mesh, see `find_orbit`. On the sharp waves of `WilsonCowan` the frequency
+            is off by $10^{-5}$ with 16.
         margin: $\kappa$.
 
     Raises:
@@ -54,12 +55,12 @@ class OscillatesAt(AbstractTarget):
     input: Any = None
     duration: float = eqx.field(static=True, default=250.0)
     step: float = eqx.field(static=True, default=0.25)
-    intervals: int = eqx.field(static=True, default=16)
+    intervals: int = eqx.field(static=True, default=32)
     margin: Scalar = parameter(0.1, "1", doc="of an unstable focus, over its frequency")
 
     def __init__(
         self, frequency: Any, start: Any = None, input: Any = None, *, duration: Any = None,
-        step: Any = None, intervals: Any = 16, margin: Any = 0.1,
+        step: Any = None, intervals: Any = 32, margin: Any = 0.1,
     ):  # fmt: skip
         self.frequency, self.start, self.input, self.margin = frequency, start, input, margin
         period = 1000 / float(frequency) if np.ndim(frequency) == 0 and frequency > 0 else 1.0
