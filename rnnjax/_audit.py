@@ -1,9 +1,11 @@
 """What training does to the dynamics: equilibria and exponents along a fit."""
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
+import jax
 import numpy as np
 
 from rnnjax._datasets import audit_dataset
@@ -85,21 +87,8 @@ class Audit(eqx.Module):
         return audit_dataset(self)
 
 
-class Record(NamedTuple):
-    """One audit: the fields of an `Audit` without its first axis."""
-
-    steps: Any
-    found: Any
-    states: Any
-    growth_rates: Any
-    frequencies: Any
-    stability: Any
-    exponents: Any
-    exponent_errors: Any
-
-
-def audited(circuit: Any, how: Every, step: int) -> Record:
-    """What there is to know of a circuit after `step` steps."""
+def audited(circuit: Any, how: Every, step: int) -> Audit:
+    """What there is to know of a circuit after `step` steps: one audit."""
     rests = find_equilibria(circuit, how.input, throw=False)
     count = len(rests.found)
     states = np.stack([np.asarray(flatten(rests[k])[0], np.float64) for k in range(count)])
@@ -107,31 +96,28 @@ def audited(circuit: Any, how: Every, step: int) -> Record:
     kinds = np.where(rests.found, classify(np.where(np.isnan(values), -1.0, values)), -1)
     exponent = error = np.nan
     if how.duration is not None:
-        found = lyapunov_exponents(
+        run = lyapunov_exponents(
             circuit, float(how.duration), how.input, step=float(how.step), count=1, throw=False
         )
-        exponent, error = float(found.exponents[0]), float(found.standard_errors[0])
+        exponent, error = float(run.exponents[0]), float(run.standard_errors[0])
     frequencies = np.where(rests.found, 1000 * abs(values[:, 0].imag) / (2 * np.pi), np.nan)
-    return Record(
-        np.asarray(step), np.asarray(rests.found), states, values[:, 0].real, frequencies,
-        kinds.astype(np.int64), np.asarray(exponent), np.asarray(error),
+    found = (
+        step, rests.found, states, values[:, 0].real, frequencies, kinds.astype(np.int64), exponent,
+        error,
     )  # fmt: skip
+    return Audit(*(np.asarray(x)[None] for x in found))
 
 
-def gathered(records: Sequence[Record]) -> Audit | None:
+def gathered(audits: Sequence[Audit]) -> Audit | None:
     """All audits in one, with as many places as the most equilibria found."""
-    if not records:
+    if not audits:
         return None
-    columns = {
-        name: np.stack([getattr(record, name) for record in records]) for name in Record._fields
-    }
-    most = max(1, int(columns["found"].sum(1).max()))
-    for name in ("found", "states", "growth_rates", "frequencies", "stability"):
-        columns[name] = columns[name][:, :most]
-    return Audit(**columns)
+    together = jax.tree.map(lambda *x: np.concatenate(x), *audits)
+    most = max(1, int(together.found.sum(1).max()))
+    return jax.tree.map(lambda x: x[:, :most] if x.ndim > 1 else x, together)
 
 
-def restored(arrays: Sequence[np.ndarray]) -> list[Record]:
-    """The records again, from all their arrays in a row."""
-    width = len(Record._fields)
-    return [Record(*arrays[k : k + width]) for k in range(0, len(arrays), width)]
+def restored(arrays: Sequence[np.ndarray]) -> list[Audit]:
+    """The audits again, from all their arrays in a row."""
+    width = len(dataclasses.fields(Audit))
+    return [Audit(*arrays[k : k + width]) for k in range(0, len(arrays), width)]

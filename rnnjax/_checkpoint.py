@@ -1,10 +1,7 @@
 """A fit on disk, so that it can go on after it was killed: whole or not there."""
 
-import io
-import json
 import os
 import re
-import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._store import replacing
+from rnnjax._archive import read_archive, write_archive
 
 _FORMAT = 1
 
@@ -32,15 +29,9 @@ def write(path: Path, identity: Mapping[str, Any], step: int, arrays: Sequence[A
         OSError: if the file can't be written; the one before is still there.
     """
     header = {
-        "format": _FORMAT, "identity": dict(identity), "jax": jax.__version__, "step": step,
-        "arrays": len(arrays),
+        "format": _FORMAT, "identity": dict(identity), "jax": jax.__version__, "step": step
     }  # fmt: skip
-    with replacing(path) as partial, zipfile.ZipFile(partial, "w") as file:
-        file.writestr("header.json", json.dumps(header, indent=1))
-        for k, array in enumerate(arrays):
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.asarray(array), allow_pickle=False)
-            file.writestr(f"{k}.npy", buffer.getvalue())
+    write_archive(path, header, arrays)
 
 
 def read(path: Path, identity: Mapping[str, Any]) -> tuple[int, list[np.ndarray], str] | None:
@@ -52,14 +43,9 @@ def read(path: Path, identity: Mapping[str, Any]) -> tuple[int, list[np.ndarray]
     if not os.path.exists(path):
         return None
     try:
-        with zipfile.ZipFile(path) as file:
-            header = json.loads(file.read("header.json"))
-            arrays = [
-                np.lib.format.read_array(io.BytesIO(file.read(f"{k}.npy")), allow_pickle=False)
-                for k in range(int(header["arrays"]))
-            ]
-            step, found = int(header["step"]), dict(header["identity"])
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, zlib.error) as error:
+        header, arrays = read_archive(path)
+        step, found = int(header["step"]), dict(header["identity"])
+    except (ValueError, KeyError) as error:
         raise ValueError(
             f"{path} is no checkpoint of a fit, or it is damaged ({error}): delete it to begin anew"
         ) from None

@@ -153,7 +153,7 @@ class Course(NamedTuple):
         state = jax.tree.unflatten(structure, [jnp.asarray(x) for x in own])
         columns, records = rest[: len(Seen._fields)], rest[len(Seen._fields) :]
         history = [Seen(*values) for values in zip(*columns, strict=True)]
-        kept = [each for each in restored(records) if int(each.steps) < k]
+        kept = [each for each in restored(records) if int(each.steps[0]) < k]
         return k, state, history, kept
 
 

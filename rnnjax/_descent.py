@@ -92,14 +92,18 @@ class Seen(NamedTuple):
     validation: Any
 
 
+def _own(key: Any, number: Any) -> Any:
+    """The key of a step, or of what comes once; None without keys."""
+    return None if key is None else jax.random.fold_in(key, number)
+
+
 def begin(circuit: Any, free: Any, key: Any, recipe: Recipe) -> State:
     """The state before the first step."""
-    own = None if key is None else jax.random.fold_in(key, _BEGIN)
     zero = jnp.zeros((), jnp.int32)
     return State(
         free=free,
         optimizer=recipe.optimizer.init(free),
-        memory=recipe.objective.begin(circuit, own),
+        memory=recipe.objective.begin(circuit, _own(key, _BEGIN)),
         good=free,
         taken=zero,
         alive=jnp.asarray(True),
@@ -115,7 +119,7 @@ def advance(
     state: State, k: Any, circuit: Any, key: Any, moving: Any, recipe: Recipe
 ) -> tuple[State, Seen]:
     """Evaluate, and take one step if all is finite, the fit goes on, and it is `moving`."""
-    own = None if key is None else jax.random.fold_in(key, k)
+    own = _own(key, k)
 
     def built(free: Any) -> Any:
         return rebuild(circuit, recipe.chosen, free)
@@ -155,7 +159,7 @@ def _validated(
     every, stop = recipe.validate_every, recipe.stop
     if every is None:
         return state, nan
-    own = None if key is None else jax.random.fold_in(key, _VALIDATION)
+    own = _own(key, _VALIDATION)
     due = k % every == 0
     loss = jax.lax.cond(
         due,
@@ -186,12 +190,9 @@ def _validated(
 def first_gradient(circuit: Any, where: Any, objective: AbstractObjective, key: Any) -> Any:
     """The loss of the first step, and the gradients of the free arrays."""
     free, chosen = choose(circuit, where)
-    began, own = (None, None) if key is None else (
-        jax.random.fold_in(key, _BEGIN), jax.random.fold_in(key, 0)
-    )  # fmt: skip
-    memory = objective.begin(circuit, began)
+    memory = objective.begin(circuit, _own(key, _BEGIN))
     return objective.value_and_gradient(
-        lambda free: rebuild(circuit, chosen, free), free, own, memory
+        lambda free: rebuild(circuit, chosen, free), free, _own(key, 0), memory
     )
 
 

@@ -15,7 +15,7 @@ from rnnjax._course import Course
 from rnnjax._datasets import fit_dataset
 from rnnjax._descent import Recipe, Seen, State, Stop, advance, begin, first_gradient
 from rnnjax._free import choose, rebuild
-from rnnjax._objective import AbstractObjective, Function, as_objective
+from rnnjax._objective import as_objective
 from rnnjax._parameter import check, counted
 from rnnjax._results import FitError, FitInterrupted, Status
 from rnnjax._types import DTypeLike, Float, cast, is_traced, precision, to_host
@@ -159,7 +159,6 @@ def fit(
         )
         one, own = (circuit, key) if lanes is None else _first(circuit, key)
         recipe.objective.check(one, own)
-        _check_objective(recipe.objective, one, own)
         audits, interrupted = None, None
         if traced:
             state, seen = _scanned(free, circuit, key, recipe, steps)
@@ -219,7 +218,6 @@ def gradient(
         circuit, objective = cast((circuit, objective), found)
         chosen = choose(circuit, where)[1]
         objective.check(circuit, key)
-        _check_objective(objective, circuit, key)
         loss, arrays = first_gradient(circuit, where, objective, key)
     result = loss, dict(zip(chosen.names, arrays, strict=True))
     return result if is_traced(result) else to_host(result)
@@ -295,15 +293,3 @@ def _result(
         good, seen.loss, seen.norm, status, state.taken, seen.validation, best, ~state.going,
         audits,
     )  # fmt: skip
-
-
-def _check_objective(objective: AbstractObjective, circuit: Any, key: Any) -> None:
-    """Refuse an objective that is not one number."""
-    if not isinstance(objective, Function):
-        return
-    shape = eqx.filter_eval_shape(objective, circuit, key)
-    if getattr(shape, "shape", None) != ():
-        raise ValueError(
-            f"objective: expected one number, got {jax.tree.map(lambda x: x.shape, shape)}: "
-            "return a scalar loss, e.g. a mean of squares"
-        )

@@ -1,9 +1,11 @@
 """What a fit makes small: a function of the circuit, or something with a gradient of its own."""
 
+import abc
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -35,9 +37,9 @@ class AbstractObjective(Parametric):
         """How good the circuit is apart from training; the loss itself unless overridden."""
         return self(circuit, key)
 
+    @abc.abstractmethod
     def __call__(self, circuit: Any, key: Key | None) -> Any:
         """The loss."""
-        raise NotImplementedError
 
     def value_and_gradient(
         self, rebuild: Callable[[Any], Any], free: Sequence[Array], key: Key | None, memory: Any
@@ -66,6 +68,15 @@ class Function(AbstractObjective):
     """A plain function of `(circuit, key)`, differentiated by JAX."""
 
     function: Callable[[Any, Any], Any]
+
+    def check(self, circuit: Any, key: Key | None) -> None:
+        """Refuse a function that does not give one number."""
+        shape = eqx.filter_eval_shape(self.function, circuit, key)
+        if getattr(shape, "shape", None) != ():
+            raise ValueError(
+                f"objective: expected one number, got {jax.tree.map(lambda x: x.shape, shape)}: "
+                "return a scalar loss, e.g. a mean of squares"
+            )
 
     def __call__(self, circuit: Any, key: Key | None) -> Any:
         """The loss."""

@@ -2,18 +2,14 @@
 
 import dataclasses
 import functools
-import io
-import json
-import zipfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from rnnjax._archive import read_archive, write_archive
 from rnnjax._parameter import Parametric
-from rnnjax._store import replacing
 
 _FORMAT = 1
 
@@ -33,12 +29,7 @@ def save(path: Any, circuit: Any) -> None:
     """
     arrays: list[np.ndarray] = []
     header = {"format": _FORMAT, "content": _encode(circuit, arrays)}
-    with replacing(Path(path)) as partial, zipfile.ZipFile(partial, "w") as file:
-        file.writestr("header.json", json.dumps(header, indent=1))
-        for k, array in enumerate(arrays):
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, array, allow_pickle=False)
-            file.writestr(f"{k}.npy", buffer.getvalue())
+    write_archive(path, header, arrays)
 
 
 def load(path: Any, known: Sequence[Any] = ()) -> Any:
@@ -53,21 +44,15 @@ def load(path: Any, known: Sequence[Any] = ()) -> Any:
         ValueError: for a damaged file, or a class that is not known.
     """
     try:
-        with zipfile.ZipFile(path) as file:
-            header = json.loads(file.read("header.json"))
-            names = [n for n in file.namelist() if n.endswith(".npy")]
-            arrays = {
-                int(n[:-4]): np.lib.format.read_array(io.BytesIO(file.read(n)), allow_pickle=False)
-                for n in names
-            }
-    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, EOFError) as error:
+        header, arrays = read_archive(path)
+    except ValueError as error:
         raise ValueError(
             f"{path} is no circuit saved by rnnjax, or it is damaged: {error}"
         ) from None
     if header.get("format") != _FORMAT:
         raise ValueError(f"{path}: expected format {_FORMAT}, got {header.get('format')}")
     try:
-        return _decode(header["content"], arrays, known)
+        return _decode(header["content"], dict(enumerate(arrays)), known)
     except KeyError as error:
         raise ValueError(f"{path} is damaged: {error} is missing") from None
 

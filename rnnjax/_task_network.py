@@ -4,6 +4,7 @@ import abc
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,6 +41,13 @@ class AbstractReadout(Parametric):
     @abc.abstractmethod
     def __call__(self, circuit: Any, state: Any) -> Float[Array, " channels"]:
         """The outputs of one state."""
+
+    def check(self, circuit: Any) -> None:
+        """Refuse a circuit that it can't be read out of.
+
+        Raises:
+            TypeError, ValueError: says what was expected.
+        """
 
     def reads(self, circuit: Any, state: Any) -> Float[Array, " read"]:
         """What the outputs are made of, as one vector: the state unless overridden."""
@@ -89,7 +97,34 @@ def identity(x: Any) -> Any:
     return x
 
 
-class StateReadout(AbstractReadout):
+class AbstractLinearReadout(AbstractReadout):
+    """Outputs that are a bent sum of what is read: $y = g(W r + b)$."""
+
+    weights: eqx.AbstractVar[Any]
+    bias: eqx.AbstractVar[Any]
+    nonlinearity: eqx.AbstractVar[Callable[[Any], Any]]
+
+    @property
+    def channels(self) -> int:
+        """The number of outputs."""
+        return self.weights.shape[0]
+
+    def check(self, circuit: Any) -> None:
+        """Refuse weights that do not fit what is read."""
+        read = eqx.filter_eval_shape(lambda c: self.reads(c, c.rest()), circuit).shape[0]
+        shape = np.shape(self.weights)
+        if len(shape) == 2 and shape[1] != read:
+            raise ValueError(
+                f"TaskNetwork.readout.weights: expected (outputs, {read}) for "
+                f"{type(circuit).__name__}, got {shape}"
+            )
+
+    def __call__(self, circuit: Any, state: Any) -> Float[Array, " channels"]:
+        """The outputs of one state."""
+        return self.nonlinearity(times(self.weights, self.reads(circuit, state)) + self.bias)
+
+
+class StateReadout(AbstractLinearReadout):
     r"""Outputs from the state itself: $y = g(W x + b)$.
 
     Args:
@@ -102,21 +137,12 @@ class StateReadout(AbstractReadout):
     bias: PerUnit = parameter(0.0, "1", doc="added to each output")
     nonlinearity: Callable[[Any], Any] = identity
 
-    @property
-    def channels(self) -> int:
-        """The number of outputs."""
-        return self.weights.shape[0]
-
-    def __call__(self, circuit: Any, state: Any) -> Float[Array, " channels"]:
-        """The outputs of one state."""
-        return self.nonlinearity(times(self.weights, flatten(state)[0]) + self.bias)
-
     def affine(self) -> Affine | None:
         """The weights and the bias, where nothing is bent."""
         return Affine(self.weights, self.bias) if self.nonlinearity is identity else None
 
 
-class RateReadout(AbstractReadout):
+class RateReadout(AbstractLinearReadout):
     r"""Outputs from the firing rates: $y = g(W F(x) + b)$.
 
     Args:
@@ -129,18 +155,18 @@ class RateReadout(AbstractReadout):
     bias: PerUnit = parameter(0.0, "1", doc="added to each output")
     nonlinearity: Callable[[Any], Any] = identity
 
-    @property
-    def channels(self) -> int:
-        """The number of outputs."""
-        return self.weights.shape[0]
-
     def reads(self, circuit: Any, state: Any) -> Float[Array, " read"]:
         """The rates."""
         return circuit.rates(state)
 
-    def __call__(self, circuit: Any, state: Any) -> Float[Array, " channels"]:
-        """The outputs of one state."""
-        return self.nonlinearity(times(self.weights, circuit.rates(state)) + self.bias)
+    def check(self, circuit: Any) -> None:
+        """Refuse a circuit without rates, and weights that do not fit them."""
+        if not isinstance(circuit, AbstractNetwork):
+            raise TypeError(
+                f"TaskNetwork: {type(circuit).__name__} has no rates to read out: use "
+                "StateReadout(weights), or write a readout of your own"
+            )
+        super().check(circuit)
 
 
 class TaskNetwork(AbstractCircuit[Any]):
@@ -179,23 +205,7 @@ class TaskNetwork(AbstractCircuit[Any]):
                 raise TypeError(
                     f"TaskNetwork.{name}: expected e.g. {example}, got {type(part).__name__}"
                 )
-        rates = isinstance(self.readout, RateReadout)
-        if rates and not isinstance(self.circuit, AbstractNetwork):
-            raise TypeError(
-                f"TaskNetwork: {type(self.circuit).__name__} has no rates to read out: use "
-                "StateReadout(weights), or write a readout of your own"
-            )
-        fits = {"weights": self.circuit.connectivity.units} if rates else {}  # pyright: ignore
-        variables = sum(np.size(x) for x in jax.tree.leaves(jax.eval_shape(self.circuit.rest)))
-        if isinstance(self.readout, StateReadout):
-            fits = {"weights": variables}
-        for name, wanted in fits.items():
-            shape = np.shape(getattr(self.readout, name))
-            if len(shape) == 2 and shape[1] != wanted:
-                raise ValueError(
-                    f"TaskNetwork.readout.{name}: expected (outputs, {wanted}) for "
-                    f"{type(self.circuit).__name__}, got {shape}"
-                )
+        self.readout.check(self.circuit)
         given = jax.eval_shape(lambda: self.encoder(jnp.zeros(self.encoder.channels)))
         starting_state(
             self.circuit, lambda _: jax.tree.map(lambda x: jnp.zeros(x.shape), given), self.start

@@ -128,7 +128,7 @@ class OnTask(AbstractObjective):
             self._warn_of_corrections(circuit, key)
 
     def _warn_of_corrections(self, circuit: Any, key: Key) -> None:
-        if isinstance(self.forcing, NoForcing):
+        if not self.forcing.acts_on_state:
             return
         largest = float(_largest_correction(self, circuit, key))
         if largest > _LARGE:
@@ -156,6 +156,8 @@ class OnTask(AbstractObjective):
     def advance(self, memory: Any, circuit: Any, key: Key | None, k: Any) -> Any:
         """What is remembered after step k."""
         of_forcing, of_credit = memory
+        if not jax.tree.leaves(of_forcing):
+            return memory
         trials, _, _ = self.drawn(key, self.batch)
         step = step_of(self, circuit, None).advanced
         return self.forcing.advance(of_forcing, k, circuit, step, trials), of_credit

@@ -99,22 +99,39 @@ def fastest_memory(variables: int) -> AbstractMemory:
     return BlockedAdjoint() if variables >= _LARGE else StoreAll()
 
 
-def backward(
-    run: Run, rebuild: Callable[[Any], Any], free: Sequence[Array], memory: AbstractMemory | None,
-    *, seen: Callable[[Any], Any] | None = None, cut: int | None = None,
-) -> tuple[Array, Any]:  # fmt: skip
-    """The mean loss and its derivative in reverse mode, through the network as `seen`."""
-    memory = fastest_memory(run.shape[2]) if memory is None else memory
+class AbstractBackward(AbstractCredit):
+    """A rule in reverse mode through the network as it sees it: the same values, fewer paths.
 
-    def loss(free: Any) -> Any:
-        network = rebuild(free)
-        shown = None if seen is None else seen(network)
-        return jnp.mean(run(network, seen=shown, memory=memory, cut=cut).totals)
+    Write one by subclassing: `seen` says which paths are left.
+    """
 
-    return jax.value_and_grad(loss)(free)
+    memory: eqx.AbstractVar[AbstractMemory | None]
+
+    @property
+    def cut(self) -> int | None:
+        """The gradient passes from no block of so many steps to the one before; None for no cut."""
+        return None
+
+    def seen(self, network: Any, memory: Any) -> Any:
+        """The network as the gradient is to see it; itself unless overridden."""
+        return network
+
+    def value_and_gradient(
+        self, run: Run, rebuild: Callable[[Any], Any], free: Sequence[Array], memory: Any,
+        key: Key | None,
+    ) -> tuple[Array, Any]:  # fmt: skip
+        """The mean loss of the trials, and its derivative along the paths that are left."""
+        kept = fastest_memory(run.shape[2]) if self.memory is None else self.memory
+
+        def loss(free: Any) -> Any:
+            network = rebuild(free)
+            shown = self.seen(network, memory)
+            return jnp.mean(run(network, seen=shown, memory=kept, cut=self.cut).totals)
+
+        return jax.value_and_grad(loss)(free)
 
 
-class BackpropagationThroughTime(AbstractCredit):
+class BackpropagationThroughTime(AbstractBackward):
     r"""The exact gradient, backward through every step: $dL / d\theta$.
 
     $\frac{dL}{d\theta} = \sum_t \frac{dL}{dh_t}\frac{\partial h_t}{\partial \theta}, \qquad
@@ -134,10 +151,3 @@ class BackpropagationThroughTime(AbstractCredit):
 
     exact = True
     memory: AbstractMemory | None = None
-
-    def value_and_gradient(
-        self, run: Run, rebuild: Callable[[Any], Any], free: Sequence[Array], memory: Any,
-        key: Key | None,
-    ) -> tuple[Array, Any]:  # fmt: skip
-        """The mean loss and its gradient."""
-        return backward(run, rebuild, free, self.memory)

@@ -2,25 +2,41 @@
 
 from typing import Any
 
+import equinox as eqx
+import jax
+
+from rnnjax._parameter import counted
 from rnnjax._types import Key
+from rnnjax.credit._base import AbstractCredit
 
 
-def check_perturbed(forcing: Any, owner: str) -> None:
-    """Refuse a forcing whose correction would answer to the perturbation.
+class AbstractPerturbation(AbstractCredit):
+    """A rule that changes something a little, and sees what the loss does.
 
-    Raises:
-        ValueError: says which forcings go with the rule.
+    Attributes:
+        samples: how often, of which the mean is taken.
     """
-    if forcing.holds_correction:
-        raise ValueError(
-            f"{owner} measures how the loss answers to a perturbation, and so would the correction "
-            f"of {type(forcing).__name__}, which a gradient takes as given: use NoForcing(), or "
-            "teacher forcing"
-        )
 
+    samples: eqx.AbstractVar[int]
 
-def needed(key: Key | None, owner: str) -> Any:
-    """The key, or an error that asks for one."""
-    if key is None:
-        raise ValueError(f"{owner} draws perturbations: give the fit key=, e.g. jax.random.key(0)")
-    return key
+    def __check_init__(self) -> None:
+        """Refuse what is no number of samples."""
+        counted(self.samples, f"{type(self).__name__}.samples")
+
+    def check(self, network: Any, forcing: Any) -> None:
+        """Refuse a forcing whose correction would answer to the perturbation."""
+        if forcing.holds_correction:
+            raise ValueError(
+                f"{type(self).__name__} measures how the loss answers to a perturbation, and so "
+                f"would the correction of {type(forcing).__name__}, which a gradient takes as given: "
+                "use NoForcing(), or teacher forcing"
+            )
+
+    def keys(self, key: Key | None) -> Any:
+        """One key per sample."""
+        if key is None:
+            raise ValueError(
+                f"{type(self).__name__} draws perturbations: give the fit key=, e.g. "
+                "jax.random.key(0)"
+            )
+        return jax.random.split(key, self.samples)

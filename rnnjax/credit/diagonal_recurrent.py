@@ -1,15 +1,13 @@
 """The diagonal approximation of real-time recurrent learning (SnAp-1)."""
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from rnnjax._gradient import AbstractMemory
-from rnnjax._types import Array, Key
-from rnnjax.credit._base import AbstractCredit, Run, backward
+from rnnjax.credit._base import AbstractBackward
 from rnnjax.credit._local import check_local, local
 
 
-class DiagonalRecurrent(AbstractCredit):
+class DiagonalRecurrent(AbstractBackward):
     r"""Only each unit's way to itself is kept of the Jacobian.
 
     $P_t = \mathrm{diag}\left(\frac{\partial h_t}{\partial h_{t-1}}\right) P_{t-1}
@@ -38,9 +36,6 @@ class DiagonalRecurrent(AbstractCredit):
         """Refuse a circuit without a connectivity."""
         check_local(network, type(self).__name__)
 
-    def value_and_gradient(
-        self, run: Run, rebuild: Callable[[Any], Any], free: Sequence[Array], memory: Any,
-        key: Key | None,
-    ) -> tuple[Array, Any]:  # fmt: skip
-        """The mean loss and the rule's gradient."""
-        return backward(run, rebuild, free, self.memory, seen=lambda n: local(n, keep_self=True))
+    def seen(self, network: Any, memory: Any) -> Any:
+        """Connections to other units are cut."""
+        return local(network, keep_self=True)

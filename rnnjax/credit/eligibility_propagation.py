@@ -1,18 +1,17 @@
 """Eligibility propagation (e-prop)."""
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
 
 from rnnjax._gradient import AbstractMemory
 from rnnjax._parameter import parameter
-from rnnjax._types import Array, Key
-from rnnjax.credit._base import AbstractCredit, Run, backward
+from rnnjax._types import Key
+from rnnjax.credit._base import AbstractBackward
 from rnnjax.credit._local import check_local, feedback_weights, local, with_feedback
 
 
-class EligibilityPropagation(AbstractCredit):
+class EligibilityPropagation(AbstractBackward):
     r"""What each synapse could have changed, times what its unit's error is.
 
     $\frac{dE}{dW_{ji}} \approx \sum_t L_j(t)\, e_{ji}(t), \qquad
@@ -63,14 +62,7 @@ class EligibilityPropagation(AbstractCredit):
             self.feedback, network, key, type(self).__name__, lambda _, read: read**-0.5
         )
 
-    def value_and_gradient(
-        self, run: Run, rebuild: Callable[[Any], Any], free: Sequence[Array], memory: Any,
-        key: Key | None,
-    ) -> tuple[Array, Any]:  # fmt: skip
-        """The mean loss and the rule's gradient."""
-
-        def seen(network: Any) -> Any:
-            network = local(network)
-            return network if self.symmetric else with_feedback(network, memory)
-
-        return backward(run, rebuild, free, self.memory, seen=seen)
+    def seen(self, network: Any, memory: Any) -> Any:
+        """All connections are cut, and errors come by the feedback weights, if there are any."""
+        network = local(network)
+        return network if self.symmetric else with_feedback(network, memory)

@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax._gradient import AbstractMemory
-from rnnjax._parameter import counted, parameter
+from rnnjax._parameter import parameter
 from rnnjax._types import Array, Key, Scalar
-from rnnjax.credit._base import AbstractCredit, Run, fastest_memory
+from rnnjax.credit._base import Run, fastest_memory
 from rnnjax.credit._local import with_feedback
-from rnnjax.credit._perturbed import check_perturbed, needed
+from rnnjax.credit._perturbed import AbstractPerturbation
 
 
-class NodePerturbation(AbstractCredit):
+class NodePerturbation(AbstractPerturbation):
     r"""Every unit is nudged at every step, and gets credit for what the loss does.
 
     $\lambda_t = \frac{L(h + \sigma \xi) - L(h)}{\sigma}\, \xi_t, \qquad
@@ -46,14 +46,6 @@ class NodePerturbation(AbstractCredit):
     samples: int = eqx.field(static=True, default=1)
     memory: AbstractMemory | None = None
 
-    def __check_init__(self) -> None:
-        """Refuse what is no number of samples."""
-        counted(self.samples, "NodePerturbation.samples")
-
-    def check(self, network: Any, forcing: Any) -> None:
-        """Refuse a forcing whose correction is held."""
-        check_perturbed(forcing, type(self).__name__)
-
     def value_and_gradient(
         self, run: Run, rebuild: Callable[[Any], Any], free: Sequence[Array], memory: Any,
         key: Key | None,
@@ -69,8 +61,7 @@ class NodePerturbation(AbstractCredit):
             credit = (nudged - quiet) / size
             return signals + credit[:, None, None] * nudges / self.samples, None
 
-        keys = jax.random.split(needed(key, type(self).__name__), self.samples)
-        signals, _ = jax.lax.scan(sample, jnp.zeros(run.shape, quiet.dtype), keys)
+        signals, _ = jax.lax.scan(sample, jnp.zeros(run.shape, quiet.dtype), self.keys(key))
 
         memory = fastest_memory(run.shape[2]) if self.memory is None else self.memory
 

@@ -1,16 +1,15 @@
 """Random feedback local online learning (RFLO)."""
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from rnnjax._gradient import AbstractMemory
 from rnnjax._parameter import parameter
-from rnnjax._types import Array, Key
-from rnnjax.credit._base import AbstractCredit, Run, backward
+from rnnjax._types import Key
+from rnnjax.credit._base import AbstractBackward
 from rnnjax.credit._local import check_local, feedback_weights, local, with_feedback
 
 
-class RandomFeedbackLocalOnline(AbstractCredit):
+class RandomFeedbackLocalOnline(AbstractBackward):
     r"""Eligibility traces that know one synapse, and errors that come back by random weights.
 
     $\Delta W_{ij} \propto \sum_t [B\, (y^*_t - y_t)]_i\, p_{ij}(t), \qquad
@@ -48,11 +47,6 @@ class RandomFeedbackLocalOnline(AbstractCredit):
             self.feedback, network, key, type(self).__name__, lambda outputs, _: outputs**-0.5
         )
 
-    def value_and_gradient(
-        self, run: Run, rebuild: Callable[[Any], Any], free: Sequence[Array], memory: Any,
-        key: Key | None,
-    ) -> tuple[Array, Any]:  # fmt: skip
-        """The mean loss and the rule's update, its sign that of a gradient."""
-        return backward(
-            run, rebuild, free, self.memory, seen=lambda n: with_feedback(local(n), memory)
-        )
+    def seen(self, network: Any, memory: Any) -> Any:
+        """All connections are cut, and errors come by the feedback weights."""
+        return with_feedback(local(network), memory)

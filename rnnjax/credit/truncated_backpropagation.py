@@ -1,17 +1,13 @@
 """Backpropagation through time that forgets."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
 import equinox as eqx
 
 from rnnjax._gradient import AbstractMemory
 from rnnjax._parameter import counted
-from rnnjax._types import Array, Key
-from rnnjax.credit._base import AbstractCredit, Run, backward
+from rnnjax.credit._base import AbstractBackward
 
 
-class TruncatedBackpropagation(AbstractCredit):
+class TruncatedBackpropagation(AbstractBackward):
     r"""Backward through time, but never from one block of steps to the one before.
 
     $\frac{\partial h_{t+1}}{\partial h_t}$ is taken as 0 wherever $t$ is a multiple of $k$.
@@ -35,9 +31,7 @@ class TruncatedBackpropagation(AbstractCredit):
         """Refuse what is no number of steps."""
         counted(self.every, "TruncatedBackpropagation.every")
 
-    def value_and_gradient(
-        self, run: Run, rebuild: Callable[[Any], Any], free: Sequence[Array], memory: Any,
-        key: Key | None,
-    ) -> tuple[Array, Any]:  # fmt: skip
-        """The mean loss and its gradient within blocks."""
-        return backward(run, rebuild, free, self.memory, cut=self.every)
+    @property
+    def cut(self) -> int | None:
+        """A block."""
+        return self.every

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from rnnjax._parameter import counted, parameter
+from rnnjax._parameter import parameter
 from rnnjax._types import Array, Key, Scalar
-from rnnjax.credit._base import AbstractCredit, Run
-from rnnjax.credit._perturbed import check_perturbed, needed
+from rnnjax.credit._base import Run
+from rnnjax.credit._perturbed import AbstractPerturbation
 
 
-class WeightPerturbation(AbstractCredit):
+class WeightPerturbation(AbstractPerturbation):
     r"""All free numbers move along a random direction, and get credit for what the loss does.
 
     $g = \frac{L(\theta + \sigma \xi) - L(\theta - \sigma \xi)}{2 \sigma}\, \xi, \qquad
@@ -39,14 +39,6 @@ class WeightPerturbation(AbstractCredit):
     size: Scalar = parameter(1e-2, "1", positive=True, doc="standard deviation")
     samples: int = eqx.field(static=True, default=1)
 
-    def __check_init__(self) -> None:
-        """Refuse what is no number of samples."""
-        counted(self.samples, "WeightPerturbation.samples")
-
-    def check(self, network: Any, forcing: Any) -> None:
-        """Refuse a forcing whose correction is held."""
-        check_perturbed(forcing, type(self).__name__)
-
     def value_and_gradient(
         self, run: Run, rebuild: Callable[[Any], Any], free: Sequence[Array], memory: Any,
         key: Key | None,
@@ -63,6 +55,5 @@ class WeightPerturbation(AbstractCredit):
             up, down = loss(flat + size * direction), loss(flat - size * direction)
             return (up + down) / 2, (up - down) / (2 * size) * direction
 
-        keys = jax.random.split(needed(key, type(self).__name__), self.samples)
-        values, found = jax.lax.map(sample, keys)
+        values, found = jax.lax.map(sample, self.keys(key))
         return jnp.mean(values), unravel(jnp.mean(found, 0))

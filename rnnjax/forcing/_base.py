@@ -141,12 +141,6 @@ def lead(back: Any, outputs: Any) -> Any:
     return (back * outputs).sum(-1)
 
 
-def inverse_of(network: Any, ridge: Any) -> Inverse:
-    """The affine readout of a network and its pseudo-inverse, without a gradient."""
-    weights, bias = as_given(tuple(network.readout.affine()))
-    return Inverse(weights, bias, pseudo_inverse(weights, ridge))
-
-
 def pseudo_inverse(weights: Float[Any, "outputs variables"], ridge: Any) -> Array:
     r"""$W^\top (W W^\top + \lambda 1)^{-1}$, `(variables, outputs)`.
 
@@ -183,22 +177,6 @@ def check_invertible(weights: Any, owner: str) -> None:
         )
 
 
-def affine_readout(network: Any, owner: str) -> Any:
-    """The readout as weights and bias over the state, or an error that says who needs it.
-
-    Raises:
-        ValueError: for a readout that bends, or reads rates.
-    """
-    affine = network.readout.affine()
-    if affine is None:
-        raise ValueError(
-            f"{owner} replaces the state by what the targets mean, so it needs outputs that are "
-            f"affine in the state: use StateReadout(weights) without a nonlinearity, got "
-            f"{type(network.readout).__name__}; ErrorForcing takes any readout"
-        )
-    return affine
-
-
 def toward(moment: Moment, inverse: Inverse, share: Any) -> Any:
     r"""The state moved by a share toward $W^+ (y^* - b)$, the least state that gives the target."""
     vector, unravel = flatten(moment.state)
@@ -218,3 +196,33 @@ def check_share(value: Any, name: str, why: str) -> None:
     numbers = np.zeros(()) if is_traced(value) else np.asarray(value)
     if ((numbers < 0) | (numbers > 1)).any():
         raise ValueError(f"{name}: expected a number in [0, 1], got {numbers!s}: {why}")
+
+
+class AbstractTeacher(AbstractForcing):
+    r"""A forcing that knows a state from the targets, $W^+ (y^* - b)$.
+
+    Attributes:
+        ridge: of the pseudo-inverse.
+    """
+
+    ridge: eqx.AbstractVar[Any]
+
+    def check(self, network: Any) -> None:
+        """Refuse a readout that bends, reads rates, or has no inverse."""
+        owner, affine = type(self).__name__, network.readout.affine()
+        if affine is None:
+            raise ValueError(
+                f"{owner} replaces the state by what the targets mean, so it needs outputs that are "
+                f"affine in the state: use StateReadout(weights) without a nonlinearity, got "
+                f"{type(network.readout).__name__}; ErrorForcing takes any readout"
+            )
+        check_invertible(affine.weights, owner)
+
+    def inverse(self, network: Any) -> Inverse:
+        """The readout and its pseudo-inverse, without a gradient."""
+        weights, bias = as_given(tuple(network.readout.affine()))
+        return Inverse(weights, bias, pseudo_inverse(weights, self.ridge))
+
+    def tools(self, network: Any, memory: Any) -> Any:
+        """The readout and its inverse."""
+        return self.inverse(network)

@@ -11,12 +11,9 @@ from rnnjax._linalg import flatten
 from rnnjax._parameter import counted, parameter
 from rnnjax._types import Array, Float, Key, Scalar
 from rnnjax.forcing._base import (
-    AbstractForcing,
+    AbstractTeacher,
     Moment,
-    affine_readout,
-    check_invertible,
     check_share,
-    inverse_of,
     toward,
 )
 
@@ -42,7 +39,7 @@ def _norms(jacobians: Any) -> Any:
     return jnp.sqrt(jnp.linalg.eigvalsh(gram)[..., -1])
 
 
-class AdaptiveTeacherForcing(AbstractForcing):
+class AdaptiveTeacherForcing(AbstractTeacher):
     r"""Generalized teacher forcing with $\alpha$ from the Jacobians along the targets.
 
     $\tilde h_t = (1 - \alpha)\, h^-_t + \alpha\, W^+ (y^*_t - b)$
@@ -82,10 +79,6 @@ class AdaptiveTeacherForcing(AbstractForcing):
         check_share(self.start, "AdaptiveTeacherForcing.start", "the state is mixed from two")
         check_share(self.decay, "AdaptiveTeacherForcing.decay", "alpha is a mean of two")
 
-    def check(self, network: Any) -> None:
-        """Refuse a readout that can't be inverted."""
-        check_invertible(affine_readout(network, type(self).__name__).weights, type(self).__name__)
-
     def begin(self, network: Any, key: Key | None) -> Any:
         """The first alpha."""
         return jnp.asarray(self.start)
@@ -94,7 +87,7 @@ class AdaptiveTeacherForcing(AbstractForcing):
         self, memory: Any, k: Any, network: Any, step: Callable[..., Any], trials: Any
     ) -> Any:
         """The next alpha."""
-        inverse = inverse_of(network, self.ridge)
+        inverse = self.inverse(network)
         _, unravel = flatten(network.rest())
 
         def jacobian(row: Any) -> Any:
@@ -117,7 +110,7 @@ class AdaptiveTeacherForcing(AbstractForcing):
 
     def tools(self, network: Any, memory: Any) -> Any:
         """The readout, its inverse, and alpha."""
-        return inverse_of(network, self.ridge), memory
+        return self.inverse(network), memory
 
     def __call__(self, tools: Any, moment: Moment) -> Any:
         """The state from which the next step starts."""

@@ -5,17 +5,14 @@ from typing import Any
 from rnnjax._parameter import parameter
 from rnnjax._types import Scalar
 from rnnjax.forcing._base import (
-    AbstractForcing,
+    AbstractTeacher,
     Moment,
-    affine_readout,
-    check_invertible,
     check_share,
-    inverse_of,
     toward,
 )
 
 
-class GeneralizedTeacherForcing(AbstractForcing):
+class GeneralizedTeacherForcing(AbstractTeacher):
     r"""The state is mixed with the least state that would give the target.
 
     $\tilde h_t = (1 - \alpha)\, h^-_t + \alpha\, W^+ (y^*_t - b)$
@@ -45,14 +42,6 @@ class GeneralizedTeacherForcing(AbstractForcing):
         check_share(
             self.alpha, "GeneralizedTeacherForcing.alpha", "the state is mixed from two states"
         )
-
-    def check(self, network: Any) -> None:
-        """Refuse a readout that can't be inverted."""
-        check_invertible(affine_readout(network, type(self).__name__).weights, type(self).__name__)
-
-    def tools(self, network: Any, memory: Any) -> Any:
-        """The readout and its inverse."""
-        return inverse_of(network, self.ridge)
 
     def __call__(self, tools: Any, moment: Moment) -> Any:
         """The state from which the next step starts."""

@@ -9,16 +9,13 @@ from rnnjax._linalg import flatten
 from rnnjax._parameter import counted, parameter
 from rnnjax._types import Scalar
 from rnnjax.forcing._base import (
-    AbstractForcing,
+    AbstractTeacher,
     Moment,
-    affine_readout,
-    check_invertible,
-    inverse_of,
     toward,
 )
 
 
-class TeacherForcing(AbstractForcing):
+class TeacherForcing(AbstractTeacher):
     r"""Every $\tau$ steps the state is replaced by the least state that would give the target.
 
     $\tilde h_t = W^+ (y^*_t - b)$ where $t$ is a multiple of $\tau$, else $\tilde h_t = h^-_t$
@@ -50,17 +47,9 @@ class TeacherForcing(AbstractForcing):
         """Refuse what is no number of steps."""
         counted(self.every, "TeacherForcing.every")
 
-    def check(self, network: Any) -> None:
-        """Refuse a readout that can't be inverted."""
-        check_invertible(affine_readout(network, type(self).__name__).weights, type(self).__name__)
-
     def acting(self, steps: int) -> np.ndarray | None:
         """The first step, and every so many-th after it."""
         return None if self.every == 1 else (np.arange(steps) % self.every == 0).astype(float)
-
-    def tools(self, network: Any, memory: Any) -> Any:
-        """The readout and its inverse."""
-        return inverse_of(network, self.ridge)
 
     def __call__(self, tools: Any, moment: Moment) -> Any:
         """The state from which the next step starts."""
