@@ -16,7 +16,7 @@ from rnnjax.circuits import (
     ExcitatoryInhibitoryState,
     LinearNetwork,
 )
-from rnnjax.connectivity import Dale, Dense, Symmetric
+from rnnjax.connectivity import Dale, Dense, Masked, Symmetric
 from rnnjax.inputs import Constant
 from rnnjax.measures import Frequency
 from rnnjax.solvers import RK4
@@ -98,6 +98,26 @@ def test_constraints_hold_whatever_the_objective_wants(kind):
         np.testing.assert_allclose(after, after.T, atol=1e-6)
     else:
         assert (np.sign(after) * found.circuit.connectivity.signs() >= 0).all()
+
+
+def test_no_fit_grows_a_synapse_where_there_is_none():
+    network = CurrentNetwork(Masked.random(12, density=0.3, key=jax.random.key(1)))
+    mask = network.connectivity.mask
+    assert 0 < mask.sum() < mask.size
+    found = rnnjax.fit(
+        network, lambda c: c.connectivity, anything, steps=30, optimizer=optax.adam(0.1),
+        key=jax.random.key(0), progress=False,
+    )  # fmt: skip
+    before, after = (np.asarray(c.connectivity.matrix()) for c in (network, found.circuit))
+    assert (after[~mask] == 0).all()
+    assert (after != before)[mask].all()
+    assert abs(after - before)[mask].max() > 0.3
+    with pytest.raises(
+        ValueError, match=r"expected the shape of the weights, \(2, 2\), got \(3,\)"
+    ):
+        Masked(mask=np.ones(3))
+    with pytest.raises(ValueError, match=r"a density in \(0, 1\], got 0"):
+        Masked.random(5, density=0, key=jax.random.key(0))
 
 
 def test_positive_parameters_stay_positive():

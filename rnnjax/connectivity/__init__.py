@@ -5,4 +5,5 @@ from rnnjax.connectivity.cosine import Cosine as Cosine
 from rnnjax.connectivity.dale import Dale as Dale
 from rnnjax.connectivity.dense import Dense as Dense
 from rnnjax.connectivity.low_rank import LowRank as LowRank
+from rnnjax.connectivity.masked import Masked as Masked
 from rnnjax.connectivity.symmetric import Symmetric as Symmetric
