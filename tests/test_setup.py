@@ -16,6 +16,8 @@ jax.monitoring.register_event_listener(
     if name.endswith(("cache_hits", "cache_misses")) else None)
 import rnnjax
 print(rnnjax.cache(sys.argv[1]))
+# by itself the cache leaves out what compiles fast, which depends on the machine's load
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 from rnnjax import measures
 from rnnjax.circuits import ExcitatoryInhibitory
 def tau_i(circuit): return circuit.tau_i
