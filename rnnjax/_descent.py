@@ -1,5 +1,6 @@
 """One step of a fit: the loss, its gradient, the update, a validation now and then."""
 
+import math
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -10,10 +11,13 @@ import optax
 from rnnjax._free import Chosen, choose, rebuild
 from rnnjax._objective import AbstractObjective
 from rnnjax._parameter import Parametric, counted, parameter
+from rnnjax._plan import Plan, spread
+from rnnjax._setup import tuned_devices
 from rnnjax._types import Scalar
 
 # Keys of a fit: step k is given `fold_in(key, k)`; these lie beyond any number of steps.
 _VALIDATION, _BEGIN = 2**31 - 1, 2**31 - 2
+_TOGETHER = 4096  # numbers of state from which on a kernel of a CPU is worth its call
 
 
 class Stop(Parametric):
@@ -206,10 +210,35 @@ def advance_lanes(
 ) -> tuple[State, Seen]:
     """A step of many fits, lanes in front of every array but those of the recipe."""
 
-    def one(state: State, circuit: Any, key: Any) -> tuple[State, Seen]:
+    lanes, fixed = eqx.partition((state, circuit, key), eqx.is_array)
+    devices, together = _layout(circuit, key, recipe.objective)
+
+    def one(lane: Any, shared: Any) -> tuple[State, Seen]:
+        state, circuit, key = eqx.combine(lane, fixed)
+        k, moving = shared
         return advance(state, k, circuit, key, moving, recipe)
 
-    return eqx.filter_vmap(one)(state, circuit, key)
+    def share(lanes: Any, shared: Any) -> tuple[State, Seen]:
+        size = together if together > 1 else None
+        return jax.lax.map(lambda lane: one(lane, shared), lanes, batch_size=size)
+
+    return spread(share, Plan(None, devices))(lanes, (k, moving))
+
+
+def _layout(circuit: Any, key: Any, objective: AbstractObjective) -> tuple[int, int]:
+    """Over how many devices fits are spread, and how many of them a device takes together.
+
+    All at once on an accelerator. The fits of a CPU do not share their weights, so that products of
+    many at once are only longer; small ones still share the call of each kernel.
+    """
+    count = jax.random.key_data(key).shape[0]
+    if jax.default_backend() != "cpu":
+        return 1, count
+    devices = math.gcd(max(tuned_devices(), 1), count)
+    numbers = objective.numbers(jax.tree.map(lambda x: x[0] if eqx.is_array(x) else x, circuit))
+    share = count // devices
+    wanted = max(1, _TOGETHER // numbers) if numbers else share
+    return devices, min(wanted, share)
 
 
 @eqx.filter_jit

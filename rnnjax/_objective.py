@@ -33,6 +33,10 @@ class AbstractObjective(Parametric):
         """What it remembers after step k, which was given `key`."""
         return memory
 
+    def numbers(self, circuit: Any) -> int:
+        """About how many numbers it works on at once; 0 where that is not known."""
+        return 0
+
     def validate(self, circuit: Any, key: Key | None) -> Any:
         """How good the circuit is apart from training; the loss itself unless overridden."""
         return self(circuit, key)
@@ -107,6 +111,10 @@ class Combined(AbstractObjective):
         """What each part remembers after step k."""
         each = zip(self.parts, memory, self._keys(key), strict=True)
         return tuple(part.advance(m, circuit, own, k) for part, m, own in each)
+
+    def numbers(self, circuit: Any) -> int:
+        """Those of the largest part."""
+        return max(part.numbers(circuit) for part in self.parts)
 
     def validate(self, circuit: Any, key: Key | None) -> Any:
         """The weighted sum of the parts' validations."""

@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._gradient import AbstractMemory, BlockedAdjoint, StoreAll
+from rnnjax._fixed import devices_for
+from rnnjax._gradient import AbstractMemory, StoreAll
 from rnnjax._integrate import integrate
 from rnnjax._linalg import flatten
+from rnnjax._plan import Plan, spread
 from rnnjax._task_network import fresh_start
 from rnnjax.credit._base import Passed
 from rnnjax.forcing._base import AbstractForcing, Moment
@@ -41,21 +43,30 @@ class _Carried(NamedTuple):
 
 
 class _Kept(NamedTuple):
-    """What is kept of each step: with the state everything else can be told afterwards."""
+    """What is kept of each step."""
 
-    state: Any
     outputs: Any
     activity: Any
-    overlap: Any
-    correction: Any
+    overlap: Any = None
+    correction: Any = None
 
 
 def _kept(carried: _Carried) -> _Kept:
-    return _Kept(None, carried.outputs, carried.activity, carried.overlap, carried.correction)
+    return _Kept(carried.outputs, carried.activity, carried.overlap, carried.correction)
 
 
-def _kept_state(carried: _Carried) -> _Kept:
-    return _Kept(carried.state, None, None, None, None)
+class _Reading(eqx.Module):
+    """What the state after a step says, where no step needs to know it."""
+
+    network: Any
+    counts_activity: bool = eqx.field(static=True)
+
+    def __call__(self, carried: _Carried) -> _Kept:
+        """The outputs, and the mean square of the state where it is asked for."""
+        activity = None
+        if self.counts_activity:
+            activity = jnp.mean(jnp.square(flatten(carried.state)[0]))
+        return _Kept(self.network.outputs(carried.state), activity)
 
 
 class Step(eqx.Module):
@@ -157,16 +168,14 @@ class Pass(NamedTuple):
         watched: bool = False,
     ) -> _Kept:  # fmt: skip
         """What is kept of each step, lanes in front."""
-        # What acts on no state is spared the readout at every step: all of it is one product then.
-        later = not self.objective.forcing.acts_on_state and isinstance(
-            memory, StoreAll | BlockedAdjoint
-        )
-        step = step_of(self.objective, seen, self.tools, not later, watched)
+        forced = self.objective.forcing.acts_on_state
+        reads = forced or rows.signal is not None  # else the outputs are worked out after the loop
+        step = step_of(self.objective, seen, self.tools, reads, watched)
         start = jax.tree.map(jnp.asarray, fresh_start(network))
         zero = jnp.zeros((), self.trials.inputs.dtype)
         silence = jnp.zeros(self.trials.targets.shape[-1], zero.dtype)
         carried = _Carried(start, None, None, None, None, None)
-        if not later:
+        if reads:
             carried = _Carried(
                 start, silence, silence if self.objective.forcing.looks_back else None,
                 zero if step.counts_activity else None, None if rows.signal is None else zero,
@@ -175,28 +184,22 @@ class Pass(NamedTuple):
         lanes, steps, variables = self.shape
         carried = jax.tree.map(lambda x: jnp.broadcast_to(x, (lanes, *x.shape)), carried)
         noisy = self.objective.noise is not None
-        kept = integrate(
-            step, lambda t: None, carried, solver=Iteration(), t0=0.0, step=1.0, steps=steps,
-            save_every=1, observe=_kept_state if later else _kept, rows=rows,
-            normals=variables if noisy else 0, key=self.keys if noisy else None,
-            memory=StoreAll() if memory is None else memory, lanes=True,
-        ).saved  # fmt: skip
-        return self._told(kept.state, seen, rows) if later else kept
+        observe = _kept if reads else _Reading(seen, step.counts_activity)
+        shared, fixed = eqx.partition((step, observe), eqx.is_array)
 
-    def _told(self, states: Any, network: Any, rows: Row) -> _Kept:
-        """What the states of all steps say, `(lanes, steps, ...)`."""
+        def share(own: Any, shared: Any) -> _Kept:
+            carried, rows, keys = own
+            step, observe = eqx.combine(shared, fixed)
+            return integrate(
+                step, lambda t: None, carried, solver=Iteration(), t0=0.0, step=1.0, steps=steps,
+                save_every=1, observe=observe, rows=rows, normals=variables if noisy else 0,
+                key=keys, memory=StoreAll() if memory is None else memory, lanes=True,
+            ).saved  # fmt: skip
 
-        def each(function: Any) -> Any:
-            return jax.vmap(jax.vmap(function))
-
-        vectors = each(lambda x: flatten(x)[0])(states)
-        return _Kept(
-            state=states,
-            outputs=each(network.outputs)(states),
-            activity=None if self.objective.activity is None else jnp.mean(vectors**2, -1),
-            overlap=None if rows.signal is None else jnp.sum(rows.signal * vectors, -1),
-            correction=None,
-        )
+        silent = jnp.zeros_like(self.trials.inputs[0, 0])
+        devices = devices_for(seen, lambda t: silent, carried.state, lanes)
+        own = carried, rows, self.keys if noisy else None
+        return spread(share, Plan(None, devices))(own, shared)
 
 
 def step_of(

@@ -222,8 +222,11 @@ def _where(taken: Any, new: Any, old: Any) -> Any:
 
 
 def spread(tiles: Callable[[Any, Any], Any], plan: Plan) -> Callable[[Any, Any], Any]:
-    """`tiles(lanes, shared)` on every device of the plan, each with its share of the lanes."""
-    if plan.devices == 1:
+    """`tiles(lanes, shared)` on every device of the plan, each with its share of the lanes.
+
+    What is a device's share already is not spread again.
+    """
+    if plan.devices == 1 or jax.sharding.get_abstract_mesh().manual_axes:
         return tiles
     mesh = jax.make_mesh((plan.devices,), ("lanes",), axis_types=(jax.sharding.AxisType.Auto,))
     own, same = jax.sharding.PartitionSpec("lanes"), jax.sharding.PartitionSpec()

@@ -162,6 +162,10 @@ class OnTask(AbstractObjective):
         step = step_of(self, circuit, None).advanced
         return self.forcing.advance(of_forcing, k, circuit, step, trials), of_credit
 
+    def numbers(self, circuit: Any) -> int:
+        """Those of the states of a batch."""
+        return self.batch * flatten(fresh_start(circuit))[0].size
+
     def validate(self, circuit: Any, key: Key | None) -> Array:
         """The loss of the network by itself, on trials that stay the same."""
         trials, of_noise, _ = self.drawn(key, self.validation)
