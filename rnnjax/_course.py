@@ -19,8 +19,10 @@ from rnnjax._descent import (
     advance_lanes,
     begin_compiled,
     begin_lanes,
+    layout,
 )
 from rnnjax._free import rebuild
+from rnnjax._plan import placed
 from rnnjax._store import check_writable
 
 
@@ -58,6 +60,7 @@ class Course(NamedTuple):
 
         start = begin_compiled if self.lanes is None else begin_lanes
         k, state, history, audits = self._resumed(start(self.circuit, free, self.key, self.recipe))
+        state = self._placed(state)
         now, written = (k, state), time.monotonic()  # one name, so that Ctrl-C finds both or none
         hidden = None if progress is None else not progress
         with tqdm(total=self.steps, initial=k, unit="step", disable=hidden) as bar:
@@ -88,6 +91,13 @@ class Course(NamedTuple):
         step = advance_compiled if self.lanes is None else advance_lanes
         number, moving = jnp.asarray(k, jnp.int32), jnp.asarray(k < self.steps)
         return step(state, number, self.circuit, self.key, moving, self.recipe)
+
+    def _placed(self, state: State) -> State:
+        """The state where a step leaves it, so that the first compiles for all."""
+        if self.lanes is None:
+            return placed(state, self.recipe.objective.work(self.circuit).devices, shared=True)
+        devices, _ = layout(self.circuit, self.key, self.recipe.objective)
+        return placed(state, devices, shared=False)
 
     def _nothing(self) -> list[list[np.ndarray]]:
         """The columns of a history of no steps."""

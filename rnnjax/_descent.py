@@ -1,6 +1,5 @@
 """One step of a fit: the loss, its gradient, the update, a validation now and then."""
 
-import math
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -11,7 +10,7 @@ import optax
 from rnnjax._free import Chosen, choose, rebuild
 from rnnjax._objective import AbstractObjective
 from rnnjax._parameter import Parametric, counted, parameter
-from rnnjax._plan import Plan, spread
+from rnnjax._plan import Plan, all_or_one, spread
 from rnnjax._setup import tuned_devices
 from rnnjax._types import Scalar
 
@@ -209,23 +208,20 @@ def advance_lanes(
     state: State, k: Any, circuit: Any, key: Any, moving: Any, recipe: Recipe
 ) -> tuple[State, Seen]:
     """A step of many fits, lanes in front of every array but those of the recipe."""
-
     lanes, fixed = eqx.partition((state, circuit, key), eqx.is_array)
-    devices, together = _layout(circuit, key, recipe.objective)
-
-    def one(lane: Any, shared: Any) -> tuple[State, Seen]:
-        state, circuit, key = eqx.combine(lane, fixed)
-        k, moving = shared
-        return advance(state, k, circuit, key, moving, recipe)
+    devices, together = layout(circuit, key, recipe.objective)
 
     def share(lanes: Any, shared: Any) -> tuple[State, Seen]:
-        size = together if together > 1 else None
-        return jax.lax.map(lambda lane: one(lane, shared), lanes, batch_size=size)
+        def one(lane: Any) -> tuple[State, Seen]:
+            state, circuit, key = eqx.combine(lane, fixed)
+            return advance(state, shared[0], circuit, key, shared[1], recipe)
+
+        return jax.lax.map(one, lanes, batch_size=together if together > 1 else None)
 
     return spread(share, Plan(None, devices))(lanes, (k, moving))
 
 
-def _layout(circuit: Any, key: Any, objective: AbstractObjective) -> tuple[int, int]:
+def layout(circuit: Any, key: Any, objective: AbstractObjective) -> tuple[int, int]:
     """Over how many devices fits are spread, and how many of them a device takes together.
 
     All at once on an accelerator. The fits of a CPU do not share their weights, so that products of
@@ -234,11 +230,10 @@ def _layout(circuit: Any, key: Any, objective: AbstractObjective) -> tuple[int, 
     count = jax.random.key_data(key).shape[0]
     if jax.default_backend() != "cpu":
         return 1, count
-    devices = math.gcd(max(tuned_devices(), 1), count)
-    numbers = objective.numbers(jax.tree.map(lambda x: x[0] if eqx.is_array(x) else x, circuit))
-    share = count // devices
-    wanted = max(1, _TOGETHER // numbers) if numbers else share
-    return devices, min(wanted, share)
+    devices = all_or_one(max(tuned_devices(), 1), count)
+    first = jax.tree.map(lambda x: x[0] if eqx.is_array(x) else x, circuit)
+    numbers, share = objective.work(first).numbers, count // devices
+    return devices, min(max(1, _TOGETHER // numbers) if numbers else share, share)
 
 
 @eqx.filter_jit

@@ -1,6 +1,5 @@
 """A run, or a batch of runs from several starts, with fixed steps and saved states."""
 
-import math
 from typing import Any
 
 import equinox as eqx
@@ -10,7 +9,7 @@ import numpy as np
 
 from rnnjax._integrate import Run, integrate
 from rnnjax._linalg import fastest_variable
-from rnnjax._plan import Loop, Plan, choose_plan, has_product, spread
+from rnnjax._plan import Loop, Plan, all_or_one, choose_plan, has_product, spread
 from rnnjax._replay import first_failure
 from rnnjax._results import Status
 from rnnjax._types import by_shapes, is_traced
@@ -47,7 +46,7 @@ def lane_of(batch: Any, k: Any) -> Any:
 
 def devices_for(circuit: Any, input: Any, state: Any, lanes: int) -> int:
     """Over how many devices a batch is spread."""
-    return math.gcd(choose_plan(*_loop_of(circuit, input, state)).devices, lanes)
+    return all_or_one(choose_plan(*_loop_of(circuit, input, state)).devices, lanes)
 
 
 @by_shapes

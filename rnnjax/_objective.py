@@ -3,7 +3,7 @@
 import abc
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,6 +11,18 @@ import jax.numpy as jnp
 
 from rnnjax._parameter import Parametric, parameter
 from rnnjax._types import Array, Key, Scalar
+
+
+class Work(NamedTuple):
+    """What an objective works on at once.
+
+    Attributes:
+        numbers: about how many numbers of state; 0 where that is not known.
+        devices: over how many devices it spreads them.
+    """
+
+    numbers: int = 0
+    devices: int = 1
 
 
 class AbstractObjective(Parametric):
@@ -33,9 +45,9 @@ class AbstractObjective(Parametric):
         """What it remembers after step k, which was given `key`."""
         return memory
 
-    def numbers(self, circuit: Any) -> int:
-        """About how many numbers it works on at once; 0 where that is not known."""
-        return 0
+    def work(self, circuit: Any) -> "Work":
+        """How much it works on at once, and where."""
+        return Work()
 
     def validate(self, circuit: Any, key: Key | None) -> Any:
         """How good the circuit is apart from training; the loss itself unless overridden."""
@@ -112,9 +124,10 @@ class Combined(AbstractObjective):
         each = zip(self.parts, memory, self._keys(key), strict=True)
         return tuple(part.advance(m, circuit, own, k) for part, m, own in each)
 
-    def numbers(self, circuit: Any) -> int:
-        """Those of the largest part."""
-        return max(part.numbers(circuit) for part in self.parts)
+    def work(self, circuit: Any) -> "Work":
+        """That of the largest part, on the devices of all."""
+        each = [part.work(circuit) for part in self.parts]
+        return Work(max(w.numbers for w in each), max(w.devices for w in each))
 
     def validate(self, circuit: Any, key: Key | None) -> Any:
         """The weighted sum of the parts' validations."""

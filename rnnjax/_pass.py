@@ -196,10 +196,24 @@ class Pass(NamedTuple):
                 key=keys, memory=StoreAll() if memory is None else memory, lanes=True,
             ).saved  # fmt: skip
 
-        silent = jnp.zeros_like(self.trials.inputs[0, 0])
-        devices = devices_for(seen, lambda t: silent, carried.state, lanes)
         own = carried, rows, self.keys if noisy else None
-        return spread(share, Plan(None, devices))(own, shared)
+        return spread(share, Plan(None, devices_of(network, lanes)))(own, shared)
+
+
+class _Silence(eqx.Module):
+    """No input at any time."""
+
+    network: Any
+
+    def __call__(self, t: Any) -> Any:
+        """Zero in every channel."""
+        return self.network.no_input()
+
+
+def devices_of(network: Any, lanes: int) -> int:
+    """Over how many devices so many trials are spread."""
+    start = jax.tree.map(lambda x: jnp.asarray(x)[None], fresh_start(network))
+    return devices_for(network, _Silence(network), start, lanes)
 
 
 def step_of(

@@ -221,6 +221,14 @@ def _where(taken: Any, new: Any, old: Any) -> Any:
     return jax.tree.map(leaf, new, old)
 
 
+def all_or_one(devices: int, lanes: int) -> int:
+    """All devices if they have an even share of the lanes, else one.
+
+    Never some of them: one program can't hold parts for different numbers of devices.
+    """
+    return devices if lanes % devices == 0 else 1
+
+
 def spread(tiles: Callable[[Any, Any], Any], plan: Plan) -> Callable[[Any, Any], Any]:
     """`tiles(lanes, shared)` on every device of the plan, each with its share of the lanes.
 
@@ -228,9 +236,26 @@ def spread(tiles: Callable[[Any, Any], Any], plan: Plan) -> Callable[[Any, Any],
     """
     if plan.devices == 1 or jax.sharding.get_abstract_mesh().manual_axes:
         return tiles
-    mesh = jax.make_mesh((plan.devices,), ("lanes",), axis_types=(jax.sharding.AxisType.Auto,))
     own, same = jax.sharding.PartitionSpec("lanes"), jax.sharding.PartitionSpec()
-    return jax.shard_map(tiles, mesh=mesh, in_specs=(own, same), out_specs=own, check_vma=False)
+    return jax.shard_map(
+        tiles, mesh=_mesh(plan.devices), in_specs=(own, same), out_specs=own, check_vma=False
+    )
+
+
+def placed(tree: Any, devices: int, shared: bool) -> Any:
+    """Arrays where a program that spreads its lanes leaves them: `shared` by all devices, or dealt.
+
+    A program compiles again for arrays that lie elsewhere.
+    """
+    if devices == 1:
+        return tree
+    spec = jax.sharding.PartitionSpec(*(() if shared else ("lanes",)))
+    where = jax.sharding.NamedSharding(_mesh(devices), spec)
+    return jax.tree.map(lambda x: jax.device_put(x, where), tree)
+
+
+def _mesh(devices: int) -> jax.sharding.Mesh:
+    return jax.make_mesh((devices,), ("lanes",), axis_types=(jax.sharding.AxisType.Auto,))
 
 
 def _options(plan: Plan) -> dict[str, Any]:

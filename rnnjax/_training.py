@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._linalg import flatten
-from rnnjax._objective import AbstractObjective
+from rnnjax._objective import AbstractObjective, Work
 from rnnjax._parameter import check, counted, parameter
-from rnnjax._pass import Pass, rows_of, step_of
+from rnnjax._pass import Pass, devices_of, rows_of, step_of
 from rnnjax._task_network import TaskNetwork, fresh_start
 from rnnjax._types import Array, Key, Scalar, cast, is_traced
 from rnnjax.circuits._checks import check_step
@@ -162,9 +162,11 @@ class OnTask(AbstractObjective):
         step = step_of(self, circuit, None).advanced
         return self.forcing.advance(of_forcing, k, circuit, step, trials), of_credit
 
-    def numbers(self, circuit: Any) -> int:
-        """Those of the states of a batch."""
-        return self.batch * flatten(fresh_start(circuit))[0].size
+    def work(self, circuit: Any) -> Work:
+        """The states of a batch."""
+        size = flatten(fresh_start(circuit))[0].size
+        spread = [devices_of(circuit, lanes) for lanes in (self.batch, self.validation)]
+        return Work(self.batch * size, max(spread))
 
     def validate(self, circuit: Any, key: Key | None) -> Array:
         """The loss of the network by itself, on trials that stay the same."""

@@ -22,6 +22,8 @@ from rnnjax import (
     StateReadout,
     Stop,
     TaskNetwork,
+    _descent,
+    _plan,
     cross_entropy,
     every,
     mean_square,
@@ -116,6 +118,26 @@ def test_many_seeds_equal_one_at_a_time():
     traced = eqx.filter_jit(eqx.filter_vmap(inside))(keys)
     np.testing.assert_allclose(traced.losses, many.losses, rtol=1e-4)
     np.testing.assert_allclose(traced.validations, many.validations, rtol=1e-4)
+
+
+def test_devices_change_no_result(monkeypatch):
+    keys = jax.random.split(jax.random.key(7), 4)
+    networks = eqx.filter_vmap(make)(keys)
+    spread = OnTask(TASK, ErrorForcing(0.1), batch=8, validation=4)
+    both = spread + 0.5 * OnTask(TASK, batch=6, validation=4)  # six trials are no even share
+    options = {"optimizer": ADAM, "steps": 3, "validate_every": 2, "dtype": "float64"}
+
+    def fits(devices):
+        jax.clear_caches()
+        for module in (_plan, _descent):
+            monkeypatch.setattr(module, "tuned_devices", lambda: devices)
+        one = rnnjax.fit(make(keys[1]), recurrent, both, key=keys[1], **options, **QUIET)
+        return one, rnnjax.fit(networks, recurrent, both, key=keys, **options, **QUIET)
+
+    (alone, _), (one, many) = fits(0), fits(4)
+    for each in ("losses", "gradient_norms", "validations"):
+        np.testing.assert_allclose(getattr(one, each), getattr(alone, each), rtol=1e-9)
+        np.testing.assert_allclose(getattr(many, each)[1], getattr(alone, each), rtol=1e-9)
 
 
 def test_a_seed_that_fails_does_not_stop_the_others():
