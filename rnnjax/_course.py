@@ -24,6 +24,7 @@ from rnnjax._descent import (
 from rnnjax._free import rebuild
 from rnnjax._plan import placed
 from rnnjax._store import check_writable
+from rnnjax._types import to_host
 
 
 class Outcome(NamedTuple):
@@ -72,7 +73,8 @@ class Course(NamedTuple):
                         self._write(k, state, history, audits)
                         written = time.monotonic()
                     if self.audit is not None and k % self.audit.steps == 0:
-                        audits = [*audits, audited(self._current(state), self.audit, k)]
+                        current = to_host(self._current(state))  # it may be on several devices
+                        audits = [*audits, audited(current, self.audit, k)]
                     state, found = self._advance(state, k)
                     history.append(found)
                     now = (k + 1, state)
@@ -95,7 +97,8 @@ class Course(NamedTuple):
     def _placed(self, state: State) -> State:
         """The state where a step leaves it, so that the first compiles for all."""
         if self.lanes is None:
-            return placed(state, self.recipe.objective.work(self.circuit).devices, shared=True)
+            work = self.recipe.objective.work(self.circuit, self.key)
+            return placed(state, work.devices, shared=True)
         devices, _ = layout(self.circuit, self.key, self.recipe.objective)
         return placed(state, devices, shared=False)
 

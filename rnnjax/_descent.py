@@ -10,7 +10,7 @@ import optax
 from rnnjax._free import Chosen, choose, rebuild
 from rnnjax._objective import AbstractObjective
 from rnnjax._parameter import Parametric, counted, parameter
-from rnnjax._plan import Plan, all_or_one, spread
+from rnnjax._plan import Plan, all_or_one, one_device, spread
 from rnnjax._setup import tuned_devices
 from rnnjax._types import Scalar
 
@@ -127,12 +127,15 @@ def advance(
     def built(free: Any) -> Any:
         return rebuild(circuit, recipe.chosen, free)
 
-    loss, gradient = recipe.objective.value_and_gradient(built, state.free, own, state.memory)
+    alone = recipe.objective.work(circuit, key).alone
+    with one_device(alone):
+        loss, gradient = recipe.objective.value_and_gradient(built, state.free, own, state.memory)
     norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in gradient))
     running = state.alive & state.going
     finite = jnp.isfinite(loss) & jnp.isfinite(norm)
     well = running & finite
-    state, validation = _validated(state, k, key, well, built, recipe)
+    with one_device(alone):
+        state, validation = _validated(state, k, key, well, built, recipe)
     go = well & state.going & moving
     with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
         updates, optimizer = recipe.optimizer.update(gradient, state.optimizer, state.free)
@@ -231,9 +234,11 @@ def layout(circuit: Any, key: Any, objective: AbstractObjective) -> tuple[int, i
     if jax.default_backend() != "cpu":
         return 1, count
     devices = all_or_one(max(tuned_devices(), 1), count)
-    first = jax.tree.map(lambda x: x[0] if eqx.is_array(x) else x, circuit)
-    numbers, share = objective.work(first).numbers, count // devices
-    return devices, min(max(1, _TOGETHER // numbers) if numbers else share, share)
+    first, own = jax.tree.map(lambda x: x[0] if eqx.is_array(x) else x, (circuit, key))
+    work = objective.work(first, own)
+    devices = 1 if work.alone else devices
+    share = count // devices
+    return devices, min(max(1, _TOGETHER // work.numbers) if work.numbers else share, share)
 
 
 @eqx.filter_jit

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnjax._integrate import Run, integrate
 from rnnjax._linalg import fastest_variable
-from rnnjax._plan import Loop, Plan, all_or_one, choose_plan, has_product, spread
+from rnnjax._plan import Loop, Plan, all_or_one, choose_plan, has_product, may_spread, spread
 from rnnjax._replay import first_failure
 from rnnjax._results import Status
 from rnnjax._types import by_shapes, is_traced
@@ -46,6 +46,8 @@ def lane_of(batch: Any, k: Any) -> Any:
 
 def devices_for(circuit: Any, input: Any, state: Any, lanes: int) -> int:
     """Over how many devices a batch is spread."""
+    if not may_spread():
+        return 1
     return all_or_one(choose_plan(*_loop_of(circuit, input, state)).devices, lanes)
 
 

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax._parameter import Parametric, parameter
+from rnnjax._plan import has_lapack
+from rnnjax._setup import LAPACK_WAITS, tuned_devices
 from rnnjax._types import Array, Key, Scalar
 
 
@@ -19,10 +21,12 @@ class Work(NamedTuple):
     Attributes:
         numbers: about how many numbers of state; 0 where that is not known.
         devices: over how many devices it spreads them.
+        alone: whether it must not run on several devices at once.
     """
 
     numbers: int = 0
     devices: int = 1
+    alone: bool = False
 
 
 class AbstractObjective(Parametric):
@@ -45,9 +49,12 @@ class AbstractObjective(Parametric):
         """What it remembers after step k, which was given `key`."""
         return memory
 
-    def work(self, circuit: Any) -> "Work":
+    def work(self, circuit: Any, key: Key | None) -> Work:
         """How much it works on at once, and where."""
-        return Work()
+        if not LAPACK_WAITS or tuned_devices() <= 1:
+            return Work()
+        arrays, fixed = eqx.partition((circuit, key), eqx.is_array)
+        return Work(alone=has_lapack(lambda x: self(*eqx.combine(x, fixed)), arrays))
 
     def validate(self, circuit: Any, key: Key | None) -> Any:
         """How good the circuit is apart from training; the loss itself unless overridden."""
@@ -124,10 +131,11 @@ class Combined(AbstractObjective):
         each = zip(self.parts, memory, self._keys(key), strict=True)
         return tuple(part.advance(m, circuit, own, k) for part, m, own in each)
 
-    def work(self, circuit: Any) -> "Work":
-        """That of the largest part, on the devices of all."""
-        each = [part.work(circuit) for part in self.parts]
-        return Work(max(w.numbers for w in each), max(w.devices for w in each))
+    def work(self, circuit: Any, key: Key | None) -> Work:
+        """That of the largest part, on the devices of all; alone if a part is."""
+        each = [p.work(circuit, k) for p, k in zip(self.parts, self._keys(key), strict=True)]
+        numbers, devices, alone = (max(x) for x in zip(*each, strict=True))
+        return Work(numbers, 1 if alone else devices, alone)
 
     def validate(self, circuit: Any, key: Key | None) -> Any:
         """The weighted sum of the parts' validations."""

@@ -1,6 +1,8 @@
 """How many lanes run together, and where: the same results, at very different speeds."""
 
-from collections.abc import Callable
+import contextlib
+import contextvars
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +20,11 @@ _CACHED = (
 _COMPILED_WHOLE = 800_000  # bytes that one step may touch; `tune_cpu` sets XLA's limit to a million
 _FEWEST_LANES, _LANES_APART = 32, 16  # of a tile: the fewest, and a vector register of them
 _ROUNDED = 256  # lanes: a tile where none is compiled whole; adaptive chunks are multiples of it
+_LAPACK = (
+    "cholesky", "eig", "eigh", "geqrf", "hessenberg", "householder_product", "lu", "schur", "svd",
+    "triangular_solve", "tridiagonal",
+)  # fmt: skip
+_ALONE = contextvars.ContextVar("alone", default=False)
 ROUND = 24  # attempted steps between two looks at which lanes have finished
 
 
@@ -229,12 +236,27 @@ def all_or_one(devices: int, lanes: int) -> int:
     return devices if lanes % devices == 0 else 1
 
 
+@contextlib.contextmanager
+def one_device(alone: bool) -> Iterator[None]:
+    """Within, no batch is spread over devices if it is `alone`."""
+    token = _ALONE.set(alone or _ALONE.get())
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
+
+
+def may_spread() -> bool:
+    """Whether a batch may be spread over devices here: not in the share of one of them."""
+    return not (_ALONE.get() or jax.sharding.get_abstract_mesh().manual_axes)
+
+
 def spread(tiles: Callable[[Any, Any], Any], plan: Plan) -> Callable[[Any, Any], Any]:
     """`tiles(lanes, shared)` on every device of the plan, each with its share of the lanes.
 
     What is a device's share already is not spread again.
     """
-    if plan.devices == 1 or jax.sharding.get_abstract_mesh().manual_axes:
+    if plan.devices == 1 or not may_spread():
         return tiles
     own, same = jax.sharding.PartitionSpec("lanes"), jax.sharding.PartitionSpec()
     return jax.shard_map(
@@ -266,17 +288,24 @@ def _options(plan: Plan) -> dict[str, Any]:
 
 def has_product(function: Callable[..., Any], *arguments: Any, looped: bool = False) -> bool:
     """Whether a time loop (a scan) of the program holds a matrix product; any, if it is `looped`."""
-    return _holds_product(jax.make_jaxpr(function)(*arguments).jaxpr, looped)
+    return _holds(
+        ("dot_general", "conv_general_dilated"), jax.make_jaxpr(function)(*arguments).jaxpr, looped
+    )
 
 
-def _holds_product(jaxpr: Any, stepping: bool) -> bool:
+def has_lapack(function: Callable[..., Any], *arguments: Any) -> bool:
+    """Whether the program calls LAPACK, on a CPU."""
+    return _holds(_LAPACK, jax.make_jaxpr(function)(*arguments).jaxpr, True)
+
+
+def _holds(names: Collection[str], jaxpr: Any, stepping: bool) -> bool:
     for equation in jaxpr.eqns:
-        if stepping and equation.primitive.name in ("dot_general", "conv_general_dilated"):
+        if stepping and equation.primitive.name in names:
             return True
         inside = stepping or equation.primitive.name == "scan"
         for value in equation.params.values():
             for inner in value if isinstance(value, tuple | list) else (value,):
                 inner = getattr(inner, "jaxpr", inner)
-                if hasattr(inner, "eqns") and _holds_product(inner, inside):
+                if hasattr(inner, "eqns") and _holds(names, inner, inside):
                     return True
     return False

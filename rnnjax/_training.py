@@ -162,7 +162,7 @@ class OnTask(AbstractObjective):
         step = step_of(self, circuit, None).advanced
         return self.forcing.advance(of_forcing, k, circuit, step, trials), of_credit
 
-    def work(self, circuit: Any) -> Work:
+    def work(self, circuit: Any, key: Key | None) -> Work:
         """The states of a batch."""
         size = flatten(fresh_start(circuit))[0].size
         spread = [devices_of(circuit, lanes) for lanes in (self.batch, self.validation)]

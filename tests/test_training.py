@@ -23,6 +23,7 @@ from rnnjax import (
     Stop,
     TaskNetwork,
     _descent,
+    _objective,
     _plan,
     cross_entropy,
     every,
@@ -138,6 +139,25 @@ def test_devices_change_no_result(monkeypatch):
     for each in ("losses", "gradient_norms", "validations"):
         np.testing.assert_allclose(getattr(one, each), getattr(alone, each), rtol=1e-9)
         np.testing.assert_allclose(getattr(many, each)[1], getattr(alone, each), rtol=1e-9)
+
+
+def test_what_calls_lapack_is_not_spread(monkeypatch):
+    """In jaxlib 0.10 LAPACK of a batch on several devices at once waits for itself forever."""
+    for module in (_objective, _plan):
+        monkeypatch.setattr(module, "tuned_devices", lambda: 4)
+    monkeypatch.setattr(_objective, "LAPACK_WAITS", True)
+
+    def spectrum(circuit, key):
+        return jnp.sum(jnp.square(jnp.linalg.eigvalsh(circuit.circuit.connectivity.matrix())))
+
+    def size(circuit, key):
+        return jnp.sum(jnp.square(circuit.circuit.connectivity.matrix()))
+
+    task, key = OnTask(TASK, batch=8), jax.random.key(0)
+    assert (task + size).work(NETWORK, key) == (128, 4, False)
+    assert (task + spectrum).work(NETWORK, key) == (128, 1, True)
+    monkeypatch.setattr(_objective, "LAPACK_WAITS", False)
+    assert (task + spectrum).work(NETWORK, key) == (128, 4, False)
 
 
 def test_a_seed_that_fails_does_not_stop_the_others():
