@@ -15,6 +15,8 @@ from rnnjax._lyapunov import lyapunov_exponents
 from rnnjax._parameter import Parametric, counted, parameter
 from rnnjax._types import Scalar
 
+_BESIDE = 1e-3  # how far from rest a run for the exponent starts
+
 
 class Every(Parametric):
     """When a fit looks at the dynamics of the circuit, and at what; made by `every`."""
@@ -31,7 +33,8 @@ def every(
     """Look at the circuit every so many steps of a fit: `fit(..., audit=every(100))`.
 
     Its equilibria are found with the input held, from the 64 guesses of `find_equilibria`, with
-    the eigenvalues of each; with `duration` also its leading Lyapunov exponent.
+    the eigenvalues of each; with `duration` also its leading Lyapunov exponent, of a run that
+    starts a little off rest.
 
     Args:
         steps: steps of training between looks.
@@ -97,8 +100,9 @@ def audited(circuit: Any, how: Every, step: int) -> Audit:
     exponent = error = np.nan
     if how.duration is not None:
         run = lyapunov_exponents(
-            circuit, float(how.duration), how.input, step=float(how.step), count=1, throw=False
-        )
+            circuit, float(how.duration), how.input, step=float(how.step), count=1, throw=False,
+            start=_beside_rest,
+        )  # fmt: skip
         exponent, error = float(run.exponents[0]), float(run.standard_errors[0])
     frequencies = np.where(rests.found, 1000 * abs(values[:, 0].imag) / (2 * np.pi), np.nan)
     found = (
@@ -106,6 +110,12 @@ def audited(circuit: Any, how: Every, step: int) -> Audit:
         error,
     )  # fmt: skip
     return Audit(*(np.asarray(x)[None] for x in found))
+
+
+def _beside_rest(circuit: Any) -> Any:
+    """A state beside rest: a run from rest itself stays there where that is an equilibrium."""
+    vector, unravel = flatten(circuit.rest())
+    return unravel(vector + _BESIDE * np.random.default_rng(0).normal(size=vector.shape))
 
 
 def gathered(audits: Sequence[Audit]) -> Audit | None:

@@ -76,6 +76,8 @@ def _curves(ax: Axes, losses: np.ndarray, failed: np.ndarray) -> None:
         front = {"failed": 3, "best seed": 4}.get(name, 2)
         shown = "_" if name in named else name
         named.add(name)
+        if len(losses) == 1 and not failed[k]:
+            shown = "training"
         ax.plot(steps, row, color=color, linewidth=1.6, label=shown, zorder=front)
         if failed[k] and ends[k] >= 0:
             ax.plot(
