@@ -10,12 +10,11 @@ import sys
 import warnings
 
 import jax
-import jaxlib
 
 _HOISTING = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000"
 _KNOWN_JAXLIB = ("0.10.", "0.12.")  # measured: accepts the flag, and gains from it
 # LAPACK of a batch waits for threads of the pool it runs in; on two devices at once, forever.
-LAPACK_WAITS = jaxlib.__version__.startswith("0.10.")
+LAPACK_WAITS = importlib.metadata.version("jaxlib").startswith("0.10.")
 _tuned: list[int] = []
 _mentioned: list[bool] = []
 
