@@ -22,6 +22,8 @@ import matplotlib as mpl
 import numpy as np
 import optax
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from scipy.stats import binom
 
 import rnnjax
 from rnnjax import OnTask, TaskNetwork
@@ -54,14 +56,12 @@ STYLE = {
     "font.size": 9, "axes.titlesize": 9, "axes.titlelocation": "left", "legend.frameon": False,
     "axes.spines.top": False, "axes.spines.right": False, "savefig.dpi": 200,
 }  # fmt: skip
-COLORS = {
+STYLES = {
     "none": "0.35", "error 0.1": "#56B4E9", "error 0.4": "#0072B2", "teacher": "#D55E00",
     "generalized teacher 0.1": "#E69F00", "generalized teacher 0.4": "#CC79A7",
 }  # fmt: skip
-SHORT = {
-    "generalized teacher 0.1": "gen. teacher 0.1",
-    "generalized teacher 0.4": "gen. teacher 0.4",
-}
+LOCAL = ("none", "error 0.1", "error 0.4")
+MOST = 512 * 200  # trials of training
 CREDITS = {
     "BPTT": BackpropagationThroughTime(),
     "diagonal": DiagonalRecurrent(),
@@ -184,43 +184,81 @@ def wilson(successes, trials, z=1.96):
     return middle - half, middle + half
 
 
+def middle(values):
+    """The median, and the order statistics that hold it with 95 %: the ends where values are few."""
+    ordered, count = np.sort(values), len(values)
+    left_out = max(1, sum(binom.cdf(k, count, 0.5) <= 0.025 for k in range(count)))
+    return np.median(ordered), ordered[left_out - 1], ordered[count - left_out]
+
+
+def columns(results):
+    """What stands side by side: a task and its difficulty; a rule and a constraint."""
+    tasks, rules = {}, {}
+    for condition in study():
+        if condition.name not in results:
+            continue
+        each = results[condition.name]
+        if (condition.credit, condition.connectivity) == ("BPTT", "free"):
+            what = "shift" if condition.task.startswith("sine") else "delay"
+            name = f"{condition.task[0].upper()}{condition.task[1:]}\n{what} {condition.difficulty:g} ms"
+            tasks.setdefault(name, []).append(each)
+        kind = each["forcing"].split(",")[0]
+        if (condition.task, condition.difficulty) == ("delayed XOR", 20.0) and kind in LOCAL:
+            rules.setdefault(f"{condition.credit}, {condition.connectivity}", []).append(each)
+    return dict(
+        sorted(tasks.items(), key=lambda item: list(TASKS).index(item[1][0]["task"]))
+    ), rules
+
+
 def draw(results):
-    """Who learns, and how well: a column per task and difficulty, and one per local rule."""
-    groups = {}
-    for each in results.values():
-        name = f"{each['task']}, {each['difficulty']:g} ms"
-        if (each["credit"], each["connectivity"]) != ("BPTT", "free"):
-            name += f"\n{each['credit']}, {each['connectivity']}"
-        groups.setdefault(name, []).append(each)
-    figure = Figure(figsize=(1.2 + 2.0 * len(groups), 4.6), layout="constrained")
-    axes = figure.subplots(2, len(groups), sharey="row", squeeze=False)
-    for (name, group), (above, below) in zip(groups.items(), axes.T, strict=True):
-        for k, each in enumerate(group):
-            color = COLORS[each["forcing"].split(",")[0]]
-            learned = sum(e is not None for e in each["epochs_to_criterion"])
-            share = learned / each["seeds"]
-            low, high = wilson(learned, each["seeds"])
-            above.errorbar(
-                k, share, [[share - low], [high - share]], fmt="o", color=color, capsize=3
-            )
-            errors = np.asarray(each["test_errors"])
-            below.plot(np.full(len(errors), k), errors, ".", color=color, alpha=0.5, markersize=5)
-            below.plot(k, np.median(errors), "_", color=color, markersize=18, markeredgewidth=2)
-        above.set_title(name)
-        above.set_xticks([])
-        below.set_xticks(
-            range(len(group)),
-            [SHORT.get(g["forcing"], g["forcing"]) for g in group],
-            rotation=60,
-            ha="right",
+    """Who learns, how soon, and how well: above on each task, below under local rules and Dale's law."""
+    figure = Figure(figsize=(9.6, 8.6), layout="constrained")
+    above, below = figure.subfigures(2, 1)
+    for part, groups in zip((above, below), columns(results), strict=True):
+        axes = part.subplots(3, len(groups), sharey="row", squeeze=False)
+        for (name, group), column in zip(groups.items(), axes.T, strict=True):
+            column[0].set_title(name)
+            for each in group:
+                one_condition(column, each)
+            for ax in column:
+                ax.set(xticks=[], xlim=(-0.7, (len(STYLES) if part is above else len(LOCAL)) - 0.3))
+        axes[0, 0].set(ylim=(-0.04, 1.04), ylabel="share of\nseeds that learn")
+        axes[1, 0].set(
+            ylim=(0, 1.15 * MOST), yticks=(0, 5e4, 1e5, 1.1 * MOST), ylabel="trials to\ncriterion"
         )
-        below.set_yscale("log")
-        above.set_xlim(-0.6, len(group) - 0.4)
-        below.set_xlim(-0.6, len(group) - 0.4)
-    axes[0, 0].set_ylim(-0.03, 1.03)
-    axes[0, 0].set_ylabel("fraction of seeds that learn")
-    axes[1, 0].set_ylabel("test error, unforced")
+        axes[1, 0].set_yticklabels(["0", "50 000", "100 000", "never"])
+        axes[2, 0].set(yscale="log", ylabel="test error,\nunforced")
+    handles = [Line2D([], [], marker="o", linestyle="", color=c) for c in STYLES.values()]
+    figure.legend(
+        handles, [k.replace("teacher", "teacher forcing").replace("error", "error forcing") for k in STYLES],
+        loc="outside upper center", ncols=3,
+    )  # fmt: skip
     return figure
+
+
+def one_condition(column, each):
+    """The seeds of a condition in three axes: who learned, how soon, how well."""
+    kind = each["forcing"].split(",")[0]
+    k, color = list(STYLES).index(kind), STYLES[kind]
+    never = 1.1 * MOST
+    soon = [never if e is None else 512 * e for e in each["epochs_to_criterion"]]
+    learned = sum(e is not None for e in each["epochs_to_criterion"])
+    share = learned / each["seeds"]
+    for ax, values, (center, low, high) in (
+        (column[0], [], (share, *wilson(learned, each["seeds"]))),
+        (column[1], soon, middle(soon)),
+        (column[2], each["test_errors"], middle(each["test_errors"])),
+    ):
+        ax.plot(np.full(len(values), k), values, ".", color=color, alpha=0.35, markersize=4)
+        ax.errorbar(
+            k,
+            center,
+            [[center - low], [high - center]],
+            fmt="o",
+            color=color,
+            capsize=3,
+            markersize=5,
+        )
 
 
 def summary(result):
