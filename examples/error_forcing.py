@@ -105,12 +105,14 @@ def study():
 
 
 def readout_condition(network, key):
-    """What keeps the readout invertible: its norm near 1, of several outputs its condition near 1."""
+    """What keeps the readout invertible: its norm near 1, of two outputs its condition near 1."""
     weights = network.readout.weights
     gram = weights @ weights.T
     if len(weights) == 1:
         return 1e-6 * (1 - jnp.sqrt(gram[0, 0])) ** 2
-    largest, smallest = jnp.sqrt(jnp.linalg.eigvalsh(gram)[jnp.array([-1, 0])])
+    center = (gram[0, 0] + gram[1, 1]) / 2  # eigenvalues of a symmetric matrix of two rows
+    radius = jnp.hypot((gram[0, 0] - gram[1, 1]) / 2, gram[0, 1])
+    largest, smallest = jnp.sqrt(center + radius), jnp.sqrt(jnp.maximum(center - radius, 1e-12))
     return 1e-6 * (1 - largest / (smallest + 1e-8)) ** 2
 
 
