@@ -87,7 +87,7 @@ class Condition(NamedTuple):
 
 
 def study():
-    """All conditions, the quick ones first."""
+    """All conditions, the quick ones first: a minute each, the last ones ten."""
     main = list(FORCINGS)[:6]
     local = ["none", "error 0.1, a step late", "error 0.4, a step late"]
     found = [Condition("delayed XOR", 20.0, f) for f in main]
@@ -97,10 +97,10 @@ def study():
             found += [Condition("delayed XOR", 20.0, f, credit, kind) for f in local]
     found += [Condition("delayed XOR", 20.0, f, "BPTT", "Dale") for f in main[:3]]
     found += [Condition("delayed XOR", 100.0, f) for f in main]
-    found += [Condition("evidence integration", 100.0, f) for f in main]
-    found += [Condition("sine generation", x, f) for x in (-55.0, 0.0) for f in main]
     found += [Condition("delayed XOR", 1000.0, f, seeds=3) for f in main]
+    found += [Condition("evidence integration", 100.0, f) for f in main]
     found += [Condition("evidence integration", 1000.0, f, seeds=3) for f in main]
+    found += [Condition("sine generation", x, f) for x in (-55.0, 0.0) for f in main]
     return found
 
 
