@@ -68,8 +68,8 @@ def course(spec, steps, seeds=None):
     class Given(OnTask):
         """On the same trials in every step, as the peers have them, instead of drawn ones."""
 
-        def drawn(self, key, count):
-            given = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), self.task.trials)
+        def drawn(self, task, key, count):
+            given = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), task.trials)
             return Trial(*given), None, None
 
     numbers = [parameters(spec, seed) for seed in range(seeds or 1)]

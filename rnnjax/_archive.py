@@ -12,6 +12,8 @@ import numpy as np
 
 from rnnjax._store import replacing
 
+_DAMAGED = ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error
+
 
 def write_archive(path: Any, header: Mapping[str, Any], arrays: Sequence[Any]) -> None:
     """Put a zip of the header and the arrays in the place of what was there.
@@ -20,7 +22,8 @@ def write_archive(path: Any, header: Mapping[str, Any], arrays: Sequence[Any]) -
         OSError: if it can't be written; what was there is still there.
     """
     with replacing(Path(path)) as partial, zipfile.ZipFile(partial, "w") as file:
-        file.writestr("header.json", json.dumps(header, indent=1))
+        known = {**header, "arrays": len(arrays)}
+        file.writestr("header.json", json.dumps(known, indent=1))
         for k, array in enumerate(arrays):
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, np.asarray(array), allow_pickle=False)
@@ -37,8 +40,9 @@ def read_archive(path: Any) -> tuple[dict[str, Any], list[np.ndarray]]:
     try:
         with zipfile.ZipFile(path) as file:
             header = json.loads(file.read("header.json"))
-            count = sum(name.endswith(".npy") for name in file.namelist())
-            parts = (io.BytesIO(file.read(f"{k}.npy")) for k in range(count))
+            parts = (io.BytesIO(file.read(f"{k}.npy")) for k in range(header["arrays"]))
             return header, [np.lib.format.read_array(p, allow_pickle=False) for p in parts]
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, zlib.error) as error:
-        raise ValueError(str(error)) from None
+    except FileNotFoundError:
+        raise
+    except (OSError, zipfile.BadZipFile, KeyError, TypeError, *_DAMAGED) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from None

@@ -1,5 +1,6 @@
 """A fit on disk, so that it can go on after it was killed: whole or not there."""
 
+import functools
 import os
 import re
 import zlib
@@ -62,7 +63,7 @@ def read(path: Path, identity: Mapping[str, Any]) -> tuple[int, list[np.ndarray]
 def identity_of(**parts: Any) -> dict[str, str]:
     """A few words and checksums that tell fits apart.
 
-    Arrays count by their bytes, functions by their names.
+    Arrays count by their bytes, functions by their names and the numbers in them.
     """
     return {name: _summary(value) for name, value in parts.items()}
 
@@ -79,9 +80,40 @@ def _summary(tree: Any) -> str:
             total = zlib.crc32(f"{array.dtype}{array.shape}".encode(), total)
             total = zlib.crc32(np.ascontiguousarray(array).tobytes(), total)
         else:
-            words.append(getattr(leaf, "__qualname__", None) or repr(leaf))
+            words.append(_nameless(getattr(leaf, "__qualname__", None) or repr(leaf)))
+            total = zlib.crc32(_captured(leaf).encode(), total)
     shape = zlib.crc32(_nameless(structure).encode())
     return f"{type(tree).__name__} {shape:08x} {total:08x} {' '.join(words)}".strip()
+
+
+def _captured(function: Any) -> str:
+    """What a function of the user's holds besides its code: constants, defaults, captured values."""
+    if isinstance(function, functools.partial):
+        return " ".join(map(_summary, (function.func, function.args, function.keywords)))
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return ""
+    held: list[Any] = [getattr(function, "__defaults__", None), function.__kwdefaults__]
+    for cell in function.__closure__ or ():
+        value = _content(cell)
+        held.append(getattr(value, "__qualname__", value))
+    return " ".join([*_numbers(code), *map(_summary, held)])
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # empty: a function that is named before it is there
+        return None
+
+
+def _numbers(code: Any) -> list[str]:
+    """The numbers in a function, and in those that are defined inside of it."""
+    found = [repr(x) for x in code.co_consts if isinstance(x, int | float | complex)]
+    for inner in code.co_consts:
+        if hasattr(inner, "co_consts"):
+            found += _numbers(inner)
+    return found
 
 
 def _nameless(structure: Any) -> str:

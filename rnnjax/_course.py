@@ -22,7 +22,6 @@ from rnnjax._descent import (
     layout,
 )
 from rnnjax._free import rebuild
-from rnnjax._plan import placed
 from rnnjax._store import check_writable
 from rnnjax._types import to_host
 
@@ -61,7 +60,9 @@ class Course(NamedTuple):
 
         start = begin_compiled if self.lanes is None else begin_lanes
         k, state, history, audits = self._resumed(start(self.circuit, free, self.key, self.recipe))
-        state = self._placed(state)
+        where = layout(self.circuit, self.key, self.recipe.objective, self.lanes)
+        state = where.placed(state)
+        self = self._replace(circuit=where.placed(self.circuit), key=where.placed(self.key))
         now, written = (k, state), time.monotonic()  # one name, so that Ctrl-C finds both or none
         hidden = None if progress is None else not progress
         with tqdm(total=self.steps, initial=k, unit="step", disable=hidden) as bar:
@@ -72,9 +73,7 @@ class Course(NamedTuple):
                     if k == self.steps or (late and k > 0):
                         self._write(k, state, history, audits)
                         written = time.monotonic()
-                    if self.audit is not None and k % self.audit.steps == 0:
-                        current = to_host(self._current(state))  # it may be on several devices
-                        audits = [*audits, audited(current, self.audit, k)]
+                    audits = [*audits, *self._audited(state, k)]
                     state, found = self._advance(state, k)
                     history.append(found)
                     now = (k + 1, state)
@@ -82,6 +81,7 @@ class Course(NamedTuple):
                     if k % 10 == 0 or k == self.steps:  # asking for a value waits for the device
                         bar.set_postfix(loss=_shown(found.loss), refresh=False)
                         if not np.any(state.alive & state.going):
+                            self._write(min(k + 1, self.steps), state, history, audits)
                             break
             except KeyboardInterrupt:
                 k, state = now
@@ -94,21 +94,17 @@ class Course(NamedTuple):
         number, moving = jnp.asarray(k, jnp.int32), jnp.asarray(k < self.steps)
         return step(state, number, self.circuit, self.key, moving, self.recipe)
 
-    def _placed(self, state: State) -> State:
-        """The state where a step leaves it, so that the first compiles for all."""
-        if self.lanes is None:
-            work = self.recipe.objective.work(self.circuit, self.key)
-            return placed(state, work.devices, shared=True)
-        devices, _ = layout(self.circuit, self.key, self.recipe.objective)
-        return placed(state, devices, shared=False)
+    def _audited(self, state: State, k: int) -> list[Audit]:
+        """An audit where one is due, and the fit has not ended."""
+        if self.audit is None or k % self.audit.steps or not np.any(state.alive & state.going):
+            return []
+        current = rebuild(self.circuit, self.recipe.chosen, state.free)
+        return [audited(to_host(current), self.audit, k)]  # it may be on several devices
 
     def _nothing(self) -> list[list[np.ndarray]]:
         """The columns of a history of no steps."""
         shape = () if self.lanes is None else (self.lanes,)
         return [[np.full(shape, np.nan)] for _ in Seen._fields]
-
-    def _current(self, state: State) -> Any:
-        return rebuild(self.circuit, self.recipe.chosen, state.free)
 
     def _seen(self, history: list[Seen]) -> Seen:
         """One array each, steps last, NaN for steps that were not taken."""
@@ -135,7 +131,7 @@ class Course(NamedTuple):
         ]
         columns = columns or [np.zeros(0)] * len(Seen._fields)
         records = [x for each in audits for x in jax.tree.leaves(each)]
-        arrays = [np.asarray(x) for x in (*jax.tree.leaves(state), *columns, *records)]
+        arrays = [_raw(x) for x in (*jax.tree.leaves(state), *columns, *records)]
         write(Path(self.checkpoint), self._identity(), k, arrays)
 
     def _resumed(self, state: State) -> tuple[int, State, list[Seen], list[Any]]:
@@ -147,6 +143,11 @@ class Course(NamedTuple):
         if found is None:
             return 0, state, [], []
         k, arrays, version = found
+        if k > self.steps:
+            raise ValueError(
+                f"{self.checkpoint} holds a fit of {k} steps already: expected at least as many, got "
+                f"steps={self.steps}"
+            )
         if version != jax.__version__:
             warnings.warn(
                 f"{self.checkpoint} was written with jax {version}, and goes on with "
@@ -157,17 +158,33 @@ class Course(NamedTuple):
         own, rest = arrays[: len(leaves)], arrays[len(leaves) :]
         if len(own) != len(leaves) or any(
             np.shape(a) != np.shape(b) or a.dtype != b.dtype
-            for a, b in zip(own, leaves, strict=True)
+            for a, b in zip(own, map(_raw, leaves), strict=True)
         ):
             raise ValueError(
                 f"{self.checkpoint} was written with another optimizer or dtype: give the same to "
                 "go on, or another path to begin anew"
             )
-        state = jax.tree.unflatten(structure, [jnp.asarray(x) for x in own])
+        state = jax.tree.unflatten(structure, list(map(_like, own, leaves)))
         columns, records = rest[: len(Seen._fields)], rest[len(Seen._fields) :]
         history = [Seen(*values) for values in zip(*columns, strict=True)]
         kept = [each for each in restored(records) if int(each.steps[0]) < k]
         return k, state, history, kept
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(getattr(leaf, "dtype", np.float32), jax.dtypes.prng_key)
+
+
+def _raw(leaf: Any) -> np.ndarray:
+    """The numbers of an array, also of random keys."""
+    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+
+
+def _like(numbers: np.ndarray, leaf: Any) -> jax.Array:
+    """Numbers as what they were."""
+    if not _is_key(leaf):
+        return jnp.asarray(numbers)
+    return jax.random.wrap_key_data(jnp.asarray(numbers), impl=jax.random.key_impl(leaf))
 
 
 def _shown(losses: Any) -> str:

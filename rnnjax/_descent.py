@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rnnjax._free import Chosen, choose, rebuild
-from rnnjax._objective import AbstractObjective
+from rnnjax._free import Chosen, choose, first_lane, rebuild
+from rnnjax._objective import AbstractObjective, works_alone
 from rnnjax._parameter import Parametric, counted, parameter
-from rnnjax._plan import Plan, all_or_one, one_device, spread
+from rnnjax._plan import Plan, all_or_one, one_device, placed, spread
 from rnnjax._setup import tuned_devices
 from rnnjax._types import Scalar
 
@@ -127,7 +127,7 @@ def advance(
     def built(free: Any) -> Any:
         return rebuild(circuit, recipe.chosen, free)
 
-    alone = recipe.objective.work(circuit, key).alone
+    alone = works_alone(recipe.objective, circuit, own)
     with one_device(alone):
         loss, gradient = recipe.objective.value_and_gradient(built, state.free, own, state.memory)
     norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in gradient))
@@ -138,8 +138,7 @@ def advance(
         state, validation = _validated(state, k, key, well, built, recipe)
     go = well & state.going & moving
     with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
-        updates, optimizer = recipe.optimizer.update(gradient, state.optimizer, state.free)
-
+        updates, optimizer = _updates(recipe.optimizer, gradient, state, loss)
     memory = recipe.objective.advance(state.memory, built(state.free), own, k)
     following = state._replace(
         free=_where(go, optax.apply_updates(state.free, updates), state.free),
@@ -151,6 +150,18 @@ def advance(
     )
     nan = jnp.full_like(loss, jnp.nan)
     return following, Seen(jnp.where(well, loss, nan), jnp.where(well, norm, nan), validation)
+
+
+def _updates(optimizer: Any, gradient: Any, state: State, loss: Any) -> tuple[Any, Any]:
+    """What an optax optimizer makes of a gradient; some look at the loss as well."""
+    update = optax.with_extra_args_support(optimizer).update
+    try:
+        return update(gradient, state.optimizer, state.free, value=loss, grad=gradient)
+    except TypeError as error:
+        raise TypeError(
+            f"optimizer: it asks for more than a loss and a gradient ({error}): take one that does "
+            "not search along a line, e.g. optax.adam(1e-2)"
+        ) from error
 
 
 def _where(condition: Any, new: Any, old: Any) -> Any:
@@ -197,9 +208,10 @@ def first_gradient(circuit: Any, where: Any, objective: AbstractObjective, key: 
     """The loss of the first step, and the gradients of the free arrays."""
     free, chosen = choose(circuit, where)
     memory = objective.begin(circuit, _own(key, _BEGIN))
-    return objective.value_and_gradient(
-        lambda free: rebuild(circuit, chosen, free), free, _own(key, 0), memory
-    )
+    with one_device(works_alone(objective, circuit, key)):
+        return objective.value_and_gradient(
+            lambda free: rebuild(circuit, chosen, free), free, _own(key, 0), memory
+        )
 
 
 advance_compiled = eqx.filter_jit(advance)
@@ -212,7 +224,8 @@ def advance_lanes(
 ) -> tuple[State, Seen]:
     """A step of many fits, lanes in front of every array but those of the recipe."""
     lanes, fixed = eqx.partition((state, circuit, key), eqx.is_array)
-    devices, together = layout(circuit, key, recipe.objective)
+    count = jax.random.key_data(key).shape[0]
+    devices, together, _ = layout(circuit, key, recipe.objective, count)
 
     def share(lanes: Any, shared: Any) -> tuple[State, Seen]:
         def one(lane: Any) -> tuple[State, Seen]:
@@ -224,21 +237,40 @@ def advance_lanes(
     return spread(share, Plan(None, devices))(lanes, (k, moving))
 
 
-def layout(circuit: Any, key: Any, objective: AbstractObjective) -> tuple[int, int]:
-    """Over how many devices fits are spread, and how many of them a device takes together.
+class Layout(NamedTuple):
+    """Where the work of a step is done.
 
-    All at once on an accelerator. The fits of a CPU do not share their weights, so that products of
-    many at once are only longer; small ones still share the call of each kernel.
+    Attributes:
+        fits: over how many devices fits are spread.
+        together: how many of them a device takes at once.
+        trials: over how many devices the trials of each are spread, where fits are not.
     """
-    count = jax.random.key_data(key).shape[0]
-    if jax.default_backend() != "cpu":
-        return 1, count
-    devices = all_or_one(max(tuned_devices(), 1), count)
-    first, own = jax.tree.map(lambda x: x[0] if eqx.is_array(x) else x, (circuit, key))
-    work = objective.work(first, own)
-    devices = 1 if work.alone else devices
-    share = count // devices
-    return devices, min(max(1, _TOGETHER // work.numbers) if work.numbers else share, share)
+
+    fits: int
+    together: int
+    trials: int
+
+    def placed(self, tree: Any) -> Any:
+        """Arrays where a step leaves them, so that it compiles once."""
+        many = self.fits > 1
+        return placed(tree, self.fits if many else self.trials, shared=not many)
+
+
+def layout(circuit: Any, key: Any, objective: AbstractObjective, lanes: int | None) -> Layout:
+    """How the steps of one fit, or of many, are laid out.
+
+    Many go all at once on an accelerator. The fits of a CPU do not share their weights, so that
+    products of many at once are only longer; small ones still share the call of each kernel.
+    """
+    one, own = (circuit, key) if lanes is None else first_lane((circuit, key))
+    numbers, trials = objective.work(one)
+    alone = works_alone(objective, one, own)
+    trials = 1 if alone else trials
+    if lanes is None or jax.default_backend() != "cpu":
+        return Layout(1, lanes or 1, trials)
+    fits = 1 if alone else all_or_one(max(tuned_devices(), 1), lanes)
+    share = lanes // fits
+    return Layout(fits, min(max(1, _TOGETHER // numbers) if numbers else share, share), trials)
 
 
 @eqx.filter_jit

@@ -14,9 +14,10 @@ from rnnjax._audit import Audit, Every
 from rnnjax._course import Course
 from rnnjax._datasets import fit_dataset
 from rnnjax._descent import Recipe, Seen, State, Stop, advance, begin, first_gradient
-from rnnjax._free import choose, rebuild
+from rnnjax._free import choose, first_lane, lane_of, rebuild
 from rnnjax._objective import as_objective
 from rnnjax._parameter import check, counted
+from rnnjax._plan import unplaced
 from rnnjax._results import FitError, FitInterrupted, Status
 from rnnjax._types import DTypeLike, Float, cast, is_traced, precision, to_host
 
@@ -52,16 +53,26 @@ class Fit(eqx.Module):
     @property
     def loss(self) -> Any:
         """The loss of `circuit`."""
-        return jnp.take_along_axis(
-            jnp.asarray(self.losses), jnp.asarray(self.steps_taken)[..., None], -1
-        )[..., 0]
+        xp: Any = jnp if is_traced(self.losses) else np
+        return xp.take_along_axis(self.losses, xp.asarray(self.steps_taken)[..., None], -1)[..., 0]
 
     @property
     def validation(self) -> Any:
         """The lowest validation loss, that of `best`; NaN without any."""
-        known = jnp.isfinite(jnp.asarray(self.validations))
-        lowest = jnp.min(jnp.where(known, jnp.asarray(self.validations), jnp.inf), -1)
-        return jnp.where(known.any(-1), lowest, jnp.nan)
+        xp = jnp if is_traced(self.validations) else np
+        known = xp.isfinite(self.validations)
+        lowest = xp.min(xp.where(known, self.validations, np.inf), -1)
+        return xp.where(known.any(-1), lowest, np.nan)
+
+    def __getitem__(self, k: Any) -> "Fit":
+        """Fit k of many: `found[int(np.argmin(found.validation))]` is the best.
+
+        Raises:
+            IndexError: for one fit, or if there is no such one.
+        """
+        if np.ndim(self.losses) < 2:
+            raise IndexError("this is one fit; an array of keys makes many")
+        return lane_of(self, k)
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` of losses, gradient norms and validations over the steps."""
@@ -123,12 +134,13 @@ def fit(
         steps: how many steps to take at most.
         key: for objectives that draw; step k is given `fold_in(key, k)`, or None without a key.
         validate_every: steps between validations, which `OnTask` makes without forcing, on trials
-            of their own that stay the same; none unless given.
+            drawn apart that stay the same; none unless given.
         stop: when to stop earlier, by the validations.
         audit: `every(k)` looks at the equilibria and exponents of the circuit every k steps.
         checkpoint: a file in which the fit is kept while it runs; where it is there already, the
-            fit goes on from it, to the same bits. A finished one can be given more `steps`. It
-            does not know the optimizer's settings: keep them.
+            fit goes on from it, to the same bits (on as many devices). A finished one can be given
+            more `steps`. It knows functions by their names and the numbers in them, not by their
+            code, and not the optimizer's settings: keep them.
         checkpoint_interval: at least so many seconds between writing it; 0 for every step.
         dtype: as for `simulate`.
         progress: show a bar with the loss; where the output is a terminal unless given.
@@ -152,12 +164,12 @@ def fit(
             "checkpoint: not inside of a JAX transformation: give fit the keys instead"
         )
     with precision(None if traced else dtype) as found:
-        circuit = cast(circuit, found)
+        circuit, key = unplaced((cast(circuit, found), key))
         free, chosen = choose(circuit, where)
         recipe = recipe._replace(
             chosen=chosen, objective=cast(recipe.objective, found), stop=cast(stop, found)
         )
-        one, own = (circuit, key) if lanes is None else _first(circuit, key)
+        one, own = (circuit, key) if lanes is None else first_lane((circuit, key))
         recipe.objective.check(one, own)
         audits, interrupted = None, None
         if traced:
@@ -213,9 +225,12 @@ def gradient(
         ValueError, TypeError: as `fit` does.
     """
     check(getattr(circuit, "circuit", circuit))
+    if _lanes_of(circuit, key) is not None:
+        raise ValueError("key: gradient is of one network: give it one key, or use jax.vmap")
     objective = as_objective(objective)
     with precision(None if is_traced(circuit, key) else dtype) as found:
         circuit, objective = cast((circuit, objective), found)
+        circuit, key = unplaced((circuit, key))
         chosen = choose(circuit, where)[1]
         objective.check(circuit, key)
         loss, arrays = first_gradient(circuit, where, objective, key)
@@ -249,9 +264,14 @@ def _lanes_of(circuit: Any, key: Any) -> int | None:
     Raises:
         ValueError: for keys in another shape, or circuits that do not have their axis.
     """
-    shape = () if key is None else jax.random.key_data(key).shape[:-1]
-    if not jnp.issubdtype(getattr(key, "dtype", np.float32), jax.dtypes.prng_key):
+    if key is None:
         return None
+    kind = getattr(key, "dtype", None)
+    if kind is None or not (jnp.issubdtype(kind, jax.dtypes.prng_key) or np.shape(key) == (2,)):
+        raise ValueError(
+            f"key: expected jax.random.key(0), or jax.random.split(key, n) of it for n fits, got {key!r}"
+        )
+    shape = key.shape if jnp.issubdtype(kind, jax.dtypes.prng_key) else ()
     if shape == ():
         return None
     arrays = [x for x in jax.tree.leaves(circuit) if eqx.is_inexact_array(x)]
@@ -261,11 +281,6 @@ def _lanes_of(circuit: Any, key: Any) -> int | None:
             "front of every array: make them by eqx.filter_vmap(make)(keys)"
         )
     return shape[0]
-
-
-def _first(circuit: Any, key: Any) -> tuple[Any, Any]:
-    """The first of many circuits, and its key."""
-    return jax.tree.map(lambda x: x[0] if eqx.is_array(x) else x, circuit), key[0]
 
 
 def _scanned(free: Any, circuit: Any, key: Any, recipe: Recipe, steps: int) -> tuple[State, Seen]:

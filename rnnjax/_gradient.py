@@ -81,6 +81,25 @@ def block_length(memory: AbstractMemory | None, steps: int) -> int:
     return max(1, min(wanted, steps))
 
 
+def observed_later(observe: Any, each: Callable[..., Any], states: Any) -> Any:
+    """What `observe` makes of the states of a block, steps in front.
+
+    Its arrays get the axis of the steps as well: XLA for CPUs would otherwise turn all states before
+    it multiplies a matrix by them.
+
+    Args:
+        observe: a function of one state, or None for all of it.
+        each: as in `Stepping`.
+        states: the states.
+    """
+    if observe is None:
+        return states
+    steps = jax.tree.leaves(states)[0].shape[0]
+    arrays, fixed = eqx.partition(observe, eqx.is_array)
+    arrays = jax.tree.map(lambda x: jnp.broadcast_to(x, (steps, *x.shape)), arrays)
+    return jax.vmap(lambda a, state: each(eqx.combine(a, fixed), (1,), 1)(state))(arrays, states)
+
+
 class Stepping(NamedTuple):
     """A step of a run taken apart, so that its gradient can be.
 

@@ -29,6 +29,7 @@ from rnnjax._gradient import (
     StoreAll,
     adjoint_block,
     block_length,
+    observed_later,
 )
 from rnnjax._kept import Keeping, what_to_keep
 from rnnjax._linalg import flatten
@@ -291,7 +292,7 @@ class _Lane:
         """A block of steps, with the states after every `every`-th of them."""
         if isinstance(self.memory, BlockedAdjoint):
             state, saved = self._adjoint_block(carry, length, every or length)
-            saved = None if every is None else self._kept_later(saved)
+            saved = None if every is None else observed_later(self.observe, self.each, saved)
             return self._checked(carry._replace(n=carry.n + length, state=state)), saved
         dw = self.draws(self.others, carry.n, length)
         one = self.each(self.one, (_LANES, 1), (_LANES, None))
@@ -303,7 +304,7 @@ class _Lane:
             carry, saved = lax.scan(
                 lambda c, x: (c := one(c, x)[0], kept(c.state)), carry, dw, length
             )
-            saved = self._kept_later(saved) if whole else saved
+            saved = observed_later(self.observe, self.each, saved) if whole else saved
         else:
 
             def group(carry: _Carry, dw: Any) -> tuple[_Carry, Any]:
@@ -340,23 +341,6 @@ class _Lane:
 
     def _kept(self, state: Any) -> Any:
         return state if self.observe is None else self.each(self.observe, (1,), 1)(state)
-
-    def _kept_later(self, states: Any) -> Any:
-        """What is kept of the states of a block, steps in front.
-
-        Arrays of `observe` get the axis of the steps as well: XLA for CPUs would otherwise turn all
-        states before it multiplies a matrix by them.
-        """
-        if self.observe is None:
-            return states
-        steps = jax.tree.leaves(states)[0].shape[0]
-        arrays, fixed = eqx.partition(self.observe, eqx.is_array)
-        arrays = jax.tree.map(lambda x: jnp.broadcast_to(x, (steps, *x.shape)), arrays)
-
-        def kept(arrays: Any, state: Any) -> Any:
-            return self.each(eqx.combine(arrays, fixed), (1,), 1)(state)
-
-        return jax.vmap(kept)(arrays, states)
 
     def _part(self, size: int, every: int | None, again: bool) -> Callable[[_Carry], Any]:
         def part(carry: _Carry) -> Any:

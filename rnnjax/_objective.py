@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnnjax._parameter import Parametric, parameter
-from rnnjax._plan import has_lapack
+from rnnjax._plan import has_lapack, may_spread, one_device
 from rnnjax._setup import LAPACK_WAITS, tuned_devices
-from rnnjax._types import Array, Key, Scalar
+from rnnjax._types import Array, Key, Scalar, by_shapes
 
 
 class Work(NamedTuple):
@@ -21,12 +22,10 @@ class Work(NamedTuple):
     Attributes:
         numbers: about how many numbers of state; 0 where that is not known.
         devices: over how many devices it spreads them.
-        alone: whether it must not run on several devices at once.
     """
 
     numbers: int = 0
     devices: int = 1
-    alone: bool = False
 
 
 class AbstractObjective(Parametric):
@@ -49,12 +48,9 @@ class AbstractObjective(Parametric):
         """What it remembers after step k, which was given `key`."""
         return memory
 
-    def work(self, circuit: Any, key: Key | None) -> Work:
+    def work(self, circuit: Any) -> Work:
         """How much it works on at once, and where."""
-        if not LAPACK_WAITS or tuned_devices() <= 1:
-            return Work()
-        arrays, fixed = eqx.partition((circuit, key), eqx.is_array)
-        return Work(alone=has_lapack(lambda x: self(*eqx.combine(x, fixed)), arrays))
+        return Work()
 
     def validate(self, circuit: Any, key: Key | None) -> Any:
         """How good the circuit is apart from training; the loss itself unless overridden."""
@@ -131,11 +127,10 @@ class Combined(AbstractObjective):
         each = zip(self.parts, memory, self._keys(key), strict=True)
         return tuple(part.advance(m, circuit, own, k) for part, m, own in each)
 
-    def work(self, circuit: Any, key: Key | None) -> Work:
-        """That of the largest part, on the devices of all; alone if a part is."""
-        each = [p.work(circuit, k) for p, k in zip(self.parts, self._keys(key), strict=True)]
-        numbers, devices, alone = (max(x) for x in zip(*each, strict=True))
-        return Work(numbers, 1 if alone else devices, alone)
+    def work(self, circuit: Any) -> Work:
+        """That of the largest part, on the devices of all."""
+        each = [part.work(circuit) for part in self.parts]
+        return Work(max(w.numbers for w in each), max(w.devices for w in each))
 
     def validate(self, circuit: Any, key: Key | None) -> Any:
         """The weighted sum of the parts' validations."""
@@ -144,7 +139,9 @@ class Combined(AbstractObjective):
 
     def __call__(self, circuit: Any, key: Key | None) -> Any:
         """The weighted sum of the losses."""
-        return self._sum([p(circuit, k) for p, k in zip(self.parts, self._keys(key), strict=True)])
+        with one_device(works_alone(self, circuit, key)):
+            each = zip(self.parts, self._keys(key), strict=True)
+            return self._sum([part(circuit, own) for part, own in each])
 
     def value_and_gradient(
         self, rebuild: Callable[[Any], Any], free: Sequence[Array], key: Key | None, memory: Any
@@ -167,6 +164,33 @@ class Combined(AbstractObjective):
         if key is None:
             return [None] * len(self.parts)
         return [key] + [jax.random.fold_in(key, k) for k in range(1, len(self.parts))]
+
+
+def works_alone(objective: AbstractObjective, circuit: Any, key: Key | None) -> bool:
+    """Whether a step of a fit must not run on several devices at once: see `LAPACK_WAITS`."""
+    if not LAPACK_WAITS or tuned_devices() <= 1 or not may_spread():
+        return False
+    arrays = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, circuit)
+    return _calls_lapack(objective, arrays, key)
+
+
+@by_shapes
+def _calls_lapack(objective: AbstractObjective, circuit: Any, key: Key | None) -> bool:
+    arrays, fixed = eqx.partition((objective, circuit, key), eqx.is_array)
+
+    def step(arrays: Any) -> Any:
+        objective, circuit, key = eqx.combine(arrays, fixed)
+        trained, rest = eqx.partition(circuit, eqx.is_inexact_array)
+        free, structure = jax.tree.flatten(trained)
+        memory = objective.begin(circuit, key)
+        gradient = objective.value_and_gradient(
+            lambda free: eqx.combine(jax.tree.unflatten(structure, free), rest), free, key, memory
+        )
+        after = objective.advance(memory, circuit, key, jnp.zeros((), jnp.int32))
+        return gradient, after, objective.validate(circuit, key)
+
+    with one_device(True):
+        return has_lapack(step, arrays)
 
 
 def as_objective(value: Any) -> AbstractObjective:

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from rnnjax._setup import tuned_devices
+from rnnjax._types import is_traced
 
 UNTUNED_TILE = 4096  # lanes; where each kernel is called by itself, it must be worth the call
 LARGE = 512  # variables from which on one product keeps all cores busy by itself
@@ -273,7 +275,23 @@ def placed(tree: Any, devices: int, shared: bool) -> Any:
         return tree
     spec = jax.sharding.PartitionSpec(*(() if shared else ("lanes",)))
     where = jax.sharding.NamedSharding(_mesh(devices), spec)
-    return jax.tree.map(lambda x: jax.device_put(x, where), tree)
+    return jax.tree.map(lambda x: jax.device_put(x, where) if isinstance(x, jax.Array) else x, tree)
+
+
+def unplaced(tree: Any) -> Any:
+    """Arrays as if they had just been made: a program for several devices refuses those put on one."""
+    if tuned_devices() <= 1:
+        return tree
+
+    def leaf(x: Any) -> Any:
+        if not isinstance(x, jax.Array) or is_traced(x):
+            return x
+        if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+            return jnp.asarray(np.asarray(x))
+        numbers = jnp.asarray(np.asarray(jax.random.key_data(x)))
+        return jax.random.wrap_key_data(numbers, impl=jax.random.key_impl(x))
+
+    return jax.tree.map(leaf, tree)
 
 
 def _mesh(devices: int) -> jax.sharding.Mesh:

@@ -1,5 +1,6 @@
 """A network on a task: passes through trials, forced or not, and the objective made of them."""
 
+import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,12 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._linalg import flatten
-from rnnjax._objective import AbstractObjective, Work
+from rnnjax._objective import AbstractObjective, Work, works_alone
 from rnnjax._parameter import check, counted, parameter
 from rnnjax._pass import Pass, devices_of, rows_of, step_of
+from rnnjax._plan import one_device
 from rnnjax._task_network import TaskNetwork, fresh_start
 from rnnjax._types import Array, Key, Scalar, cast, is_traced
-from rnnjax.circuits._checks import check_step
+from rnnjax.circuits._checks import check_noise, check_step
 from rnnjax.credit._base import AbstractCredit, BackpropagationThroughTime
 from rnnjax.forcing._base import AbstractForcing, NoForcing
 from rnnjax.noise._base import AbstractNoise
@@ -48,7 +50,8 @@ class OnTask(AbstractObjective):
     e_t = m_t (y^*_t - y_t), \quad \tilde h_t = \mathrm{force}(h^-_t, e_t, y^*_t)$
 
     Each step of training draws a batch of trials; the input is held during a step. Forcing acts in
-    training alone: `validate` runs the network by itself, on trials of its own that stay the same.
+    training alone: `validate` runs the network by itself, on trials drawn apart that stay the same.
+    Of given trials (`FromTrials`) keep some out of training: `held_out`.
     Objectives add up and can be weighted, with any function of `(circuit, key)` among them:
     `2.0 * OnTask(...) + penalty`.
 
@@ -61,6 +64,7 @@ class OnTask(AbstractObjective):
             `mean_square`, `cross_entropy`, or a function of your own.
         batch: trials in a step of training.
         validation: trials in a validation.
+        held_out: the task whose trials validations draw; `task` itself unless given.
         activity: what the mean square of the state after forcing costs; nothing unless given.
         noise: shakes the state in training and in validation.
         solver: a diffrax solver that takes one step per sample of the task; `Euler()` unless given.
@@ -81,7 +85,8 @@ class OnTask(AbstractObjective):
     batch: int = eqx.field(static=True, default=64)
     validation: int = eqx.field(static=True, default=256)
     activity: Scalar = parameter(None, "1", doc="cost of the mean square of the state")
-    noise: AbstractNoise | None = None
+    noise: Any = None
+    held_out: Any = None
     solver: Any = eqx.field(static=True, default_factory=Euler)
 
     def __check_init__(self) -> None:
@@ -94,6 +99,12 @@ class OnTask(AbstractObjective):
             part = getattr(self, name)
             if not isinstance(part, kind):
                 raise TypeError(f"OnTask.{name}: expected e.g. {example}, got {part!r}")
+        if self.held_out is not None and not isinstance(self.held_out, AbstractTask):
+            raise TypeError(f"OnTask.held_out: expected a task, got {self.held_out!r}")
+        if self.noise is not None and not isinstance(self.noise, AbstractNoise):
+            raise TypeError(
+                f"OnTask.noise: expected e.g. rnnjax.noise.Additive(0.1), got {self.noise!r}"
+            )
         counted(self.batch, "OnTask.batch")
         counted(self.validation, "OnTask.validation")
         if not callable(self.loss):
@@ -110,22 +121,28 @@ class OnTask(AbstractObjective):
             )
         if key is None:
             raise ValueError("OnTask draws its trials: give the fit key=, e.g. jax.random.key(0)")
-        for name, has, wanted in (
-            ("inputs", circuit.encoder.channels, self.task.inputs),
-            ("outputs", circuit.readout.channels, self.task.outputs),
-        ):
-            if has != wanted:
-                raise ValueError(
-                    f"OnTask: {type(self.task).__name__} has {wanted} {name}, the network {has}: "
-                    "give it an encoder and a readout of the task's size"
-                )
-        check_step(circuit, self.task.step)
+        for task in self._tasks():
+            for name, has, wanted in (
+                ("inputs", circuit.encoder.channels, task.inputs),
+                ("outputs", circuit.readout.channels, task.outputs),
+            ):
+                if has != wanted:
+                    raise ValueError(
+                        f"OnTask: {type(task).__name__} has {wanted} {name}, the network {has}: "
+                        "give it an encoder and a readout of the task's size"
+                    )
+            check_step(circuit, task.step)
+        check_noise(self.noise, fresh_start(circuit))
         self.forcing.check(circuit)
         self.credit.check(circuit, self.forcing)
         if not is_traced(circuit, key):
             check(self)
-            _check_trials(self.task, key)
+            for task in self._tasks():
+                _check_trials(task, key)
             self._warn_of_corrections(circuit, key)
+
+    def _tasks(self) -> list[AbstractTask]:
+        return [self.task] if self.held_out is None else [self.task, self.held_out]
 
     def _warn_of_corrections(self, circuit: Any, key: Key) -> None:
         if not self.forcing.acts_on_state:
@@ -149,7 +166,7 @@ class OnTask(AbstractObjective):
     ) -> tuple[Array, Any]:
         """The loss of a batch of trials, and what the credit rule takes for its gradient."""
         of_forcing, of_credit = memory
-        trials, of_noise, of_rule = self.drawn(key, self.batch)
+        trials, of_noise, of_rule = self.drawn(self.task, key, self.batch)
         run = self.pass_through(rebuild(free), trials, of_noise, of_forcing)
         return self.credit.value_and_gradient(run, rebuild, free, of_credit, of_rule)
 
@@ -158,11 +175,11 @@ class OnTask(AbstractObjective):
         of_forcing, of_credit = memory
         if not jax.tree.leaves(of_forcing):
             return memory
-        trials, _, _ = self.drawn(key, self.batch)
+        trials, _, _ = self.drawn(self.task, key, self.batch)
         step = step_of(self, circuit, None).advanced
         return self.forcing.advance(of_forcing, k, circuit, step, trials), of_credit
 
-    def work(self, circuit: Any, key: Key | None) -> Work:
+    def work(self, circuit: Any) -> Work:
         """The states of a batch."""
         size = flatten(fresh_start(circuit))[0].size
         spread = [devices_of(circuit, lanes) for lanes in (self.batch, self.validation)]
@@ -170,8 +187,9 @@ class OnTask(AbstractObjective):
 
     def validate(self, circuit: Any, key: Key | None) -> Array:
         """The loss of the network by itself, on trials that stay the same."""
-        trials, of_noise, _ = self.drawn(key, self.validation)
-        unforced = eqx.tree_at(lambda o: o.forcing, self, NoForcing())
+        task = self._tasks()[-1]
+        trials, of_noise, _ = self.drawn(task, key, self.validation)
+        unforced = dataclasses.replace(self, task=task, forcing=NoForcing())
         run = unforced.pass_through(circuit, trials, of_noise, None)
         return jnp.mean(run(circuit).losses)
 
@@ -183,16 +201,17 @@ class OnTask(AbstractObjective):
                 "gradient: add objectives with +, OnTask(...) + penalty"
             )
         self = cast(self, jnp.result_type(float))
-        trials, of_noise, _ = self.drawn(key, self.batch)
-        of_forcing, _ = self.begin(circuit, key)
-        run = self.pass_through(circuit, trials, of_noise, of_forcing)
-        return jnp.mean(run(circuit).totals)
+        with one_device(works_alone(self, circuit, key)):
+            trials, of_noise, _ = self.drawn(self.task, key, self.batch)
+            of_forcing, _ = self.begin(circuit, key)
+            run = self.pass_through(circuit, trials, of_noise, of_forcing)
+            return jnp.mean(run(circuit).totals)
 
-    def drawn(self, key: Any, count: int) -> tuple[Trial, Any, Any]:
-        """Trials, with targets of 0 where nothing is asked; keys for noise and for the rule."""
+    def drawn(self, task: AbstractTask, key: Any, count: int) -> tuple[Trial, Any, Any]:
+        """Trials of a task, with targets of 0 where nothing is asked; keys for noise and for the rule."""
         of_trials, of_noise, of_rule = jax.random.split(key, 3)
-        trials = jax.vmap(self.task.sample)(jax.random.split(of_trials, count))
-        return _full(trials, self.task), jax.random.split(of_noise, count), of_rule
+        trials = jax.vmap(task.sample)(jax.random.split(of_trials, count))
+        return _full(trials), jax.random.split(of_noise, count), of_rule
 
     def pass_through(self, circuit: Any, trials: Trial, keys: Any, memory: Any) -> Pass:
         """Passes through these trials, forced by the readout as it is in `circuit`."""
@@ -201,12 +220,13 @@ class OnTask(AbstractObjective):
         return Pass(self, trials, keys, self.forcing.tools(circuit, memory), shape)
 
 
-def _full(trials: Trial, task: AbstractTask) -> Trial:
-    """The mask for each output, and targets of 0 where nothing is asked."""
-    inputs, targets, mask = trials
+def _full(trials: Trial) -> Trial:
+    """Floats, the mask for each output, and targets of 0 where nothing is asked."""
+    dtype = jnp.result_type(float)
+    inputs, targets, mask = (jnp.asarray(x, dtype) for x in trials)
     if mask.ndim == targets.ndim - 1:
         mask = mask[..., None]
-    mask = jnp.broadcast_to(mask, targets.shape).astype(inputs.dtype)
+    mask = jnp.broadcast_to(mask, targets.shape)
     return Trial(inputs, jnp.where(mask > 0, targets, jnp.zeros_like(targets)), mask)
 
 
@@ -232,6 +252,11 @@ def _check_trials(task: AbstractTask, key: Key) -> None:
             f"{name}.sample: expected a mask of shape {allowed[0]} or {allowed[2]}, got "
             f"{np.shape(mask)}"
         )
+    if not np.isin(mask, (0, 1)).all():
+        raise ValueError(
+            f"{name}.sample: expected a mask of 1 where an output is asked for and 0 elsewhere, got "
+            f"values from {np.min(mask):g} to {np.max(mask):g}: weights go into a loss= of your own"
+        )
     asked = np.asarray(mask).reshape(task.steps, -1) > 0
     bad = asked & ~np.isfinite(np.asarray(targets))
     if bad.any() or not np.isfinite(np.asarray(inputs)).all():
@@ -244,7 +269,9 @@ def _check_trials(task: AbstractTask, key: Key) -> None:
 @eqx.filter_jit
 def _largest_correction(objective: OnTask, circuit: Any, key: Any) -> Array:
     """How far the forcing moves the state, relative to its size, in the first batch."""
-    trials, of_noise, _ = objective.drawn(jax.random.fold_in(key, 0), objective.batch)
+    trials, of_noise, _ = objective.drawn(
+        objective.task, jax.random.fold_in(key, 0), objective.batch
+    )
     of_forcing, _ = objective.begin(circuit, key)
     passed = objective.pass_through(circuit, trials, of_noise, of_forcing)
     rows = rows_of(objective, trials, None, None, None)

@@ -1,5 +1,6 @@
 """Training on tasks: one fit for all, validation, stopping, many seeds, checkpoints, audits."""
 
+import functools
 import os
 import pathlib
 import signal
@@ -29,10 +30,13 @@ from rnnjax import (
     every,
     mean_square,
 )  # fmt: skip
+from rnnjax._checkpoint import identity_of
+from rnnjax._objective import as_objective
 from rnnjax.circuits import CurrentNetwork, ExcitatoryInhibitory, RateNetwork, tanh
 from rnnjax.connectivity import Dale, Dense
 from rnnjax.credit import DiagonalRecurrent, RandomFeedbackLocalOnline
 from rnnjax.forcing import AdaptiveTeacherForcing, ErrorForcing, RandomFeedback, TeacherForcing
+from rnnjax.noise import Additive
 from rnnjax.tasks import AbstractTask, DelayedXOR, FromTrials, Trial
 
 TASK = DelayedXOR(delay=10.0, pulse=4.0)
@@ -132,7 +136,8 @@ def test_devices_change_no_result(monkeypatch):
         jax.clear_caches()
         for module in (_plan, _descent):
             monkeypatch.setattr(module, "tuned_devices", lambda: devices)
-        one = rnnjax.fit(make(keys[1]), recurrent, both, key=keys[1], **options, **QUIET)
+        own = jax.device_put(keys[1], jax.devices()[0])  # where it lies does not matter
+        one = rnnjax.fit(make(own), recurrent, both, key=own, **options, **QUIET)
         return one, rnnjax.fit(networks, recurrent, both, key=keys, **options, **QUIET)
 
     (alone, _), (one, many) = fits(0), fits(4)
@@ -143,7 +148,7 @@ def test_devices_change_no_result(monkeypatch):
 
 def test_what_calls_lapack_is_not_spread(monkeypatch):
     """In jaxlib 0.10 LAPACK of a batch on several devices at once waits for itself forever."""
-    for module in (_objective, _plan):
+    for module in (_objective, _plan, _descent):
         monkeypatch.setattr(module, "tuned_devices", lambda: 4)
     monkeypatch.setattr(_objective, "LAPACK_WAITS", True)
 
@@ -154,10 +159,21 @@ def test_what_calls_lapack_is_not_spread(monkeypatch):
         return jnp.sum(jnp.square(circuit.circuit.connectivity.matrix()))
 
     task, key = OnTask(TASK, batch=8), jax.random.key(0)
-    assert (task + size).work(NETWORK, key) == (128, 4, False)
-    assert (task + spectrum).work(NETWORK, key) == (128, 1, True)
-    monkeypatch.setattr(_objective, "LAPACK_WAITS", False)
-    assert (task + spectrum).work(NETWORK, key) == (128, 4, False)
+    adaptive = OnTask(TASK, AdaptiveTeacherForcing(), batch=8)
+    keys = jax.random.split(key, 4)
+    networks = eqx.filter_vmap(make)(keys)
+    for waits, objective, fits, trials in (
+        (True, task + size, 4, 4),
+        (True, task + spectrum, 1, 1),
+        (True, adaptive, 1, 1),  # it looks at Jacobians between the steps of training
+        (False, task + spectrum, 4, 4),
+        (False, adaptive, 4, 4),
+    ):
+        monkeypatch.setattr(_objective, "LAPACK_WAITS", waits)
+        assert _descent.layout(NETWORK, key, objective, None) == (1, 1, trials)
+        assert _descent.layout(networks, keys, objective, 4).fits == fits
+        text = str(jax.make_jaxpr(lambda k, o=objective: o(NETWORK, k))(key))
+        assert ("shard_map" in text) == (trials > 1)
 
 
 def test_a_seed_that_fails_does_not_stop_the_others():
@@ -305,11 +321,90 @@ def test_a_checkpoint_goes_on_with_more_steps_to_the_same_bits(tmp_path):
             NETWORK, recurrent, KEPT, steps=12, checkpoint=path,
             **options | {"optimizer": optax.sgd(0.1)},
         )  # fmt: skip
+    with pytest.raises(ValueError, match="holds a fit of 12 steps already"):
+        rnnjax.fit(NETWORK, recurrent, KEPT, steps=9, checkpoint=path, **options)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 4
     path.write_bytes(content)
     with pytest.raises(ValueError, match="damaged"):
         rnnjax.fit(NETWORK, recurrent, KEPT, steps=12, checkpoint=path, **options)
+
+
+def quadratic(wanted, scale=1.0):
+    return lambda circuit, key: scale * jnp.sum(jnp.square(circuit.bias - wanted))
+
+
+def off_target(circuit, key, wanted):
+    return quadratic(wanted)(circuit, key)
+
+
+def test_functions_count_by_name_and_by_the_numbers_in_them():
+    def known(function):
+        return identity_of(objective=as_objective(function))
+
+    assert known(quadratic(2.0)) == known(quadratic(2.0))
+    assert known(quadratic(2.0)) != known(quadratic(3.0))
+    assert known(quadratic(np.ones(3))) != known(quadratic(np.zeros(3)))
+    assert known(lambda c, k: (c.bias - 1.5).sum()) != known(lambda c, k: (c.bias - 2.5).sum())
+    partial = [functools.partial(off_target, wanted=x) for x in (1.0, 1.0, 2.0)]
+    assert known(partial[0]) == known(partial[1])
+    assert known(partial[0]) != known(partial[2])
+    assert " at 0x" not in known(partial[0])["objective"]
+
+
+def test_a_fit_that_ends_early_is_kept_and_not_audited_afterwards(tmp_path):
+    pair, path = CurrentNetwork(bias=np.ones(3)), tmp_path / "fit"
+    options = {
+        "optimizer": optax.noisy_sgd(0.2, 1e-4, key=jax.random.key(0)), "audit": every(2),
+        "validate_every": 1, "stop": Stop(below=0.1),
+    } | QUIET  # fmt: skip
+    found = rnnjax.fit(pair, lambda c: c.bias, quadratic(0.0), steps=50, checkpoint=path, **options)
+    assert found.stopped
+    assert found.steps_taken == 4  # 3 * 0.6 ** (2 * 4) is the first below 0.1
+    assert found.audits.steps.tolist() == [0, 2, 4]
+    again = rnnjax.fit(pair, lambda c: c.bias, quadratic(0.0), steps=50, checkpoint=path, **options)
+    np.testing.assert_array_equal(again.losses, found.losses)
+    assert again.audits.steps.tolist() == [0, 2, 4]
+    assert path.exists()
+
+
+def test_optimizers_that_look_at_the_loss():
+    found = rnnjax.fit(
+        CurrentNetwork(bias=np.ones(3)), lambda c: c.bias, quadratic(0.0), steps=5, **QUIET,
+        optimizer=optax.chain(optax.sgd(0.1), optax.contrib.reduce_on_plateau(patience=2)),
+    )  # fmt: skip
+    np.testing.assert_allclose(found.losses, 3 * 0.8 ** (2 * np.arange(6)), rtol=1e-5)
+
+
+def test_validation_of_trials_that_are_held_out():
+    inputs = np.random.default_rng(0).normal(size=(6, 8, 3))
+    targets = inputs.sum(-1, keepdims=True)
+    first, second = FromTrials(inputs[:4], targets[:4]), FromTrials(inputs[4:], targets[4:])
+    key = jax.random.key(3)
+    apart = OnTask(first, ErrorForcing(0.1), batch=4, validation=6, held_out=second)
+    wanted = OnTask(second, validation=6).validate(NETWORK, key)
+    np.testing.assert_allclose(apart.validate(NETWORK, key), wanted, rtol=1e-6)
+    assert abs(wanted - OnTask(first, validation=6).validate(NETWORK, key)) > 1e-3
+
+
+def test_one_of_many_fits():
+    networks = eqx.filter_vmap(lambda b: CurrentNetwork(bias=b * jnp.ones(3)))(jnp.arange(1.0, 4))
+    networks = eqx.tree_at(
+        lambda n: (n.connectivity.weights, n.tau), networks, (np.ones((3, 3, 3)), np.ones(3))
+    )
+    keys = jax.random.split(jax.random.key(0), 3)
+    many = rnnjax.fit(
+        networks, lambda c: c.bias, quadratic(0.0), steps=3, key=keys, dtype="float64",
+        optimizer=optax.sgd(0.1), **QUIET,
+    )  # fmt: skip
+    second = many[1]
+    assert second.circuit.bias.shape == (3,)
+    np.testing.assert_allclose(second.losses, 12 * 0.8 ** (2 * np.arange(4)), rtol=1e-12)
+    assert second.loss == second.losses[-1]
+    assert np.asarray(second.loss).dtype == np.float64
+    np.testing.assert_array_equal(many.loss, many.losses[:, -1])
+    with pytest.raises(IndexError, match="this is one fit"):
+        second[0]
 
 
 def test_ctrl_c_keeps_what_was_reached(tmp_path, monkeypatch):
@@ -394,6 +489,8 @@ class Wrong(AbstractTask):
             return trial._replace(targets=jnp.zeros((5, 2)))
         if self.kind == "mask":
             return trial._replace(mask=jnp.ones((5, 4)))
+        if self.kind == "weights":
+            return trial._replace(mask=jnp.linspace(0.0, 2.0, 5))
         return trial._replace(targets=jnp.full((5, 1), jnp.nan))
 
 
@@ -403,6 +500,7 @@ class Wrong(AbstractTask):
         ("shape", r"expected targets of shape \(5, 1\), got \(5, 2\)"),
         ("mask", r"expected a mask of shape \(5,\) or \(5, 1\), got \(5, 4\)"),
         ("nan", "finite targets wherever the mask is 1"),
+        ("weights", "values from 0 to 2: weights go into a loss= of your own"),
     ],
 )
 def test_trials_that_can_not_be_right(kind, words):
@@ -438,6 +536,8 @@ def parts(**changes):
     [
         (lambda: OnTask("xor"), TypeError, "task"),
         (lambda: OnTask(TASK, batch=0), ValueError, "batch: expected a positive whole number"),
+        (lambda: OnTask(TASK, noise=0.1), TypeError, "noise: expected e.g. rnnjax.noise.Additive"),
+        (lambda: OnTask(TASK, held_out=3), TypeError, "held_out: expected a task"),
         (lambda: Stop(), ValueError, "it would never stop"),
         (lambda: parts(circuit=3), TypeError, "circuit"),
         (lambda: parts(readout=StateReadout(np.ones((1, 9)))), ValueError, r"\(outputs, 16\)"),
@@ -476,6 +576,11 @@ def fitted(network=NETWORK, objective=FORCED, **options):
         (lambda: fitted(parts(encoder=LinearEncoder(np.ones((16, 2))))), ValueError, "has 3 inputs, the network 2"),
         (lambda: fitted(parts(readout=StateReadout(np.eye(2, 16)))), ValueError, "has 1 outputs, the network 2"),
         (lambda: fitted(objective=OnTask(SLOW)), ValueError, "fastest time constant"),
+        (lambda: fitted(objective=OnTask(TASK, held_out=FromTrials())), ValueError, "has 1 inputs, the network 3"),
+        (lambda: fitted(objective=OnTask(TASK, noise=Additive(np.ones(5)))), ValueError, "Additive"),
+        (lambda: fitted(key=0), ValueError, "expected jax.random.key"),
+        (lambda: fitted(key=jax.random.split(jax.random.PRNGKey(0), 3)), ValueError, "expected jax.random.key"),
+        (lambda: fitted(optimizer=optax.lbfgs()), TypeError, "does not search along a line"),
         (lambda: every(0), ValueError, "every.steps"),
         (lambda: every(5, duration=10.0), ValueError, "together"),
     ],
@@ -496,6 +601,10 @@ def test_the_gradient_of_a_rule_is_what_a_fit_takes():
     }  # fmt: skip
     with pytest.raises(ValueError, match="OnTask draws its trials"):
         rnnjax.gradient(NETWORK, recurrent, FORCED)
+    keys = jax.random.split(jax.random.key(0), 2)
+    networks = eqx.filter_vmap(make)(keys)
+    with pytest.raises(ValueError, match="gradient is of one network"):
+        rnnjax.gradient(networks, recurrent, FORCED, key=keys)
 
 
 def test_a_plain_circuit_is_no_task_network():

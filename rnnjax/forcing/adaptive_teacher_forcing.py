@@ -46,8 +46,8 @@ class AdaptiveTeacherForcing(AbstractTeacher):
 
     Every so many steps of training $\alpha^* = \max(0, 1 - 1 / S)$, with $S$ the largest over the
     trials of an estimate of how much one step stretches, from the Jacobians $J_t$ of a step at the
-    states $W^+ (y^*_t - b)$; then $\alpha \leftarrow \alpha^*$ if that is larger, else
-    $\alpha \leftarrow \gamma \alpha + (1 - \gamma)\, \alpha^*$.
+    states $W^+ (y^*_t - b)$ of the steps that ask for an output; then
+    $\alpha \leftarrow \alpha^*$ if that is larger, else $\alpha \leftarrow \gamma \alpha + (1 - \gamma)\, \alpha^*$.
 
     Args:
         estimate: $S$ of the Jacobians of one trial, `(steps, n, n)`: `mean_of_norms`,
@@ -99,11 +99,12 @@ class AdaptiveTeacherForcing(AbstractTeacher):
             return jax.jacfwd(once)(inverse.lead(target - inverse.bias))
 
         def stretch(trial: Any) -> Any:
-            return self.estimate(jax.lax.map(jacobian, (trial.inputs, trial.targets)))
+            rows, some = _asked(trial)
+            return jnp.where(some, self.estimate(jax.lax.map(jacobian, rows)), 0.0)
 
         def estimated(alpha: Any) -> Any:
-            largest = jnp.max(jax.lax.map(stretch, trials))
-            wanted = jnp.maximum(0.0, 1 - 1 / largest)
+            largest = jnp.maximum(jnp.max(jax.lax.map(stretch, trials)), 1.0)
+            wanted = 1 - 1 / largest
             return jnp.where(wanted > alpha, wanted, self.decay * alpha + (1 - self.decay) * wanted)
 
         return jax.lax.cond(k % self.every == 0, estimated, lambda alpha: alpha, memory)
@@ -116,3 +117,15 @@ class AdaptiveTeacherForcing(AbstractTeacher):
         """The state from which the next step starts."""
         inverse, alpha = tools
         return toward(moment, inverse, alpha)
+
+
+def _asked(trial: Any) -> tuple[tuple[Any, Any], Any]:
+    """The inputs and targets of the steps that ask for all outputs, over and over; if there are any."""
+    asked = jnp.min(trial.mask, -1) > 0
+    number = jnp.arange(asked.size, dtype=jnp.int32)
+    rank = jax.lax.cumsum(asked.astype(jnp.int32))  # 1 for the first of them
+    count = rank[-1]
+    turn = number % jnp.maximum(count, 1) + 1
+    taken = (asked & (rank == turn[:, None])).astype(trial.inputs.dtype)  # one step for each turn
+    rows = [jnp.matmul(taken, x, precision="highest") for x in (trial.inputs, trial.targets)]
+    return (rows[0], rows[1]), count > 0
