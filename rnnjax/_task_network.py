@@ -53,6 +53,10 @@ class AbstractReadout(Parametric):
         """What the outputs are made of, as one vector: the state unless overridden."""
         return flatten(state)[0]
 
+    def mixing(self) -> Any:
+        """The weights by which outputs are sums, before these are bent; None where they are none."""
+        return None
+
     def affine(self) -> "Affine | None":
         """Its weights and bias where the outputs are affine in the flattened state, else None."""
         return None
@@ -118,6 +122,10 @@ class AbstractLinearReadout(AbstractReadout):
                 f"TaskNetwork.readout.weights: expected (outputs, {read}) for "
                 f"{type(circuit).__name__}, got {shape}"
             )
+
+    def mixing(self) -> Any:
+        """The weights."""
+        return self.weights
 
     def __call__(self, circuit: Any, state: Any) -> Float[Array, " channels"]:
         """The outputs of one state."""

@@ -7,7 +7,6 @@ import jax
 
 from rnnjax._linalg import flatten
 from rnnjax._parameter import parameter
-from rnnjax._task_network import AbstractLinearReadout
 from rnnjax._types import Key, Scalar
 from rnnjax.forcing._base import (
     AbstractForcing,
@@ -75,8 +74,9 @@ class ErrorForcing(AbstractForcing):
 
     def check(self, network: Any) -> None:
         """Refuse a readout that has no usable inverse."""
-        if isinstance(network.readout, AbstractLinearReadout):
-            check_invertible(network.readout.weights, "ErrorForcing")
+        weights = network.readout.mixing()
+        if weights is not None:
+            check_invertible(weights, "ErrorForcing")
 
     def begin(self, network: Any, key: Key | None) -> Any:
         """Feedback weights, where they are drawn."""
