@@ -59,6 +59,15 @@ def summary(reports):
     return "\n".join(lines) + "\n"
 
 
+def described(machine):
+    """A machine in a line."""
+    wide = "AVX-512" if machine["avx512"] else "no AVX-512"
+    return (
+        f"{machine['processor']}, {machine['cores']} cores, {wide}, {machine['memory_gib']} GiB, "
+        f"Python {machine['python']}"
+    )
+
+
 def write(results, readme, front=None, order=()):
     """Put the tables of all reports between the marks of the README, a summary into the front one.
 
@@ -69,10 +78,10 @@ def write(results, readme, front=None, order=()):
     reports = [json.loads(path.read_text()) for path in paths]
     if not reports:
         raise FileNotFoundError(f"no reports in {results}: run `make bench` first")
-    found = reports[0]["machine"]
-    wide = "AVX-512" if found["avx512"] else "no AVX-512"
-    head = f"{found['processor']}, {found['cores']} cores, {wide}, {found['memory_gib']} GiB, "
-    head += f"Python {found['python']}.\n"
+    head = described(reports[0]["machine"]) + ".\n"
+    for report in reports:
+        if described(report["machine"]) + ".\n" != head:
+            report["question"] += f" (on another processor, {report['machine']['processor']})"
     versions = {}
     for report in reports:
         versions |= report["versions"]

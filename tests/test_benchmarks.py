@@ -98,12 +98,15 @@ def test_tables(tmp_path):
         "bars": _harness.judge(workload(), {"ours": row("ours", 2.0), "limit": row("limit", 1.0)}),
     }  # fmt: skip
     (tmp_path / "name.json").write_text(json.dumps(report))
+    other = report | {"name": "other", "machine": report["machine"] | {"processor": "abacus"}}
+    (tmp_path / "other.json").write_text(json.dumps(other))
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{_table.BEGIN}\nstale\n{_table.END}\nafter\n")
     front = tmp_path / "FRONT.md"
     front.write_text(f"before\n{_table.BEGIN}\n{_table.END}\nafter\n")
     _table.write(tmp_path, readme, front)
     assert "| **what?** | | |\n| ours | limit | 2 times its time |" in front.read_text()
+    assert "| **what? (on another processor, abacus)** | | |" in front.read_text()
     assert "theirs" not in front.read_text()  # it is missing
     text = readme.read_text()
     assert text.startswith("before")
