@@ -117,7 +117,9 @@ def fit(
     the same for the same key.
 
     Many fits at once: give an array of keys, one per fit, and circuits with one axis more in
-    front, as `eqx.filter_vmap(make)(keys)` makes them. They share the program and its progress.
+    front, as `eqx.filter_vmap(make)(keys)` makes them. They share the program and its progress;
+    `found[k]` is one of them. After `tune_cpu()` the fits, or the trials of each, are spread over
+    the cores.
     `eqx.filter_vmap` and `jax.jit` around `fit` work as well, without progress, checkpoints and
     audits.
 

@@ -22,9 +22,9 @@ _mentioned: list[bool] = []
 def tune_cpu(devices: int | None = None) -> bool:
     """Set XLA up for sweeps on this machine's processor; call it before anything computes.
 
-    Time loops over a tile of lanes are then compiled whole, and lanes are spread over
-    `devices` host devices (the number of cores by default). Results stay the same; sweeps of
-    small circuits run several times faster. Importing the package never does this, the command
+    Time loops over a tile of lanes are then compiled whole, and lanes (points of a sweep, batches,
+    trials and seeds of a fit) are spread over `devices` host devices (the number of cores by
+    default). Results stay the same to rounding; sweeps of small circuits run several times faster. Importing the package never does this, the command
     line does.
 
     Returns:
