@@ -24,8 +24,8 @@ def tune_cpu(devices: int | None = None) -> bool:
 
     Time loops over a tile of lanes are then compiled whole, and lanes (points of a sweep, batches,
     trials and seeds of a fit) are spread over `devices` host devices (the number of cores by
-    default). Results stay the same to rounding; sweeps of small circuits run several times faster. Importing the package never does this, the command
-    line does.
+    default). Results stay the same to rounding; sweeps of small circuits run several times faster.
+    Importing the package never does this, the command line does.
 
     Returns:
         Whether the settings took effect. They don't, with a warning that says why, where JAX
