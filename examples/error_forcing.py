@@ -154,11 +154,16 @@ def run(condition, progress=None):
     errors = eqx.filter_jit(eqx.filter_vmap(lambda n: test.validate(n, jax.random.key(7))))
     return {
         **condition._asdict(),
-        "validations": np.round(validations, 6).tolist(),
-        "test_errors": [float(x) for x in errors(fit.circuit)],
+        "validations": [[rounded(x) for x in row] for row in validations],
+        "test_errors": [rounded(x) for x in errors(fit.circuit)],
         "epochs_to_criterion": [criterion(v, TASKS[condition.task][1]) for v in validations],
-        "seconds": seconds,
+        "seconds": rounded(seconds),
     }
+
+
+def rounded(x):
+    """Four digits, which keep the file small."""
+    return float(f"{x:.4g}")
 
 
 def criterion(validations, threshold):
