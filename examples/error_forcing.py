@@ -62,6 +62,7 @@ STYLES = {
 }  # fmt: skip
 LOCAL = ("none", "error 0.1", "error 0.4")
 MOST = 512 * 200  # trials of training
+KEPT = 5  # every so many-th epoch's validation is in the file
 CREDITS = {
     "BPTT": BackpropagationThroughTime(),
     "diagonal": DiagonalRecurrent(),
@@ -154,7 +155,7 @@ def run(condition, progress=None):
     errors = eqx.filter_jit(eqx.filter_vmap(lambda n: test.validate(n, jax.random.key(7))))
     return {
         **condition._asdict(),
-        "validations": [[rounded(x) for x in row] for row in validations],
+        "validations": [[rounded(x) for x in row[::KEPT]] for row in validations],
         "test_errors": [rounded(x) for x in errors(fit.circuit)],
         "epochs_to_criterion": [criterion(v, TASKS[condition.task][1]) for v in validations],
         "seconds": rounded(seconds),
