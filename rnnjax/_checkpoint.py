@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._archive import read_archive, write_archive
+from rnnjax._types import numbers_of
 
 _FORMAT = 1
 
@@ -73,10 +73,8 @@ def _summary(tree: Any) -> str:
     total = 0
     words = []
     for leaf in leaves:
-        if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaf = jax.random.key_data(leaf)
         if isinstance(leaf, jax.Array | np.ndarray | np.generic):
-            array = np.asarray(leaf)
+            array = numbers_of(leaf)
             total = zlib.crc32(f"{array.dtype}{array.shape}".encode(), total)
             total = zlib.crc32(np.ascontiguousarray(array).tobytes(), total)
         else:

@@ -23,7 +23,7 @@ from rnnjax._descent import (
 )
 from rnnjax._free import rebuild
 from rnnjax._store import check_writable
-from rnnjax._types import to_host
+from rnnjax._types import like, numbers_of, to_host
 
 
 class Outcome(NamedTuple):
@@ -131,7 +131,7 @@ class Course(NamedTuple):
         ]
         columns = columns or [np.zeros(0)] * len(Seen._fields)
         records = [x for each in audits for x in jax.tree.leaves(each)]
-        arrays = [_raw(x) for x in (*jax.tree.leaves(state), *columns, *records)]
+        arrays = [numbers_of(x) for x in (*jax.tree.leaves(state), *columns, *records)]
         write(Path(self.checkpoint), self._identity(), k, arrays)
 
     def _resumed(self, state: State) -> tuple[int, State, list[Seen], list[Any]]:
@@ -158,33 +158,17 @@ class Course(NamedTuple):
         own, rest = arrays[: len(leaves)], arrays[len(leaves) :]
         if len(own) != len(leaves) or any(
             np.shape(a) != np.shape(b) or a.dtype != b.dtype
-            for a, b in zip(own, map(_raw, leaves), strict=True)
+            for a, b in zip(own, map(numbers_of, leaves), strict=True)
         ):
             raise ValueError(
                 f"{self.checkpoint} was written with another optimizer or dtype: give the same to "
                 "go on, or another path to begin anew"
             )
-        state = jax.tree.unflatten(structure, list(map(_like, own, leaves)))
+        state = jax.tree.unflatten(structure, list(map(like, own, leaves)))
         columns, records = rest[: len(Seen._fields)], rest[len(Seen._fields) :]
         history = [Seen(*values) for values in zip(*columns, strict=True)]
         kept = [each for each in restored(records) if int(each.steps[0]) < k]
         return k, state, history, kept
-
-
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(getattr(leaf, "dtype", np.float32), jax.dtypes.prng_key)
-
-
-def _raw(leaf: Any) -> np.ndarray:
-    """The numbers of an array, also of random keys."""
-    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
-
-
-def _like(numbers: np.ndarray, leaf: Any) -> jax.Array:
-    """Numbers as what they were."""
-    if not _is_key(leaf):
-        return jnp.asarray(numbers)
-    return jax.random.wrap_key_data(jnp.asarray(numbers), impl=jax.random.key_impl(leaf))
 
 
 def _shown(losses: Any) -> str:

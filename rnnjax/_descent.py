@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rnnjax._free import Chosen, choose, first_lane, rebuild
+from rnnjax._free import Chosen, choose, rebuild
 from rnnjax._objective import AbstractObjective, works_alone
 from rnnjax._parameter import Parametric, counted, parameter
 from rnnjax._plan import Plan, all_or_one, one_device, placed, spread
 from rnnjax._setup import tuned_devices
-from rnnjax._types import Scalar
+from rnnjax._types import Scalar, lane_of
 
 # Keys of a fit: step k is given `fold_in(key, k)`; these lie beyond any number of steps.
 _VALIDATION, _BEGIN = 2**31 - 1, 2**31 - 2
@@ -127,14 +127,12 @@ def advance(
     def built(free: Any) -> Any:
         return rebuild(circuit, recipe.chosen, free)
 
-    alone = works_alone(recipe.objective, circuit, own)
-    with one_device(alone):
+    with one_device(works_alone(recipe.objective, circuit, own)):
         loss, gradient = recipe.objective.value_and_gradient(built, state.free, own, state.memory)
-    norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in gradient))
-    running = state.alive & state.going
-    finite = jnp.isfinite(loss) & jnp.isfinite(norm)
-    well = running & finite
-    with one_device(alone):
+        norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in gradient))
+        running = state.alive & state.going
+        finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+        well = running & finite
         state, validation = _validated(state, k, key, well, built, recipe)
     go = well & state.going & moving
     with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
@@ -262,7 +260,7 @@ def layout(circuit: Any, key: Any, objective: AbstractObjective, lanes: int | No
     Many go all at once on an accelerator. The fits of a CPU do not share their weights, so that
     products of many at once are only longer; small ones still share the call of each kernel.
     """
-    one, own = (circuit, key) if lanes is None else first_lane((circuit, key))
+    one, own = (circuit, key) if lanes is None else lane_of((circuit, key), 0)
     numbers, trials = objective.work(one)
     alone = works_alone(objective, one, own)
     trials = 1 if alone else trials

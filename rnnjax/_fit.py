@@ -14,12 +14,12 @@ from rnnjax._audit import Audit, Every
 from rnnjax._course import Course
 from rnnjax._datasets import fit_dataset
 from rnnjax._descent import Recipe, Seen, State, Stop, advance, begin, first_gradient
-from rnnjax._free import choose, first_lane, lane_of, rebuild
+from rnnjax._free import choose, rebuild
 from rnnjax._objective import as_objective
 from rnnjax._parameter import check, counted
 from rnnjax._plan import unplaced
 from rnnjax._results import FitError, FitInterrupted, Status
-from rnnjax._types import DTypeLike, Float, cast, is_traced, precision, to_host
+from rnnjax._types import DTypeLike, Float, cast, is_key, is_traced, lane_of, precision, to_host
 
 Objective = Any  # an AbstractObjective, or a function of (circuit, key)
 
@@ -171,7 +171,7 @@ def fit(
         recipe = recipe._replace(
             chosen=chosen, objective=cast(recipe.objective, found), stop=cast(stop, found)
         )
-        one, own = (circuit, key) if lanes is None else first_lane((circuit, key))
+        one, own = (circuit, key) if lanes is None else lane_of((circuit, key), 0)
         recipe.objective.check(one, own)
         audits, interrupted = None, None
         if traced:
@@ -268,12 +268,11 @@ def _lanes_of(circuit: Any, key: Any) -> int | None:
     """
     if key is None:
         return None
-    kind = getattr(key, "dtype", None)
-    if kind is None or not (jnp.issubdtype(kind, jax.dtypes.prng_key) or np.shape(key) == (2,)):
+    if not is_key(key) and np.shape(key) != (2,):
         raise ValueError(
             f"key: expected jax.random.key(0), or jax.random.split(key, n) of it for n fits, got {key!r}"
         )
-    shape = key.shape if jnp.issubdtype(kind, jax.dtypes.prng_key) else ()
+    shape = key.shape if is_key(key) else ()
     if shape == ():
         return None
     arrays = [x for x in jax.tree.leaves(circuit) if eqx.is_inexact_array(x)]

@@ -12,7 +12,7 @@ from rnnjax._linalg import fastest_variable
 from rnnjax._plan import Loop, Plan, all_or_one, choose_plan, has_product, may_spread, spread
 from rnnjax._replay import first_failure
 from rnnjax._results import Status
-from rnnjax._types import by_shapes, is_traced
+from rnnjax._types import by_shapes, is_traced, lane_of
 
 
 def as_batch(circuit: Any, start: Any) -> tuple[Any, int | None]:
@@ -37,11 +37,6 @@ def as_batch(circuit: Any, start: Any) -> tuple[Any, int | None]:
 def _rest(circuit: Any) -> Any:
     """The shapes of the resting state."""
     return jax.eval_shape(circuit.rest)
-
-
-def lane_of(batch: Any, k: Any) -> Any:
-    """One lane of a batch."""
-    return jax.tree.map(lambda x: x[k], batch)
 
 
 def devices_for(circuit: Any, input: Any, state: Any, lanes: int) -> int:

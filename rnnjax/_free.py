@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from rnnjax._parameter import field_of
 from rnnjax._types import Array
@@ -25,16 +24,6 @@ class Chosen(NamedTuple):
     leaves: tuple[int, ...]
     by_logarithm: tuple[bool, ...]
     names: tuple[str, ...]
-
-
-def first_lane(tree: Any) -> Any:
-    """What belongs to the first of many fits."""
-    return lane_of(tree, 0)
-
-
-def lane_of(tree: Any, k: Any) -> Any:
-    """What belongs to fit k of many, whose axis is in front of every array."""
-    return jax.tree.map(lambda x: x[k] if eqx.is_array(x) or isinstance(x, np.ndarray) else x, tree)
 
 
 def choose(circuit: Any, where: Callable[[Any], Any]) -> tuple[list[Array], Chosen]:

@@ -300,9 +300,11 @@ class _Lane:
             carry, saved = lax.scan(one, carry, dw, length)
         elif every == 1:
             whole = isinstance(self.memory, StoreAll)  # every state is stored anyway
-            kept = (lambda state: state) if whole else self._kept
             carry, saved = lax.scan(
-                lambda c, x: (c := one(c, x)[0], kept(c.state)), carry, dw, length
+                lambda c, x: (c := one(c, x)[0], c.state if whole else self._kept(c.state)),
+                carry,
+                dw,
+                length,
             )
             saved = observed_later(self.observe, self.each, saved) if whole else saved
         else:

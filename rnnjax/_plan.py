@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from rnnjax._setup import tuned_devices
-from rnnjax._types import is_traced
+from rnnjax._types import is_traced, like, numbers_of
 
 UNTUNED_TILE = 4096  # lanes; where each kernel is called by itself, it must be worth the call
 LARGE = 512  # variables from which on one product keeps all cores busy by itself
@@ -284,12 +283,7 @@ def unplaced(tree: Any) -> Any:
         return tree
 
     def leaf(x: Any) -> Any:
-        if not isinstance(x, jax.Array) or is_traced(x):
-            return x
-        if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
-            return jnp.asarray(np.asarray(x))
-        numbers = jnp.asarray(np.asarray(jax.random.key_data(x)))
-        return jax.random.wrap_key_data(numbers, impl=jax.random.key_impl(x))
+        return like(numbers_of(x), x) if isinstance(x, jax.Array) and not is_traced(x) else x
 
     return jax.tree.map(leaf, tree)
 

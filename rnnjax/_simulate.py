@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._adaptive import MAX_STEPS
-from rnnjax._fixed import as_batch, devices_for, lane_of, run_fixed
+from rnnjax._fixed import as_batch, devices_for, run_fixed
 from rnnjax._gradient import AbstractMemory
 from rnnjax._linalg import named_leaves, variable_names
 from rnnjax._parameter import counted
 from rnnjax._results import SimulationError, Status, describe_failure
 from rnnjax._solve import Choice, run_adaptive
-from rnnjax._types import DTypeLike, Float, Key, cast, is_traced, precision, to_host
+from rnnjax._types import DTypeLike, Float, Key, cast, is_traced, lane_of, precision, to_host
 from rnnjax.circuits._base import AbstractSystem
 from rnnjax.circuits._checks import (
     as_input,

@@ -118,14 +118,34 @@ def _kind(leaf: Any) -> Any:
     return (leaf.shape, leaf.dtype) if shaped else (type(leaf), leaf)
 
 
+def lane_of(batch: PyTree, k: Any) -> PyTree:
+    """One lane of a batch, whose axis is in front of every array."""
+    return jax.tree.map(
+        lambda x: x[k] if eqx.is_array(x) or isinstance(x, np.ndarray) else x, batch
+    )
+
+
+def is_key(leaf: Any) -> bool:
+    """Whether it is a random key, or an array of them."""
+    return jnp.issubdtype(getattr(leaf, "dtype", np.float32), jax.dtypes.prng_key)
+
+
+def numbers_of(leaf: Any) -> np.ndarray:
+    """The numbers of an array, also of random keys."""
+    return np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
+
+
+def like(numbers: np.ndarray, leaf: Any) -> jax.Array:
+    """Numbers as what they were: an array, or random keys."""
+    if not is_key(leaf):
+        return jnp.asarray(numbers)
+    return jax.random.wrap_key_data(jnp.asarray(numbers), impl=jax.random.key_impl(leaf))
+
+
 def to_host(tree: PyTree) -> PyTree:
     """`tree` with its JAX arrays as NumPy arrays, which keep float64 whatever the global mode."""
     return jax.tree.map(
-        lambda x: (
-            np.asarray(x)
-            if isinstance(x, jax.Array) and not jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
-            else x
-        ),
+        lambda x: np.asarray(x) if isinstance(x, jax.Array) and not is_key(x) else x,
         tree,
     )
 

@@ -69,15 +69,13 @@ def _curves(ax: Axes, losses: np.ndarray, failed: np.ndarray) -> None:
     ends = [_last(row) for row in losses]
     good = [k for k in range(len(losses)) if not failed[k] and ends[k] >= 0]
     best = min(good, key=lambda k: losses[k, ends[k]], default=None)
-    named = set()
+    named, first = set(), "best seed" if len(losses) > 1 else "training"
     for k, row in enumerate(losses):
-        name = "failed" if failed[k] else "best seed" if k == best else "other seeds"
-        color = {"failed": COLORS[0], "best seed": COLORS[1]}.get(name, FAINT)
-        front = {"failed": 3, "best seed": 4}.get(name, 2)
+        name = "failed" if failed[k] else first if k == best else "other seeds"
+        color = {"failed": COLORS[0], first: COLORS[1]}.get(name, FAINT)
+        front = {"failed": 3, first: 4}.get(name, 2)
         shown = "_" if name in named else name
         named.add(name)
-        if len(losses) == 1 and not failed[k]:
-            shown = "training"
         ax.plot(steps, row, color=color, linewidth=1.6, label=shown, zorder=front)
         if failed[k] and ends[k] >= 0:
             ax.plot(
