@@ -201,7 +201,7 @@ def middle(values):
 
 def columns(results):
     """What stands side by side: a task and its difficulty; a rule and a constraint."""
-    tasks, rules = {}, {}
+    tasks, rules = {}, {f"{credit}, {kind}": [] for credit in CREDITS for kind in CONNECTIVITIES}
     for condition in study():
         if condition.name not in results:
             continue
@@ -212,10 +212,9 @@ def columns(results):
             tasks.setdefault(name, []).append(each)
         kind = each["forcing"].split(",")[0]
         if (condition.task, condition.difficulty) == ("delayed XOR", 20.0) and kind in LOCAL:
-            rules.setdefault(f"{condition.credit}, {condition.connectivity}", []).append(each)
-    return dict(
-        sorted(tasks.items(), key=lambda item: list(TASKS).index(item[1][0]["task"]))
-    ), rules
+            rules[f"{condition.credit}, {condition.connectivity}"].append(each)
+    by_task = sorted(tasks.items(), key=lambda item: list(TASKS).index(item[1][0]["task"]))
+    return dict(by_task), rules
 
 
 def draw(results):
