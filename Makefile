@@ -1,5 +1,6 @@
 # make demo   makes .venv, installs, runs the main job
-# make bench  measures speed beside the peers, in about ten minutes; make bench-gpu on a GPU
+# make bench  measures speed beside the peers, in about ten minutes; make bench-gpu on a GPU,
+#             make bench-slow what takes long
 # make test   makes .venv with the test extra, runs the tests
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ SIZE   ?= 1000
 OUT    ?= out/demo
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-slow lint bench bench-gpu clean
+.PHONY: demo test test-slow lint bench bench-gpu bench-slow clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py --size $(SIZE) --out $(OUT)
@@ -26,6 +27,10 @@ lint: $(VENV)/.lint
 
 bench: $(VENV)/.demo
 	$(BIN)/python -m benchmarks --save benchmarks/results
+	$(BIN)/python -m benchmarks --table
+
+bench-slow: $(VENV)/.demo
+	$(BIN)/python -m benchmarks --slow --save benchmarks/results
 	$(BIN)/python -m benchmarks --table
 
 bench-gpu: $(VENV)/.demo

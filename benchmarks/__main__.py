@@ -1,4 +1,4 @@
-"""Run: python -m benchmarks [NAME ...] [--json FILE] [--size small|full] [--list] [--table]."""
+"""Run: python -m benchmarks [NAME ...] [--json FILE] [--size small|full] [--slow] [--list] [--table]."""
 
 import argparse
 import importlib
@@ -11,18 +11,20 @@ from benchmarks._harness import HERE, measure
 
 NAMES = (
     "sweep_fixed", "sweep_adaptive", "sweep_million", "sweep_neuron", "network", "gradient",
-    "training", "seeds", "diagrams", "orbits", "lyapunov", "large", "misses", "first_result",
+    "training", "seeds", "learning_rules", "error_forcing", "diagrams", "orbits", "lyapunov",
+    "large", "misses", "first_result",
 )  # fmt: skip
 
 
 def main(arguments=None):
     """Measure, write the JSON, print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="all unless given")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="all but the slow unless given")
     parser.add_argument("--json", type=pathlib.Path, help="write the report of one workload here")
     parser.add_argument("--save", type=pathlib.Path, help="write every report into this folder")
     parser.add_argument("--size", choices=("full", "small"), default="full")
     parser.add_argument("--repeats", type=int, help="calls per tool")
+    parser.add_argument("--slow", action="store_true", help="the slow ones only")
     parser.add_argument("--own", action="store_true", help="only what runs in this environment")
     parser.add_argument("--gpu", action="store_true", help="on a GPU; refused without one")
     parser.add_argument("--list", action="store_true", help="name the workloads")
@@ -31,7 +33,7 @@ def main(arguments=None):
     workloads = {n: importlib.import_module(f"benchmarks.{n}").WORKLOAD for n in NAMES}
     if given.list:
         for name, workload in workloads.items():
-            print(f"{name:<16} {workload.question}")
+            print(f"{name:<16} {workload.question}{' (slow)' * workload.slow}")
         return
     if given.table and given.gpu:
         _table.write(HERE / "results" / "gpu", HERE / "GPU.md", order=NAMES)
@@ -49,7 +51,7 @@ def main(arguments=None):
 
         if jax.default_backend() != "gpu":
             sys.exit(f"no GPU: JAX's default backend here is {jax.default_backend()!r}")
-    for name in given.names or NAMES:
+    for name in given.names or [n for n in NAMES if workloads[n].slow == given.slow]:
         only = (lambda t: t.peer is None and "limits" not in t.file) if given.own else None
         report = measure(workloads[name], given.size, only, given.repeats, {"gpu": given.gpu})
         print(_table.markdown(report), flush=True)

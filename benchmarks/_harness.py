@@ -56,7 +56,10 @@ class Bar:
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """One question: the specification of both sizes, tools, bars, and how closely outcomes agree."""
+    """One question: the specification of both sizes, tools, bars, and how closely outcomes agree.
+
+    Without `repeats` the first call is the only one. What is `slow` runs when it is asked for.
+    """
 
     name: str
     question: str
@@ -67,6 +70,7 @@ class Workload:
     tolerance: float
     repeats: int = 3
     limits: tuple = ()  # (row, column, reach): no more than that, by itself
+    slow: bool = False
 
 
 class MissingError(RuntimeError):
@@ -139,6 +143,7 @@ class Worker:
         """End the process."""
         self._process.stdin.close()
         self._process.wait(timeout=60)
+        self._process.stdout.close()
 
     def _answer(self):
         line = self._process.stdout.readline()
@@ -164,13 +169,14 @@ def measure(workload, size="full", only=None, repeats=None, more=None):
             versions |= worker.first["versions"]
             workers.append(worker)
         reference = next((w.first["outcome"] for w in workers if w.tool.compare), None)
-        samples = {w.tool.name: [] for w in workers}
-        for _ in range(repeats or workload.repeats):
+        count = workload.repeats if repeats is None else repeats
+        samples = {w.tool.name: [] if count else [w.first["call"]] for w in workers}
+        for _ in range(count):
             for worker in workers:
                 samples[worker.tool.name].append(worker.run())
     for worker in workers:
         tool, found = worker.tool, samples[worker.tool.name]
-        middle = {k: statistics.median(x[k] for x in found) for k in found[0]}
+        middle = {k: _median([x[k] for x in found]) for k in found[0]}
         rows[tool.name] = _row(
             tool.name,
             seconds=middle["seconds"] / tool.share,
@@ -191,6 +197,10 @@ def measure(workload, size="full", only=None, repeats=None, more=None):
 def _row(tool, **found):
     empty = dict.fromkeys(_COLUMNS)
     return {"tool": tool, **empty, "outcome": "", "note": "", **found}
+
+
+def _median(values):
+    return None if None in values else statistics.median(values)
 
 
 def _verdict(tool, outcome, reference, tolerance):

@@ -31,11 +31,16 @@ def _noted(rows):
     if not names:
         return []
     tools = [row["tool"] for row in rows]
+    cells = {
+        (row["tool"], name): "" if row.get(name) is None else f"{row[name]:.3g}"
+        for row in rows
+        for name in names
+    }
+    if len(tools) > len(names):  # the shorter side goes across
+        lines = ["", f"| found | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
+        return lines + [f"| {t} | {' | '.join(cells[t, n] for n in names)} |" for t in tools]
     lines = ["", f"| found | {' | '.join(tools)} |", "|---" * (1 + len(tools)) + "|"]
-    for name in names:
-        cells = ["" if row.get(name) is None else f"{row[name]:.3g}" for row in rows]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return lines
+    return lines + [f"| {n} | {' | '.join(cells[t, n] for t in tools)} |" for n in names]
 
 
 def summary(reports):

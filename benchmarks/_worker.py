@@ -35,6 +35,12 @@ def timed(call):
     return result, time.perf_counter() - wall, time.process_time() - cpu
 
 
+def told(call, wall, cpu, before):
+    """Of one call: its times, the memory since `before`, and what else it found out."""
+    noted = getattr(call, "noted", {})
+    return {"seconds": wall, "cpu_seconds": cpu, "peak_mb": peak_mb() - before, **noted}
+
+
 def main():
     """Set up, warm up, then answer."""
     channel, sys.stdout = sys.stdout, sys.stderr
@@ -51,8 +57,11 @@ def main():
         found.loader.exec_module(module)
         call = getattr(module, function)(spec)
         before = peak_mb()
-        outcome, first, _ = timed(call)
-        say(outcome=[float(x) for x in outcome], compile_seconds=first, versions=module.versions())
+        outcome, first, cpu = timed(call)
+        say(
+            outcome=[float(x) for x in outcome], compile_seconds=first, versions=module.versions(),
+            call=told(call, first, cpu, before),
+        )  # fmt: skip
     except Exception as error:
         say(missing=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
         return
@@ -62,8 +71,7 @@ def main():
             call()
         _, wall, cpu = timed(call)
         last = wall
-        noted = getattr(call, "noted", {})  # what else the call found out
-        say(**{"seconds": wall, "cpu_seconds": cpu, "peak_mb": peak_mb() - before, **noted})
+        say(**told(call, wall, cpu, before))
 
 
 if __name__ == "__main__":

@@ -89,6 +89,63 @@ def test_a_peer_that_is_missing_is_reported(monkeypatch):
     assert report["bars"][0]["holds"] is None
 
 
+TOOL = """
+def versions():
+    return {"abacus": "1"}
+
+
+def make(spec):
+    def call():
+        call.noted["calls"] += 1
+        call.noted["found"] = None if call.noted["calls"] == spec["none_at"] else 2.0
+        return [call.noted["calls"]]
+
+    call.noted = {"calls": 0}
+    return call
+"""
+
+
+def test_without_repeats_the_first_call_is_the_measurement(tmp_path):
+    file = tmp_path / "tool.py"
+    file.write_text(TOOL)
+    tools = (_harness.Tool("ours", str(file), "make"),)
+    once = workload(tools=tools, bars=(), repeats=0, spec={"none_at": 0})
+    (only,) = _harness.measure(once)["rows"]
+    assert (only["calls"], only["found"]) == (1, 2.0)
+    assert only["seconds"] == only["compile_seconds"]
+    assert set(only) >= COLUMNS
+    (more,) = _harness.measure(once, repeats=3)["rows"]
+    assert more["calls"] > 2  # the median of the calls after the first
+    (lost,) = _harness.measure(workload(tools=tools, bars=(), spec={"none_at": 3}))["rows"]
+    assert lost["found"] is None  # it was missing once
+
+
+def test_what_is_slow_runs_when_it_is_asked_for(monkeypatch, capsys):
+    from benchmarks import __main__ as command
+
+    ran = []
+
+    def measure(work, *rest):
+        ran.append(work.name)
+        return {"name": work.name, "question": "", "rows": [], "bars": []}
+
+    monkeypatch.setattr(command, "measure", measure)
+    command.main([])
+    assert set(ran) == set(NAMES) - {"error_forcing"}
+    ran.clear()
+    command.main(["--slow"])
+    command.main(["error_forcing"])
+    assert ran == ["error_forcing"] * 2
+    assert capsys.readouterr().out.count("### error_forcing") == 2
+
+
+def test_what_was_found_has_its_longer_side_downwards():
+    few = [_harness._row(t, found=float(k), other=None) for k, t in enumerate("abc")]
+    assert "| found | found | other |\n|---|---|---|\n| a | 0 |  |" in "\n".join(_table._noted(few))
+    many = [_harness._row("a", found=1.0, other=2.0)]
+    assert "| found | a |\n|---|---|\n| found | 1 |" in "\n".join(_table._noted(many))
+
+
 def test_tables(tmp_path):
     report = {
         "name": "name", "question": "what?", "machine": _harness.machine(), "versions": {"a": "1"},
