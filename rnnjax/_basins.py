@@ -22,7 +22,7 @@ from rnnjax._settling import (
 )
 from rnnjax._starts import as_starts, as_states
 from rnnjax._store import Labels, status_attributes
-from rnnjax._types import Key, is_traced, to_host
+from rnnjax._types import Key, cast, is_traced, to_host
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
 
@@ -226,7 +226,7 @@ def basins(
 def _held(circuit: Any, input: Any, time: float) -> Any:
     """The input at one time."""
     with jax.enable_x64(True):
-        return to_host(as_input(circuit, input)(np.float64(time)))
+        return to_host(cast(as_input(circuit, input), np.float64)(np.float64(time)))
 
 
 def _equilibria(

@@ -109,7 +109,7 @@ def enumerate_equilibria(
     """
     check_run(circuit, input, None, None)
     with jax.enable_x64(True):
-        held = to_host(as_input(circuit, input)(np.float64(time)))
+        held = to_host(cast(as_input(circuit, input), np.float64)(np.float64(time)))
     if is_traced((circuit, held, jnp.zeros(()))):
         raise TypeError(
             "enumerate_equilibria searches on the host and can't run inside jax.jit, jax.grad or "

@@ -71,7 +71,8 @@ def cast(tree: PyTree, dtype: DTypeLike) -> PyTree:
     """`tree` with every floating array in `dtype`; all else untouched.
 
     A Python float becomes an array, so that a value never turns into a constant of the
-    compiled program.
+    compiled program. NumPy arrays are copied: JAX remembers of each array object what it became in
+    the scope that saw it first, while a program holds it, and takes float32 where that was float32.
     """
 
     def leaf(value: Any) -> Any:
@@ -79,7 +80,7 @@ def cast(tree: PyTree, dtype: DTypeLike) -> PyTree:
             return np.asarray(value, dtype)
         if eqx.is_inexact_array(value) and not jnp.issubdtype(value.dtype, jnp.complexfloating):
             if isinstance(value, np.ndarray | np.generic):
-                return np.asarray(value, dtype)
+                return np.array(value, dtype)
             return jax.lax.convert_element_type(value, dtype)
         return value
 

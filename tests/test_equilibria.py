@@ -318,3 +318,16 @@ def test_under_jit():
         np.testing.assert_allclose(states, [0.4, -0.4], rtol=1e-10)
         assert found.all()
         assert not corner(jnp.asarray(-0.16))[1].any()
+
+
+def test_a_float32_program_that_holds_the_arrays_changes_nothing():
+    weights = np.diag([0.1, -1.0])  # 0.1 is another number in float32
+    net = LinearNetwork(Dense(weights), bias=np.array([1.0, 2.0]))
+    held = jax.jit(lambda x: weights @ x)  # JAX remembers the array as float32 from here on
+    held(jnp.ones(2))
+    found = rnnjax.find_equilibria(net, guesses=np.zeros(2))
+    np.testing.assert_allclose(found[0], [1 / 0.9, 1.0], rtol=1e-12)
+    exact = rnnjax.linearize(net, found[0]).jacobian
+    np.testing.assert_allclose(exact, (weights - np.eye(2)) / net.tau, rtol=1e-12)
+    assert rnnjax.simulate(net, [0.0, 1.0], step=0.5, dtype="float64").states.dtype == np.float64
+    del held
