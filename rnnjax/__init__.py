@@ -11,7 +11,10 @@ from typing import Any as _Any
 
 _HOMES = {
     "AbstractCircuit": "circuits",
+    "AbstractEncoder": "_task_network",
     "AbstractMap": "circuits",
+    "AbstractObjective": "_objective",
+    "AbstractReadout": "_task_network",
     "Audit": "_audit",
     "Basins": "_basins",
     "Bifurcation": "_special",
@@ -35,6 +38,7 @@ _HOMES = {
     "OnTask": "_training",
     "Orbit": "_orbits",
     "OrbitBranch": "_orbit_branch",
+    "Performance": "_perform",
     "PhaseResponse": "_phase",
     "Plan": "_plan",
     "RateReadout": "_task_network",
@@ -74,6 +78,7 @@ _HOMES = {
     "mean_square": "_training",
     "measure": "_measure",
     "parameter": "_parameter",
+    "perform": "_perform",
     "phase_of": "_phase",
     "phase_response": "_phase",
     "points": "_axes",

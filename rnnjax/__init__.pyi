@@ -37,11 +37,14 @@ from rnnjax._leading import leading_eigenvalues as leading_eigenvalues
 from rnnjax._lyapunov import Lyapunov as Lyapunov
 from rnnjax._lyapunov import lyapunov_exponents as lyapunov_exponents
 from rnnjax._measure import measure as measure
+from rnnjax._objective import AbstractObjective as AbstractObjective
 from rnnjax._orbit_branch import OrbitBranch as OrbitBranch
 from rnnjax._orbit_continuation import continue_orbits as continue_orbits
 from rnnjax._orbits import Orbit as Orbit
 from rnnjax._orbits import find_orbit as find_orbit
 from rnnjax._parameter import parameter as parameter
+from rnnjax._perform import Performance as Performance
+from rnnjax._perform import perform as perform
 from rnnjax._phase import PhaseResponse as PhaseResponse
 from rnnjax._phase import phase_of as phase_of
 from rnnjax._phase import phase_response as phase_response
@@ -80,6 +83,8 @@ from rnnjax._audit import Audit as Audit
 from rnnjax._audit import every as every
 from rnnjax._descent import Stop as Stop
 from rnnjax._results import FitInterrupted as FitInterrupted
+from rnnjax._task_network import AbstractEncoder as AbstractEncoder
+from rnnjax._task_network import AbstractReadout as AbstractReadout
 from rnnjax._task_network import LinearEncoder as LinearEncoder
 from rnnjax._task_network import RateReadout as RateReadout
 from rnnjax._task_network import StateReadout as StateReadout

@@ -1,6 +1,7 @@
 """What training does to the dynamics: equilibria and exponents along a fit."""
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -99,17 +100,28 @@ def audited(circuit: Any, how: Every, step: int) -> Audit:
     kinds = np.where(rests.found, classify(np.where(np.isnan(values), -1.0, values)), -1)
     exponent = error = np.nan
     if how.duration is not None:
-        run = lyapunov_exponents(
-            circuit, float(how.duration), how.input, step=float(how.step), count=1, throw=False,
-            start=_beside_rest,
-        )  # fmt: skip
-        exponent, error = float(run.exponents[0]), float(run.standard_errors[0])
+        exponent, error = _leading(circuit, how, step)
     frequencies = np.where(rests.found, 1000 * abs(values[:, 0].imag) / (2 * np.pi), np.nan)
     found = (
         step, rests.found, states, values[:, 0].real, frequencies, kinds.astype(np.int64), exponent,
         error,
     )  # fmt: skip
     return Audit(*(np.asarray(x)[None] for x in found))
+
+
+def _leading(circuit: Any, how: Every, step: int) -> tuple[float, float]:
+    """The leading exponent and its error; NaN where a trained circuit can't be run: a warning."""
+    try:
+        run = lyapunov_exponents(
+            circuit, float(how.duration), how.input, step=float(how.step), count=1, throw=False,
+            start=_beside_rest,
+        )  # fmt: skip
+    except ValueError as error:
+        if step == 0:  # what was asked for is wrong
+            raise
+        warnings.warn(f"audit: no exponent after {step} steps: {error}", stacklevel=6)
+        return np.nan, np.nan
+    return float(run.exponents[0]), float(run.standard_errors[0])
 
 
 def _beside_rest(circuit: Any) -> Any:

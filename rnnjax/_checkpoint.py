@@ -68,7 +68,7 @@ def identity_of(**parts: Any) -> dict[str, str]:
     return {name: _summary(value) for name, value in parts.items()}
 
 
-def _summary(tree: Any) -> str:
+def _summary(tree: Any, above: tuple[int, ...] = ()) -> str:
     leaves, structure = jax.tree.flatten(tree)
     total = 0
     words = []
@@ -79,23 +79,28 @@ def _summary(tree: Any) -> str:
             total = zlib.crc32(np.ascontiguousarray(array).tobytes(), total)
         else:
             words.append(_nameless(getattr(leaf, "__qualname__", None) or repr(leaf)))
-            total = zlib.crc32(_captured(leaf).encode(), total)
+            total = zlib.crc32(_captured(leaf, above).encode(), total)
     shape = zlib.crc32(_nameless(structure).encode())
     return f"{type(tree).__name__} {shape:08x} {total:08x} {' '.join(words)}".strip()
 
 
-def _captured(function: Any) -> str:
-    """What a function of the user's holds besides its code: constants, defaults, captured values."""
+def _captured(function: Any, above: tuple[int, ...] = ()) -> str:
+    """What a function holds besides its code: constants, defaults, captured values and functions.
+
+    `above` are the functions that hold it, which are not looked into again.
+    """
+    if id(function) in above:
+        return ""
+    above = (*above, id(function))
     if isinstance(function, functools.partial):
-        return " ".join(map(_summary, (function.func, function.args, function.keywords)))
+        held: list[Any] = [function.func, function.args, function.keywords]
+        return " ".join(_summary(x, above) for x in held)
     code = getattr(function, "__code__", None)
     if code is None:
         return ""
-    held: list[Any] = [getattr(function, "__defaults__", None), function.__kwdefaults__]
-    for cell in function.__closure__ or ():
-        value = _content(cell)
-        held.append(getattr(value, "__qualname__", value))
-    return " ".join([*_numbers(code), *map(_summary, held)])
+    held = [getattr(function, "__defaults__", None), function.__kwdefaults__]
+    held += [_content(cell) for cell in function.__closure__ or ()]
+    return " ".join([*_numbers(code), *(_summary(x, above) for x in held)])
 
 
 def _content(cell: Any) -> Any:

@@ -63,11 +63,12 @@ class Course(NamedTuple):
         where = layout(self.circuit, self.key, self.recipe.objective, self.lanes)
         state = where.placed(state)
         self = self._replace(circuit=where.placed(self.circuit), key=where.placed(self.key))
+        ended = not np.any(state.alive & state.going)
         now, written = (k, state), time.monotonic()  # one name, so that Ctrl-C finds both or none
         hidden = None if progress is None else not progress
         with tqdm(total=self.steps, initial=k, unit="step", disable=hidden) as bar:
             try:
-                while now[0] <= self.steps:
+                while now[0] <= self.steps and not ended:
                     k, state = now
                     late = time.monotonic() - written >= self.interval
                     if k == self.steps or (late and k > 0):
@@ -80,13 +81,17 @@ class Course(NamedTuple):
                     bar.update(k < self.steps)
                     if k % 10 == 0 or k == self.steps:  # asking for a value waits for the device
                         bar.set_postfix(loss=_shown(found.loss), refresh=False)
-                        if not np.any(state.alive & state.going):
-                            self._write(min(k + 1, self.steps), state, history, audits)
-                            break
+                        ended = not np.any(state.alive & state.going)
+                        if ended and k < self.steps:  # what ends with the last step is written
+                            self._write(k + 1, state, history, audits)
             except KeyboardInterrupt:
                 k, state = now
                 self._write(k, state, history[:k], audits)
                 return Outcome(k, state, self._seen(history[:k]), gathered(audits))
+            except Exception:  # of an audit, or of the machine: what was reached is kept
+                k, state = now
+                self._write(k, state, history[:k], audits)
+                raise
         return Outcome(None, now[1], self._seen(history), gathered(audits))
 
     def _advance(self, state: State, k: int) -> tuple[State, Seen]:
@@ -119,7 +124,7 @@ class Course(NamedTuple):
     def _identity(self) -> dict[str, str]:
         return identity_of(
             circuit=self.circuit, trained=self.recipe.chosen.names, key=self.key,
-            objective=self.recipe.objective, stop=self.recipe.stop,
+            objective=self.recipe.objective, optimizer=self.recipe.optimizer, stop=self.recipe.stop,
             validate_every=self.recipe.validate_every, audit=self.audit,
         )  # fmt: skip
 

@@ -29,8 +29,8 @@ class Fit(eqx.Module):
 
     Attributes:
         circuit: the last circuit whose loss and gradient were finite.
-        losses: `(steps + 1,)`, the loss before each step and at the end; NaN after a failure, and
-            after it stopped early.
+        losses: `(steps + 1,)`, the loss before each step and at the end, with the forcing of
+            `OnTask`; NaN after a failure, and after it stopped early.
         gradient_norms: `(steps + 1,)`, of the free numbers.
         status: a `Status`.
         steps_taken: how many steps led to `circuit`.
@@ -65,7 +65,7 @@ class Fit(eqx.Module):
         return xp.where(known.any(-1), lowest, np.nan)
 
     def __getitem__(self, k: Any) -> "Fit":
-        """Fit k of many: `found[int(np.argmin(found.validation))]` is the best.
+        """Fit k of many: `found[found.best_seed]` is the best.
 
         Raises:
             IndexError: for one fit, or if there is no such one.
@@ -73,6 +73,22 @@ class Fit(eqx.Module):
         if np.ndim(self.losses) < 2:
             raise IndexError("this is one fit; an array of keys makes many")
         return lane_of(self, k)
+
+    @property
+    def best_seed(self) -> int:
+        """Of many fits the one with the lowest validation, or loss where none was validated.
+
+        Raises:
+            IndexError: for one fit.
+            ValueError: if none has a finite one.
+        """
+        if np.ndim(self.losses) < 2:
+            raise IndexError("this is one fit; an array of keys makes many")
+        lowest = np.asarray(self.validation)
+        lowest = np.asarray(self.loss) if np.isnan(lowest).all() else lowest
+        if not np.isfinite(lowest).any():
+            raise ValueError("best_seed: no fit has a finite loss: see their `status`")
+        return int(np.nanargmin(np.where(np.isfinite(lowest), lowest, np.nan)))
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` of losses, gradient norms and validations over the steps."""
@@ -83,8 +99,15 @@ class Fit(eqx.Module):
 
     def __repr__(self) -> str:
         """From which loss to which, and how it ended."""
-        if is_traced(self.losses) or np.ndim(self.losses) > 1:
+        if is_traced(self.losses) or np.ndim(self.losses) > 2:
             return f"Fit(losses of shape {np.shape(self.losses)})"
+        if np.ndim(self.losses) == 2:
+            failed = int((np.asarray(self.status) != Status.OK).sum())
+            first, last = np.nanmedian(self.losses[:, 0]), np.nanmedian(self.loss)
+            return (
+                f"Fit({len(self.losses)} fits, median loss {first:.4g} -> {last:.4g}, "
+                f"{failed} failed)"
+            )
         taken = int(self.steps_taken)
         early = ", stopped early" if self.stopped else ""
         return (
@@ -131,8 +154,10 @@ def fit(
             function that JAX can differentiate: of a simulation, of eigenvalues, of an
             equilibrium, of a measure.
         optimizer: an optax optimizer; `optax.adam(1e-2)` unless given. Schedules and clipping are
-            optax's: `optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))`. Make it
-            once where you fit many times: a new one is a new compilation.
+            optax's: `optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))`. It is
+            given a list of the trained arrays in the order of the circuit's leaves, as `gradient`
+            names them, of positive parameters the logarithm: weight decay draws those to 1. Make
+            it once where you fit many times: a new one is a new compilation.
         steps: how many steps to take at most.
         key: for objectives that draw; step k is given `fold_in(key, k)`, or None without a key.
         validate_every: steps between validations, which `OnTask` makes without forcing, on trials
@@ -141,8 +166,8 @@ def fit(
         audit: `every(k)` looks at the equilibria and exponents of the circuit every k steps.
         checkpoint: a file in which the fit is kept while it runs; where it is there already, the
             fit goes on from it, to the same bits (on as many devices). A finished one can be given
-            more `steps`. It knows functions by their names and the numbers in them, not by their
-            code, and not the optimizer's settings: keep them.
+            more `steps`. It knows functions, those of the optimizer among them, by their names and
+            the numbers in them, not by their code.
         checkpoint_interval: at least so many seconds between writing it; 0 for every step.
         dtype: as for `simulate`.
         progress: show a bar with the loss; where the output is a terminal unless given.
@@ -155,7 +180,8 @@ def fit(
         FitError: with the last good circuit in `fit`, if `throw` is true.
         FitInterrupted: after Ctrl-C, with what was reached in `fit`, and in the checkpoint.
     """
-    check(getattr(circuit, "circuit", circuit))
+    check(circuit)
+    check(getattr(circuit, "circuit", circuit))  # of one that is driven
     steps = counted(steps, "steps")
     recipe, traced = _recipe(optimizer, objective, validate_every, stop, circuit, key)
     lanes = _lanes_of(circuit, key)
@@ -192,13 +218,16 @@ def fit(
             result,
         )
     if throw and lanes is None and result.status != Status.OK:
+        kept = f"; {checkpoint} holds this failed fit: delete it" if checkpoint is not None else ""
         raise FitError(
             f"the loss or its gradient was not finite after {int(result.steps_taken)} good steps "
             "(the circuit of the last of them is in the `fit` of this error). Usual causes: (a) "
             "steps too large: lower the learning rate, or chain optax.clip_by_global_norm(1.0); "
-            "(b) a simulation that blew up; (c) a square root or division at 0 in the objective",
+            "(b) a simulation that blew up; (c) a square root or division at 0 in the objective"
+            + kept,
             result,
         )
+    recipe.objective.judge(result.circuit)
     return result
 
 
@@ -226,7 +255,8 @@ def gradient(
     Raises:
         ValueError, TypeError: as `fit` does.
     """
-    check(getattr(circuit, "circuit", circuit))
+    check(circuit)
+    check(getattr(circuit, "circuit", circuit))  # of one that is driven
     if _lanes_of(circuit, key) is not None:
         raise ValueError("key: gradient is of one network: give it one key, or use jax.vmap")
     objective = as_objective(objective)

@@ -36,6 +36,12 @@ def choose(circuit: Any, where: Callable[[Any], Any]) -> tuple[list[Array], Chos
     numbered = jax.tree.unflatten(structure, [_Leaf(k) for k in range(len(leaves))])
     try:
         named = where(numbered)
+        given = jax.tree.leaves(named, is_leaf=lambda x: not isinstance(x, tuple | list | dict))
+        if any(x is None for x in given):
+            raise TypeError(
+                "it gave None, a part that the circuit was not given: make the circuit with it, "
+                "e.g. start=np.zeros(units)"
+            )
         others = [x for x in jax.tree.leaves(named) if not isinstance(x, _Leaf)]
         if others:
             raise TypeError(f"it gave {others[0]!r}, which is no array of the circuit")

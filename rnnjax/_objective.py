@@ -40,6 +40,9 @@ class AbstractObjective(Parametric):
     def check(self, circuit: Any, key: Key | None) -> None:
         """Refuse a circuit that it is not for, before anything compiles."""
 
+    def judge(self, circuit: Any) -> None:
+        """Warn of what a fit has made of a circuit."""
+
     def begin(self, circuit: Any, key: Key | None) -> Any:
         """What it remembers from step to step, at the start of a fit."""
         return None
@@ -118,6 +121,11 @@ class Combined(AbstractObjective):
         for part in self.parts:
             part.check(circuit, key)
 
+    def judge(self, circuit: Any) -> None:
+        """Warn of what a fit has made of a circuit."""
+        for part in self.parts:
+            part.judge(circuit)
+
     def begin(self, circuit: Any, key: Key | None) -> Any:
         """What each part remembers."""
         return tuple(p.begin(circuit, k) for p, k in zip(self.parts, self._keys(key), strict=True))
@@ -154,6 +162,10 @@ class Combined(AbstractObjective):
             self._sum([value for value, _ in found]),
             jax.tree.map(lambda *g: self._sum(list(g)), *gradients),
         )
+
+    def __rmul__(self, weight: Any) -> "Combined":
+        """Every part, weighted; sums stay flat, so that each part has a key of its own."""
+        return Combined(self.parts, tuple(weight * w for w in self.weights))
 
     def _sum(self, values: list[Any]) -> Any:
         terms = [jnp.asarray(w, v.dtype) * v for w, v in zip(self.weights, values, strict=True)]

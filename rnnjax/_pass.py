@@ -12,7 +12,6 @@ from rnnjax._gradient import AbstractMemory, StoreAll
 from rnnjax._integrate import integrate
 from rnnjax._linalg import flatten
 from rnnjax._plan import Plan, spread
-from rnnjax._task_network import fresh_start
 from rnnjax.credit._base import Passed
 from rnnjax.forcing._base import AbstractForcing, Moment
 from rnnjax.solvers._base import Iteration, noisy_step_function, step_function
@@ -53,6 +52,10 @@ class _Kept(NamedTuple):
 
 def _kept(carried: _Carried) -> _Kept:
     return _Kept(carried.outputs, carried.activity, carried.overlap, carried.correction)
+
+
+def _state(carried: _Carried) -> Any:
+    return carried.state
 
 
 class _Reading(eqx.Module):
@@ -115,12 +118,13 @@ class Step(eqx.Module):
             error = row.mask * (row.targets - outputs)
             asked = jnp.min(row.mask)
             acts = jnp.ones_like(asked) if row.acts is None else row.acts
-            moment = Moment(state, error, carried.error, row.targets, asked, acts)
+            moment = Moment(state, error, carried.error, row.targets, row.mask, asked, acts)
             forced = self.forcing(self.tools, moment)
         correction = None
         if self.watched:
-            moved = jnp.linalg.norm(flatten(forced)[0] - vector)
-            correction = moved / jnp.maximum(jnp.linalg.norm(vector), 1e-6)
+            moved, size = jnp.linalg.norm(flatten(forced)[0] - vector), jnp.linalg.norm(vector)
+            away = size > 1e-6  # at rest every move is large
+            correction = jnp.where(away, moved / jnp.where(away, size, 1.0), 0.0)
         return _Carried(
             state=forced,
             outputs=outputs,
@@ -163,15 +167,20 @@ class Pass(NamedTuple):
         overlaps = jnp.zeros_like(losses) if kept.overlap is None else jnp.sum(kept.overlap, 1)
         return Passed(losses, totals, overlaps)
 
+    def states(self, network: Any) -> Any:
+        """The state after each step, lanes in front."""
+        rows = rows_of(self.objective, self.trials, None, None, None)
+        return self.steps(network, network, rows, None, observe=_state)
+
     def steps(
         self, network: Any, seen: Any, rows: Row, memory: AbstractMemory | None,
-        watched: bool = False,
-    ) -> _Kept:  # fmt: skip
-        """What is kept of each step, lanes in front."""
+        watched: bool = False, observe: Any = None,
+    ) -> Any:  # fmt: skip
+        """What is kept of each step, `_Kept` or what `observe` takes of it, lanes in front."""
         forced = self.objective.forcing.acts_on_state
         reads = forced or rows.signal is not None  # else the outputs are worked out after the loop
         step = step_of(self.objective, seen, self.tools, reads, watched)
-        start = jax.tree.map(jnp.asarray, fresh_start(network))
+        start = jax.tree.map(jnp.asarray, network.rest())
         zero = jnp.zeros((), self.trials.inputs.dtype)
         silence = jnp.zeros(self.trials.targets.shape[-1], zero.dtype)
         carried = _Carried(start, None, None, None, None, None)
@@ -184,10 +193,11 @@ class Pass(NamedTuple):
         lanes, steps, variables = self.shape
         carried = jax.tree.map(lambda x: jnp.broadcast_to(x, (lanes, *x.shape)), carried)
         noisy = self.objective.noise is not None
-        observe = _kept if reads else _Reading(seen, step.counts_activity)
+        if observe is None:
+            observe = _kept if reads else _Reading(seen, step.counts_activity)
         shared, fixed = eqx.partition((step, observe), eqx.is_array)
 
-        def share(own: Any, shared: Any) -> _Kept:
+        def share(own: Any, shared: Any) -> Any:
             carried, rows, keys = own
             step, observe = eqx.combine(shared, fixed)
             return integrate(
@@ -212,7 +222,7 @@ class _Silence(eqx.Module):
 
 def devices_of(network: Any, lanes: int) -> int:
     """Over how many devices so many trials are spread."""
-    start = jax.tree.map(lambda x: jnp.asarray(x)[None], fresh_start(network))
+    start = jax.tree.map(lambda x: jnp.asarray(x)[None], network.rest())
     return devices_for(network, _Silence(network), start, lanes)
 
 

@@ -189,7 +189,8 @@ class TaskNetwork(AbstractCircuit[Any]):
         circuit: the circuit, in continuous time.
         encoder: how inputs enter, e.g. `LinearEncoder(weights)`.
         readout: `StateReadout(weights)` or `RateReadout(weights)`.
-        start: the state at the beginning of a trial, which can be trained; at rest unless given.
+        start: the state at the beginning of a trial, and wherever else none is given; it can be
+            trained. Where the circuit rests unless given.
 
     Raises:
         TypeError: for parts that are none.
@@ -214,6 +215,12 @@ class TaskNetwork(AbstractCircuit[Any]):
                     f"TaskNetwork.{name}: expected e.g. {example}, got {type(part).__name__}"
                 )
         self.readout.check(self.circuit)
+        read = eqx.filter_eval_shape(lambda c, r: r(c, c.rest()), self.circuit, self.readout)
+        if read.shape != (self.readout.channels,):
+            raise ValueError(
+                f"TaskNetwork.readout: expected {self.readout.channels} outputs, one per row of its "
+                f"weights, got shape {read.shape}: look at its bias and nonlinearity"
+            )
         given = jax.eval_shape(lambda: self.encoder(jnp.zeros(self.encoder.channels)))
         starting_state(
             self.circuit, lambda _: jax.tree.map(lambda x: jnp.zeros(x.shape), given), self.start
@@ -224,8 +231,8 @@ class TaskNetwork(AbstractCircuit[Any]):
         return self.circuit(state, self.encoder(input))
 
     def rest(self) -> Any:
-        """Where the circuit rests."""
-        return self.circuit.rest()
+        """The state at the beginning of a trial."""
+        return self.circuit.rest() if self.start is None else self.start
 
     def no_input(self) -> Any:
         """Zero in every channel."""
@@ -244,7 +251,9 @@ class TaskNetwork(AbstractCircuit[Any]):
         return self.circuit.threshold_linear(self.encoder(input))
 
     @classmethod
-    def random(cls, circuit: AbstractCircuit[Any], task: Any, *, key: Key) -> "TaskNetwork":
+    def random(
+        cls, circuit: AbstractCircuit[Any], task: Any, *, key: Key, start: Any = None
+    ) -> "TaskNetwork":
         r"""A circuit with random input and readout weights, as many as a task needs.
 
         Input weights $\sim N(0, 1)$; readout weights of the state $\sim N(0, 1 / n^2)$ for $n$ state
@@ -254,6 +263,7 @@ class TaskNetwork(AbstractCircuit[Any]):
             circuit: a circuit whose input has the structure of its state.
             task: its inputs and outputs are counted.
             key: a JAX random key.
+            start: as of `TaskNetwork`.
 
         References:
             Sagtekin, Bredenberg and Savin (2025), Error forcing in recurrent neural networks,
@@ -272,9 +282,5 @@ class TaskNetwork(AbstractCircuit[Any]):
             circuit,
             LinearEncoder(jax.tree.unflatten(structure, encoder)),
             StateReadout(readout, np.zeros(task.outputs)),
+            start,
         )
-
-
-def fresh_start(network: TaskNetwork) -> Any:
-    """The state at the beginning of a trial."""
-    return network.rest() if network.start is None else network.start

@@ -15,7 +15,7 @@ from rnnjax._objective import AbstractObjective, Work, works_alone
 from rnnjax._parameter import check, counted, parameter
 from rnnjax._pass import Pass, devices_of, rows_of, step_of
 from rnnjax._plan import one_device
-from rnnjax._task_network import TaskNetwork, fresh_start
+from rnnjax._task_network import TaskNetwork
 from rnnjax._types import Array, Key, Scalar, cast, is_traced
 from rnnjax.circuits._checks import check_noise, check_step
 from rnnjax.credit._base import AbstractCredit, BackpropagationThroughTime
@@ -63,7 +63,8 @@ class OnTask(AbstractObjective):
         loss: of the outputs, targets and mask of one trial, `(steps, outputs)` each:
             `mean_square`, `cross_entropy`, or a function of your own.
         batch: trials in a step of training.
-        validation: trials in a validation.
+        validation: trials in a validation; of a task that has only so many (`FromTrials`) none
+            twice.
         held_out: the task whose trials validations draw; `task` itself unless given.
         activity: what the mean square of the state after forcing costs; nothing unless given.
         noise: shakes the state in training and in validation.
@@ -122,24 +123,53 @@ class OnTask(AbstractObjective):
         if key is None:
             raise ValueError("OnTask draws its trials: give the fit key=, e.g. jax.random.key(0)")
         for task in self._tasks():
-            for name, has, wanted in (
-                ("inputs", circuit.encoder.channels, task.inputs),
-                ("outputs", circuit.readout.channels, task.outputs),
-            ):
-                if has != wanted:
-                    raise ValueError(
-                        f"OnTask: {type(task).__name__} has {wanted} {name}, the network {has}: "
-                        "give it an encoder and a readout of the task's size"
-                    )
+            self._check_sizes(circuit, task)
             check_step(circuit, task.step)
-        check_noise(self.noise, fresh_start(circuit))
+        check_noise(self.noise, circuit.rest())
+        if self.forcing.acts_on_state and self.loss is cross_entropy:
+            raise ValueError(
+                f"OnTask: {type(self.forcing).__name__} moves outputs toward the targets as numbers, "
+                "but cross_entropy takes outputs for logarithms of probabilities: use NoForcing(), "
+                "or mean_square"
+            )
         self.forcing.check(circuit)
         self.credit.check(circuit, self.forcing)
         if not is_traced(circuit, key):
             check(self)
             for task in self._tasks():
-                _check_trials(task, key)
+                asked = _check_trials(task, key)
+            if self.forcing.needs_all_outputs and not asked.all(1).any():
+                raise ValueError(
+                    f"{type(self.forcing).__name__} takes a state from all outputs at once, and "
+                    f"{type(self.task).__name__} asks for all of them at no step: use ErrorForcing()"
+                )
             self._warn_of_corrections(circuit, key)
+
+    def judge(self, circuit: TaskNetwork) -> None:
+        """Warn of a time constant that was trained below the step of the task."""
+        try:
+            check_step(circuit, self.task.step)
+        except ValueError as error:
+            warnings.warn(f"OnTask: after the fit, {error}", stacklevel=4)
+
+    def _check_sizes(self, circuit: TaskNetwork, task: AbstractTask) -> None:
+        """Refuse a network of another size than the task, and a loss that is no number."""
+        for name, has, wanted in (
+            ("inputs", circuit.encoder.channels, task.inputs),
+            ("outputs", circuit.readout.channels, task.outputs),
+        ):
+            if has != wanted:
+                raise ValueError(
+                    f"OnTask: {type(task).__name__} has {wanted} {name}, the network {has}: "
+                    "give it an encoder and a readout of the task's size"
+                )
+        table = jax.ShapeDtypeStruct((task.steps, task.outputs), jnp.result_type(float))
+        shape = getattr(jax.eval_shape(self.loss, table, table, table), "shape", None)
+        if shape != ():
+            raise ValueError(
+                f"OnTask.loss: expected one number for a trial, got shape {shape}: take a mean, as "
+                "mean_square does"
+            )
 
     def _tasks(self) -> list[AbstractTask]:
         return [self.task] if self.held_out is None else [self.task, self.held_out]
@@ -151,8 +181,8 @@ class OnTask(AbstractObjective):
         if largest > _LARGE:
             warnings.warn(
                 f"{type(self.forcing).__name__} moves the state by {largest:.3g} times its own size "
-                "at first, since the readout weights are small; units will saturate. Lower the gain, "
-                "or begin with larger readout weights",
+                "at first, since small readout weights need large corrections; units may saturate. "
+                "Force by a smaller share, or begin with larger readout weights",
                 stacklevel=4,
             )
 
@@ -176,29 +206,42 @@ class OnTask(AbstractObjective):
         if not jax.tree.leaves(of_forcing):
             return memory
         trials, _, _ = self.drawn(self.task, key, self.batch)
-        step = step_of(self, circuit, None).advanced
+        step = step_of(dataclasses.replace(self, noise=None), circuit, None).advanced
         return self.forcing.advance(of_forcing, k, circuit, step, trials), of_credit
 
     def work(self, circuit: Any) -> Work:
         """The states of a batch."""
-        size = flatten(fresh_start(circuit))[0].size
-        spread = [devices_of(circuit, lanes) for lanes in (self.batch, self.validation)]
+        size = flatten(circuit.rest())[0].size
+        known = self._tasks()[-1].every_trial()
+        most = self.validation if known is None else known.inputs.shape[0]
+        counts = self.batch, min(self.validation, most)
+        spread = [devices_of(circuit, lanes) for lanes in counts]
         return Work(self.batch * size, max(spread))
 
     def validate(self, circuit: Any, key: Key | None) -> Array:
         """The loss of the network by itself, on trials that stay the same."""
         task = self._tasks()[-1]
-        trials, of_noise, _ = self.drawn(task, key, self.validation)
+        self._check_sizes(circuit, task)
+        trials, of_noise, _ = self.drawn(task, key, self.validation, whole=True)
         unforced = dataclasses.replace(self, task=task, forcing=NoForcing())
         run = unforced.pass_through(circuit, trials, of_noise, None)
         return jnp.mean(run(circuit).losses)
 
     def __call__(self, circuit: Any, key: Key) -> Array:
-        """The loss of a batch, forced, for a gradient of your own; exact credit rules only."""
+        """The loss of a batch, forced, for a gradient of your own; exact credit rules only.
+
+        A fit of a function that calls it is validated by that function, forced as well.
+        """
         if not self.credit.exact:
             raise ValueError(
                 f"OnTask with {type(self.credit).__name__} is no function whose derivative is its "
                 "gradient: add objectives with +, OnTask(...) + penalty"
+            )
+        self._check_sizes(circuit, self.task)
+        if jax.tree.leaves(self.begin(circuit, key)[0]):
+            raise ValueError(
+                f"OnTask: {type(self.forcing).__name__} remembers something from step to step, which "
+                "a function of your own can't: add objectives with +, OnTask(...) + penalty"
             )
         self = cast(self, jnp.result_type(float))
         with one_device(works_alone(self, circuit, key)):
@@ -207,15 +250,28 @@ class OnTask(AbstractObjective):
             run = self.pass_through(circuit, trials, of_noise, of_forcing)
             return jnp.mean(run(circuit).totals)
 
-    def drawn(self, task: AbstractTask, key: Any, count: int) -> tuple[Trial, Any, Any]:
-        """Trials of a task, with targets of 0 where nothing is asked; keys for noise and for the rule."""
+    def drawn(
+        self, task: AbstractTask, key: Any, count: int, whole: bool = False
+    ) -> tuple[Trial, Any, Any]:
+        """Trials of a task, with targets of 0 where nothing is asked; keys for noise and for the rule.
+
+        With `whole`, of a task that has only so many trials, no trial is drawn twice: all of them
+        where they are not more than `count`.
+        """
         of_trials, of_noise, of_rule = jax.random.split(key, 3)
-        trials = jax.vmap(task.sample)(jax.random.split(of_trials, count))
-        return _full(trials), jax.random.split(of_noise, count), of_rule
+        known = task.every_trial() if whole else None
+        if known is None:
+            trials = jax.vmap(task.sample)(jax.random.split(of_trials, count))
+        else:
+            numbers = np.arange(known.inputs.shape[0])
+            if len(numbers) > count:
+                numbers = jax.random.permutation(of_trials, numbers)[:count]
+            trials = jax.tree.map(lambda x: jnp.asarray(x)[numbers], known)
+        return _full(trials), jax.random.split(of_noise, len(trials.inputs)), of_rule
 
     def pass_through(self, circuit: Any, trials: Trial, keys: Any, memory: Any) -> Pass:
         """Passes through these trials, forced by the readout as it is in `circuit`."""
-        variables = flatten(fresh_start(circuit))[0].size
+        variables = flatten(circuit.rest())[0].size
         shape = (*trials.inputs.shape[:2], variables)
         return Pass(self, trials, keys, self.forcing.tools(circuit, memory), shape)
 
@@ -230,8 +286,8 @@ def _full(trials: Trial) -> Trial:
     return Trial(inputs, jnp.where(mask > 0, targets, jnp.zeros_like(targets)), mask)
 
 
-def _check_trials(task: AbstractTask, key: Key) -> None:
-    """Refuse trials whose shapes or numbers can't be right.
+def _check_trials(task: AbstractTask, key: Key) -> np.ndarray:
+    """Refuse trials whose shapes or numbers can't be right; which outputs one asks for, and when.
 
     Raises:
         ValueError: says which, and what was expected.
@@ -264,6 +320,7 @@ def _check_trials(task: AbstractTask, key: Key) -> None:
             f"{name}.sample: expected finite inputs, and finite targets wherever the mask is 1, got "
             f"a trial with NaN or infinity there: set the mask to 0 where there is no target"
         )
+    return np.broadcast_to(asked, np.shape(targets))
 
 
 @eqx.filter_jit

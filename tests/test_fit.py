@@ -120,6 +120,26 @@ def test_no_fit_grows_a_synapse_where_there_is_none():
         Masked.random(5, density=0, key=jax.random.key(0))
 
 
+def test_dale_with_a_mask_keeps_both():
+    part = Dale.random(12, density=0.5, key=jax.random.key(1))
+    assert 0 < part.mask.sum() < part.mask.size
+    found = rnnjax.fit(
+        CurrentNetwork(part), lambda c: c.connectivity, anything, steps=30,
+        optimizer=optax.adam(0.1), key=jax.random.key(0), progress=False,
+    )  # fmt: skip
+    before, after = (np.asarray(c.matrix()) for c in (part, found.circuit.connectivity))
+    assert (after[~part.mask] == 0).all()
+    assert (np.sign(after) * part.signs() >= 0).all()
+    assert (after != before)[part.mask].all()
+    with pytest.raises(ValueError, match=r"Dale.mask: expected the shape .* got \(3,\)"):
+        Dale(mask=np.ones(3))
+    big = Dale.random(2000, density=0.2, gain=1.3, key=jax.random.key(2)).matrix()
+    # the variance of the weights of each column, times their number, adds up to the squared radius
+    radius = np.sqrt(np.asarray(big, np.float64).var(0).sum())
+    np.testing.assert_allclose(radius, 1.3, rtol=0.02)
+    np.testing.assert_allclose(np.mean(big), 0, atol=1e-4)
+
+
 def test_positive_parameters_stay_positive():
     found = rnnjax.fit(
         ExcitatoryInhibitory(), lambda c: c.tau_i, lambda c, key: (c.tau_i + 5) ** 2, steps=200,

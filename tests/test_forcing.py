@@ -59,7 +59,10 @@ def moment(net, seed=3, mask=1.0):
     state = rng.normal(size=net.circuit.connectivity.units)
     target = rng.normal(size=outputs)
     error = mask * (target - (net.readout.weights @ state + net.readout.bias))
-    return Moment(state, error, rng.normal(size=outputs), target, np.asarray(mask), np.asarray(1.0))
+    every = np.full(outputs, mask)
+    return Moment(
+        state, error, rng.normal(size=outputs), target, every, np.asarray(mask), np.asarray(1.0)
+    )
 
 
 def forced(forcing, net, at):
@@ -179,16 +182,41 @@ def test_a_readout_that_bends_is_led_back_by_its_jacobian():
     y = net.readout.weights @ at.state + net.readout.bias
     jacobian = np.diag(1 + 0.9 * y**2) @ net.readout.weights
     np.testing.assert_allclose(
-        forced(ErrorForcing(0.3, EXACT), net, at), at.state + 0.3 * inverse(jacobian) @ at.error,
-        atol=1e-8,
+        forced(ErrorForcing(0.3, EXACT, damping=0.0), net, at),
+        at.state + 0.3 * inverse(jacobian) @ at.error, atol=1e-8,
     )  # fmt: skip
     rates = RateReadout(net.readout.weights, net.readout.bias)
     net = eqx.tree_at(lambda n: n.readout, net, rates)
     jacobian = net.readout.weights / np.cosh(at.state) ** 2
     np.testing.assert_allclose(
-        forced(ErrorForcing(0.3, EXACT), net, at), at.state + 0.3 * inverse(jacobian) @ at.error,
-        atol=1e-8,
+        forced(ErrorForcing(0.3, EXACT, damping=0.0), net, at),
+        at.state + 0.3 * inverse(jacobian) @ at.error, atol=1e-8,
     )  # fmt: skip
+
+
+def test_a_saturated_readout_asks_for_no_wild_move():
+    net = network(1)
+    readout = StateReadout(net.readout.weights, net.readout.bias, jnp.tanh)
+    net = eqx.tree_at(lambda n: n.readout, net, readout)
+    size = np.linalg.norm(net.readout.weights)
+    along = net.readout.weights[0] / size**2
+    for level in (0.0, 2.0, 5.0, 20.0):  # what the readout's tanh is given
+        at = moment(net)._replace(state=(level - net.readout.bias[0]) * along)
+        error = np.array([0.5 - np.tanh(level)])
+        at = at._replace(error=error)
+        moved = forced(ErrorForcing(1.0, EXACT), net, at) - at.state
+        slope = 1 / np.cosh(level) ** 2
+        wanted = slope * size / ((slope * size) ** 2 + 0.01 * size**2) * error[0]
+        np.testing.assert_allclose(moved, wanted * along * size, atol=1e-7)
+        assert np.linalg.norm(moved) <= 5 * abs(error[0]) / size * (1 + 1e-6)
+
+
+def test_a_late_error_keeps_the_mask_of_each_output():
+    net = network(2)
+    at = moment(net)._replace(mask=np.array([1.0, 0.0]), asked=np.asarray(0.0))
+    moved = forced(ErrorForcing(0.3, EXACT, previous_error=True), net, at) - at.state
+    wanted = 0.3 * inverse(net.readout.weights) @ (at.error_before * [1.0, 0.0])
+    np.testing.assert_allclose(moved, wanted, atol=1e-10)
 
 
 def error_forced(gain, hold=True):
@@ -325,7 +353,9 @@ def test_sparse_teacher_forcing_cuts_the_gradient_where_it_acts():
     ],
 )
 def test_the_adaptive_strength_follows_the_jacobians(estimate):
-    net, trial = network(1, scale=3.0), trials(1)  # the second half asks for an output
+    net, trial = network(1, scale=3.0), trials(1)
+    asked = np.array([0, 1, 0, 1, 1, 1, 0, 1.0])  # at the last step nothing follows
+    trial = trial._replace(mask=np.broadcast_to(asked[:, None], trial.mask.shape))
     forcing = AdaptiveTeacherForcing(estimate, start=0.0)
     with jax.enable_x64(True):
         forcing, net, trial = cast((forcing, net, trial), np.float64)
@@ -337,7 +367,9 @@ def test_the_adaptive_strength_follows_the_jacobians(estimate):
         states = np.einsum(
             "io,bto->bti", inverse(net.readout.weights, 1e-7), trial.targets - net.readout.bias
         )
-        jacobian = jax.vmap(jax.vmap(jax.jacrev(once)))(states, trial.inputs)[:, STEPS // 2 :]
+        following = trial.inputs[:, 1:]  # the state that a target means is left by the next step
+        jacobian = jax.vmap(jax.vmap(jax.jacrev(once)))(states[:, :-1], following)
+        jacobian = jacobian[:, asked[:-1] > 0]
         norms = np.linalg.norm(np.asarray(jacobian), 2, axis=(-2, -1))
         wanted = {
             mean_of_norms: np.exp(np.log(norms).mean(1)), largest_norm: norms.max(1),

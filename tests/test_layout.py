@@ -29,7 +29,8 @@ FLOORS = FAMILIES | {
     "_krylov": 0, "_matrix_free": 0, "_leading": 3, "_large": 3, "_large_steps": 3, "_large_branch": 3,
     "_guesses": 0, "_deflation": 0, "_slow": 3, "_neighborhood": 3, "_starts": 3, "_settling": 4, "_basins": 4,
     "_task_network": 2, "_pass": 3, "_objective": 3, "_training": 3,
-    "_fit": 4, "_audit": 4, "_checkpoint": 4, "_course": 4, "_descent": 4, "_free": 4, "_datasets": 4, "_archive": 4,
+    "_fit": 4, "_audit": 4, "_perform": 4, "_checkpoint": 4, "_course": 4, "_descent": 4, "_free": 4,
+    "_datasets": 4, "_archive": 4,
     "_sweep": 4, "_program": 4, "_store": 4, "_save": 4, "_labels": 4, "_infer": 4, "data": 4,
     "plot": 5, "cli": 5, "_named": 5,
 }  # fmt: skip

@@ -239,6 +239,13 @@ def test_a_fit_is_drawn_with_its_validations():
     np.testing.assert_array_equal(dots.get_xydata(), [[0, 3.0], [2, 0.5]])
 
 
+def test_of_several_seeds_the_one_with_the_lowest_validation_is_set_off():
+    course = fitted([[4.0, 2.0, 1.0], [4.0, 3.0, 2.0]])
+    np.testing.assert_array_equal(by_label(plot.fit(course), "best seed").get_ydata(), [4, 2, 1])
+    course.validations = np.array([[3.0, np.nan, 0.9], [3.0, np.nan, 0.5]])
+    np.testing.assert_array_equal(by_label(plot.fit(course), "best seed").get_ydata(), [4, 3, 2])
+
+
 def drawings(run, field):
     fit = types.SimpleNamespace(losses=np.array([3.0, 2.0, 1.0]), status=Status.OK)
     return {

@@ -172,7 +172,8 @@ def test_what_calls_lapack_is_not_spread(monkeypatch):
         monkeypatch.setattr(_objective, "LAPACK_WAITS", waits)
         assert _descent.layout(NETWORK, key, objective, None) == (1, 1, trials)
         assert _descent.layout(networks, keys, objective, 4).fits == fits
-        text = str(jax.make_jaxpr(lambda k, o=objective: o(NETWORK, k))(key))
+        step = functools.partial(_descent.first_gradient.__wrapped__, NETWORK, recurrent, objective)
+        text = str(jax.make_jaxpr(step)(key))
         assert ("shard_map" in text) == (trials > 1)
 
 
@@ -218,6 +219,8 @@ def test_an_adaptive_strength_is_remembered_from_step_to_step():
     )  # fmt: skip
     np.testing.assert_allclose(found.losses[0], hard.losses[0], rtol=1e-5)  # alpha starts at 1
     assert abs(found.losses[2] - hard.losses[2]) > 1e-6
+    noisy = OnTask(TASK, AdaptiveTeacherForcing(every=2), batch=4, noise=Additive(0.1))
+    assert np.isfinite(fitted(objective=noisy, steps=2).losses).all()
 
 
 def target_gain(n, key):
@@ -236,7 +239,8 @@ def test_objectives_add_up():
     size = np.sum(np.asarray(NETWORK.circuit.connectivity.weights) ** 2)
     np.testing.assert_allclose(both.losses[0], alone.losses[0] + 0.1 * size, rtol=1e-5)
     twice = 2.0 * (target_gain + FORCED)
-    assert len((twice + target_gain).parts) == 2
+    assert len((twice + target_gain).parts) == 3  # flat, so that each has a key of its own
+    np.testing.assert_allclose((twice + target_gain).weights, [2, 2, 1])
 
 
 @pytest.mark.slow
@@ -316,11 +320,12 @@ def test_a_checkpoint_goes_on_with_more_steps_to_the_same_bits(tmp_path):
             NETWORK, recurrent, KEPT, steps=12, checkpoint=path,
             **options | {"key": jax.random.key(4)},
         )  # fmt: skip
-    with pytest.raises(ValueError, match="another optimizer or dtype"):
-        rnnjax.fit(
-            NETWORK, recurrent, KEPT, steps=12, checkpoint=path,
-            **options | {"optimizer": optax.sgd(0.1)},
-        )  # fmt: skip
+    for other in (optax.sgd(0.1), optax.adam(3e-2)):
+        with pytest.raises(ValueError, match=r"checkpoint of another fit .*optimizer"):
+            rnnjax.fit(
+                NETWORK, recurrent, KEPT, steps=12, checkpoint=path,
+                **options | {"optimizer": other},
+            )  # fmt: skip
     with pytest.raises(ValueError, match="holds a fit of 12 steps already"):
         rnnjax.fit(NETWORK, recurrent, KEPT, steps=9, checkpoint=path, **options)
     content = bytearray(path.read_bytes())
@@ -351,6 +356,13 @@ def test_functions_count_by_name_and_by_the_numbers_in_them():
     assert known(partial[0]) != known(partial[2])
     assert " at 0x" not in known(partial[0])["objective"]
 
+    def tool(rate):
+        decay = optax.exponential_decay(rate, 10, 0.9)
+        return identity_of(optimizer=optax.chain(optax.clip(1.0), optax.adam(decay)))
+
+    assert tool(0.1) == tool(0.1)  # deep in functions of functions
+    assert tool(0.1) != tool(0.2)
+
 
 def test_a_fit_that_ends_early_is_kept_and_not_audited_afterwards(tmp_path):
     pair, path = CurrentNetwork(bias=np.ones(3)), tmp_path / "fit"
@@ -366,6 +378,50 @@ def test_a_fit_that_ends_early_is_kept_and_not_audited_afterwards(tmp_path):
     np.testing.assert_array_equal(again.losses, found.losses)
     assert again.audits.steps.tolist() == [0, 2, 4]
     assert path.exists()
+
+
+@pytest.mark.parametrize(("steps", "below"), [(4, 0.1), (15, 0.1), (6, None)])
+def test_a_fit_that_has_ended_is_the_same_however_often_it_is_asked_for(tmp_path, steps, below):
+    # 3 * 0.6 ** (2 * 4) is the first below 0.1: at the last step, or before; or it fails at step 2
+    def wild(circuit, key):
+        loss = quadratic(0.0)(circuit, key)
+        return jnp.where(loss < 0.4, jnp.nan, loss) if below is None else loss
+
+    options = {
+        "optimizer": optax.sgd(0.2), "validate_every": 1, "checkpoint": tmp_path / "fit",
+        "stop": None if below is None else Stop(below=below), "throw": False,
+    } | QUIET  # fmt: skip
+
+    def again(steps):
+        return rnnjax.fit(
+            CurrentNetwork(bias=np.ones(3)), lambda c: c.bias, wild, steps=steps, **options
+        )
+
+    first = again(steps)
+    for more in (steps, steps, steps + 20):
+        found = again(more)
+        np.testing.assert_array_equal(found.losses[: steps + 1], first.losses)
+        assert np.isnan(found.losses[steps + 1 :]).all()
+        assert (found.stopped, found.status) == (first.stopped, first.status)
+        assert found.steps_taken == first.steps_taken == (1 if below is None else 4)
+    if below is None:
+        with pytest.raises(rnnjax.FitError, match="fit holds this failed fit: delete it"):
+            rnnjax.fit(
+                CurrentNetwork(bias=np.ones(3)), lambda c: c.bias, wild, steps=steps,
+                **options | {"throw": True},
+            )  # fmt: skip
+
+
+def test_an_audit_that_can_not_be_made_costs_nothing_else():
+    pair = CurrentNetwork(bias=np.ones(3), tau=10.0)
+    with pytest.warns(UserWarning, match="no exponent after"):
+        found = rnnjax.fit(
+            pair, lambda c: c.tau, lambda c, k: c.tau, steps=20, optimizer=optax.sgd(0.05),
+            audit=every(10, duration=6000.0, step=3.0), **QUIET,
+        )  # fmt: skip
+    assert found.audits.steps.tolist() == [0, 10, 20]
+    assert np.isfinite(found.audits.exponents).tolist() == [True, False, False]
+    assert found.audits.found.any(1).all()
 
 
 def test_optimizers_that_look_at_the_loss():
@@ -403,6 +459,13 @@ def test_one_of_many_fits():
     assert second.loss == second.losses[-1]
     assert np.asarray(second.loss).dtype == np.float64
     np.testing.assert_array_equal(many.loss, many.losses[:, -1])
+    assert many.best_seed == 0
+    last = many.losses[:, -1]
+    assert repr(many) == f"Fit(3 fits, median loss 12 -> {last[1]:.4g}, 0 failed)"
+    validated = eqx.tree_at(lambda f: f.validations, many, np.array([[3.0], [np.nan], [2.0]]))
+    assert validated.best_seed == 2
+    with pytest.raises(IndexError, match="this is one fit"):
+        second.best_seed  # noqa: B018
     with pytest.raises(IndexError, match="this is one fit"):
         second[0]
 
@@ -526,6 +589,10 @@ def test_targets_where_nothing_is_asked_do_not_leak():
     np.testing.assert_array_equal(losses[0], losses[2])
 
 
+ONES = np.ones((2, 3, 1))
+BROAD = StateReadout(np.ones((1, 16)), np.zeros(3))
+
+
 def parts(**changes):
     own = {"circuit": NETWORK.circuit, "encoder": NETWORK.encoder, "readout": NETWORK.readout}
     return TaskNetwork(**own | changes)
@@ -543,6 +610,9 @@ def parts(**changes):
         (lambda: parts(readout=StateReadout(np.ones((1, 9)))), ValueError, r"\(outputs, 16\)"),
         (lambda: parts(readout=RateReadout(np.ones((1, 9)))), ValueError, r"\(outputs, 16\)"),
         (lambda: parts(encoder=LinearEncoder(np.ones((9, 3)))), ValueError, "input: expected"),
+        (lambda: parts(readout=BROAD), ValueError, r"expected 1 outputs.*\(3,\)"),
+        (lambda: DelayedXOR(delay=1.0), ValueError, "at least half a pulse"),
+        (lambda: FromTrials(ONES, ONES, [[0, 1, 1], [0, 0, 0]]), ValueError, "is trial 1"),
         (lambda: parts(start=np.ones(9)), ValueError, "start: expected"),
         (
             lambda: TaskNetwork(
@@ -560,9 +630,30 @@ def test_parts_that_do_not_fit(call, error, words):
 SLOW = DelayedXOR(delay=20.0, pulse=40.0, step=20.0)
 
 
-def fitted(network=NETWORK, objective=FORCED, **options):
+PAIR = FromTrials(np.ones((2, 6, 3)), np.ones((2, 6, 2)))
+TURNS = np.stack([np.arange(6) % 2, (np.arange(6) + 1) % 2], 1) + 0.0
+BY_TURNS = FromTrials(np.ones((2, 6, 3)), np.ones((2, 6, 2)), np.stack([TURNS, TURNS]))
+TWO_OUTPUTS = parts(readout=StateReadout(np.eye(2, 16)))
+
+
+UNEVEN = parts(readout=StateReadout(np.diag([1.0, 1e-4]) @ np.eye(2, 16)))
+
+
+def fitted(network=NETWORK, objective=FORCED, where=recurrent, **options):
     options = {"key": jax.random.key(0), "steps": 1} | QUIET | options
-    return rnnjax.fit(network, recurrent, objective, **options)
+    return rnnjax.fit(network, where, objective, **options)
+
+
+def no_mean(outputs, targets, mask):
+    return mask * (outputs - targets)
+
+
+def wrapped(*args):
+    return lambda n, key: OnTask(*args)(n, key)
+
+
+def broken(name, value):
+    return eqx.tree_at(lambda n: getattr(n.readout, name), NETWORK, value)
 
 
 @pytest.mark.parametrize(
@@ -582,6 +673,15 @@ def fitted(network=NETWORK, objective=FORCED, **options):
         (lambda: fitted(key=jax.random.split(jax.random.PRNGKey(0), 3)), ValueError, "expected jax.random.key"),
         (lambda: fitted(optimizer=optax.lbfgs()), TypeError, "does not search along a line"),
         (lambda: every(0), ValueError, "every.steps"),
+        (lambda: fitted(objective=OnTask(TASK, loss=no_mean)), ValueError, r"for a trial, got shape \("),
+        (lambda: fitted(objective=OnTask(TASK, ErrorForcing(), loss=cross_entropy)), ValueError, "probabilities"),
+        (lambda: fitted(objective=wrapped(TASK, AdaptiveTeacherForcing())), ValueError, "remembers something"),
+        (lambda: fitted(TWO_OUTPUTS, wrapped(TASK)), ValueError, "has 1 outputs, the network 2"),
+        (lambda: OnTask(TASK).validate(TWO_OUTPUTS, jax.random.key(0)), ValueError, "has 1 outputs"),
+        (lambda: fitted(TWO_OUTPUTS, OnTask(BY_TURNS, TeacherForcing())), ValueError, "of them at no step"),
+        (lambda: fitted(broken("bias", np.full(1, np.nan))), ValueError, "TaskNetwork.readout.bias: expected"),
+        (lambda: fitted(UNEVEN, OnTask(PAIR, ErrorForcing())), ValueError, "condition number"),
+        (lambda: fitted(where=lambda n: (n.readout, n.start)), ValueError, "a part that the circuit was not given"),
         (lambda: every(5, duration=10.0), ValueError, "together"),
     ],
 )  # fmt: skip
@@ -618,6 +718,15 @@ def test_a_forcing_that_throws_the_state_about_is_told():
     small = eqx.tree_at(lambda n: n.readout.weights, NETWORK, NETWORK.readout.weights / 50)
     with pytest.warns(UserWarning, match="times its own size"):
         fitted(small, OnTask(TASK, ErrorForcing(1.0), batch=4))
+
+
+def test_a_time_constant_that_falls_below_the_step_is_told():
+    quick = eqx.tree_at(lambda n: n.circuit.tau, NETWORK, np.asarray(1.2))
+    with pytest.warns(UserWarning, match=r"after the fit, .*tau = 0.7\d+ ms, got 1 ms"):
+        fitted(
+            quick, OnTask(TASK, batch=2) + (lambda n, key: 100 * n.circuit.tau),
+            lambda n: n.circuit.tau, optimizer=optax.adam(0.5),
+        )  # fmt: skip
 
 
 @pytest.mark.slow

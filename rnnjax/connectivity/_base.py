@@ -5,11 +5,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Shaped
 
 from rnnjax._parameter import Parametric
-from rnnjax._types import Float
+from rnnjax._types import Array, Float, is_traced
 
 _LARGEST_UNROLLED = 4  # up to here sums over elements beat a matrix product on CPUs, 3-20 times
 
@@ -85,3 +86,36 @@ def check_square(name: str, weights: Any) -> None:
             f"{name}.weights: expected a square matrix [post, pre], got shape {shape}: "
             "give one row per receiving unit and one column per sending unit"
         )
+
+
+def truths(mask: Any) -> Any:
+    """Where there are synapses, as truth values; None for everywhere."""
+    return mask if mask is None or is_traced(mask) else np.asarray(mask, bool)
+
+
+def masked(mask: Any, weights: Any) -> Array:
+    """The weights of the synapses that are there, 0 elsewhere."""
+    return weights if mask is None else jnp.where(mask, weights, jnp.zeros_like(weights))
+
+
+def check_mask(name: str, mask: Any, weights: Any) -> None:
+    """Refuse a mask that does not fit the weights.
+
+    Raises:
+        ValueError: with both shapes.
+    """
+    if mask is not None and np.shape(mask) != np.shape(weights):
+        raise ValueError(
+            f"{name}.mask: expected the shape of the weights, {np.shape(weights)}, got "
+            f"{np.shape(mask)}"
+        )
+
+
+def check_density(name: str, density: float) -> None:
+    """Refuse what is no share of synapses that can be there.
+
+    Raises:
+        ValueError: with the number.
+    """
+    if not 0 < density <= 1:
+        raise ValueError(f"{name}.random: expected a density in (0, 1], got {density!r}")

@@ -1,5 +1,7 @@
 """Weights that obey Dale's law."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,23 +9,34 @@ import numpy as np
 
 from rnnjax._parameter import counted, parameter
 from rnnjax._types import Array, Key, Matrix
-from rnnjax.connectivity._base import AbstractConnectivity, check_square
+from rnnjax.connectivity._base import (
+    AbstractConnectivity,
+    check_density,
+    check_mask,
+    check_square,
+    masked,
+    truths,
+)
 
 
 class Dale(AbstractConnectivity):
-    r"""Each unit excites or inhibits all its targets: $M_{ij} = |W_{ij}|\, s_j$.
+    r"""Each unit excites or inhibits all its targets: $M_{ij} = m_{ij} |W_{ij}|\, s_j$.
 
-    $s_j = 1$ for an excitatory unit and $-1$ for an inhibitory one. $W$ is free, so no fit can
-    break the law; only its absolute values matter. The default is the pair of Dayan and Abbott
-    (2001), section 7.5.
+    $s_j = 1$ for an excitatory unit and $-1$ for an inhibitory one, $m_{ij} \in \{0, 1\}$ says
+    where there are synapses. $W$ is free, so no fit can break the law or grow a synapse; only its
+    absolute values matter. The default is the pair of Dayan and Abbott (2001), section 7.5. The
+    law is that of these synapses alone: input and readout weights of a network are what they are.
 
     Args:
         weights: `(units, units)`, `[post, pre]`; signs are ignored.
         excitatory: per sending unit, whether it excites. The first 80 % by default, or the first
             of two.
+        mask: `(units, units)`, whether there is a synapse onto the first from the second; all of
+            them unless given. A weight of 0 is a synapse that can grow.
 
     Raises:
-        ValueError: if `weights` is not square or `excitatory` does not have one entry per unit.
+        ValueError: if `weights` is not square, `excitatory` does not have one entry per unit, or
+            `mask` has another shape.
 
     References:
         The absolute value is one usual choice (Song, Yang and Wang 2016, PLoS Computational
@@ -37,9 +50,12 @@ class Dale(AbstractConnectivity):
         converter=lambda x: None if x is None else tuple(bool(k) for k in x),
     )
 
+    mask: Any = eqx.field(converter=truths, default=None)
+
     def __check_init__(self) -> None:
-        """Refuse a matrix that is not square, or signs that do not fit it."""
+        """Refuse a matrix that is not square, or signs or a mask that do not fit it."""
         check_square("Dale", self.weights)
+        check_mask("Dale", self.mask, self.weights)
         if self.excitatory is not None and len(self.excitatory) != self.units:
             raise ValueError(
                 f"Dale.excitatory: expected one entry per unit ({self.units}), got "
@@ -47,36 +63,47 @@ class Dale(AbstractConnectivity):
             )
 
     @classmethod
-    def random(cls, units: int, *, key: Key, gain: float = 1.5, excitatory: float = 0.8) -> "Dale":
+    def random(
+        cls, units: int, *, key: Key, gain: float = 1.5, excitatory: float = 0.8,
+        density: float = 1.0,
+    ) -> "Dale":  # fmt: skip
         r"""Weights $|z_{ij}|\, s_j a_j$ with normal $z$, excitation and inhibition in balance on the mean.
 
         With a share $f$ of excitatory units, inhibitory weights are $f / (1 - f)$ times as strong, and
-        $a$ is such that the spectrum fills a disk of radius $g$, but for a few outliers.
+        $a$ is such that the spectrum fills a disk of radius $g$, but for a few outliers. Each
+        synapse is there with probability $p$.
 
         Args:
             units: $N$.
             key: a JAX random key.
             gain: $g$.
             excitatory: $f$, in (0, 1); these units come first.
+            density: $p$, in (0, 1].
 
         Raises:
-            ValueError: for a share that leaves no unit of one kind.
+            ValueError: for a share that leaves no unit of one kind, or a density that is none.
 
         References:
             Rajan and Abbott (2006), Physical Review Letters 97:188104, for the radius; half-normal
             weights are our choice.
         """
+        check_density("Dale", density)
         count = round(excitatory * counted(units, "units"))
         if not 0 < count < units:
             raise ValueError(
                 f"Dale.random: expected units of both kinds, got {count} excitatory of {units}"
             )
-        drawn = jnp.abs(jax.random.normal(key, (units, units), jnp.result_type(float)))
+        shape = (units, units)
+        drawn = jnp.abs(jax.random.normal(key, shape, jnp.result_type(float)))
         ratio = count / (units - count)
-        scale = gain / np.sqrt(units * (1 - 2 / np.pi) * ratio)
+        # the variance of a half-normal weight that is there with probability p
+        scale = gain / np.sqrt(units * density * (1 - 2 * density / np.pi) * ratio)
         kinds = np.arange(units) < count
         strength = np.where(kinds, scale, scale * ratio).astype(drawn.dtype)
-        return cls(drawn * strength, tuple(kinds.tolist()))
+        mask = None
+        if density < 1:
+            mask = jax.random.bernoulli(jax.random.fold_in(key, 1), density, shape)
+        return cls(drawn * strength, tuple(kinds.tolist()), mask)
 
     def signs(self) -> np.ndarray:
         """1 per excitatory unit, -1 per inhibitory one."""
@@ -86,8 +113,9 @@ class Dale(AbstractConnectivity):
         return np.where(np.arange(self.units) < split, 1.0, -1.0)
 
     def matrix(self) -> Array:
-        """The signed weights."""
-        return jnp.abs(self.weights) * jnp.asarray(self.signs(), jnp.result_type(self.weights))
+        """The signed weights of the synapses that are there, 0 elsewhere."""
+        signs = jnp.asarray(self.signs(), jnp.result_type(self.weights))
+        return masked(self.mask, jnp.abs(self.weights)) * signs
 
     @property
     def units(self) -> int:

@@ -8,12 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._parameter import counted, parameter
-from rnnjax._types import Array, Key, Matrix, is_traced
-from rnnjax.connectivity._base import AbstractConnectivity, check_square
-
-
-def _truths(mask: Any) -> Any:
-    return mask if is_traced(mask) else np.asarray(mask, bool)
+from rnnjax._types import Array, Key, Matrix
+from rnnjax.connectivity._base import (
+    AbstractConnectivity,
+    check_density,
+    check_mask,
+    check_square,
+    masked,
+    truths,
+)
 
 
 class Masked(AbstractConnectivity):
@@ -32,17 +35,13 @@ class Masked(AbstractConnectivity):
 
     weights: Matrix = parameter([[1.25, -1.0], [1.0, 0.0]], "1", doc="weights [post, pre]")
     mask: Any = eqx.field(
-        converter=_truths, default_factory=lambda: np.array([[True, True], [True, False]])
+        converter=truths, default_factory=lambda: np.array([[True, True], [True, False]])
     )
 
     def __check_init__(self) -> None:
         """Refuse a matrix that is not square, or a mask that does not fit it."""
         check_square("Masked", self.weights)
-        if np.shape(self.mask) != np.shape(self.weights):
-            raise ValueError(
-                f"Masked.mask: expected the shape of the weights, {np.shape(self.weights)}, got "
-                f"{np.shape(self.mask)}"
-            )
+        check_mask("Masked", self.mask, self.weights)
 
     @classmethod
     def random(cls, units: int, *, key: Key, gain: float = 1.5, density: float = 0.1) -> "Masked":
@@ -57,8 +56,7 @@ class Masked(AbstractConnectivity):
         Raises:
             ValueError: for a density that is none.
         """
-        if not 0 < density <= 1:
-            raise ValueError(f"Masked.random: expected a density in (0, 1], got {density!r}")
+        check_density("Masked", density)
         of_weights, of_mask = jax.random.split(key)
         shape = (counted(units, "units"),) * 2
         drawn = jax.random.normal(of_weights, shape, jnp.result_type(float))
@@ -67,7 +65,7 @@ class Masked(AbstractConnectivity):
 
     def matrix(self) -> Array:
         """The weights of the synapses that are there, 0 elsewhere."""
-        return jnp.where(self.mask, self.weights, jnp.zeros_like(self.weights))
+        return masked(self.mask, self.weights)
 
     @property
     def units(self) -> int:

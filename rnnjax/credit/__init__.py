@@ -1,5 +1,6 @@
 """Credit: how the gradient of a task's loss is obtained, one rule each."""
 
+from rnnjax.credit._base import AbstractBackward as AbstractBackward
 from rnnjax.credit._base import AbstractCredit as AbstractCredit
 from rnnjax.credit._base import BackpropagationThroughTime as BackpropagationThroughTime
 from rnnjax.credit._base import Passed as Passed

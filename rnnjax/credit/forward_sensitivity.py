@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from rnnjax._gradient import Checkpoint
 from rnnjax._parameter import counted
 from rnnjax._types import Array, Key
 from rnnjax.credit._base import AbstractCredit, Run
@@ -20,8 +21,8 @@ class ForwardSensitivity(AbstractCredit):
     \qquad \frac{dL}{d\theta} = \sum_t \frac{\partial L}{\partial h_t} P_t
     + \frac{\partial L}{\partial \theta}$
 
-    Memory does not grow with the number of steps, but work grows with the number of free numbers:
-    for small circuits. The same gradient as `BackpropagationThroughTime` to rounding.
+    Of all steps only outputs and their sensitivities are kept, but work grows with the number of
+    free numbers: for small circuits. The same gradient as `BackpropagationThroughTime` to rounding.
 
     Args:
         together: sensitivities that are carried at once; more are faster and need more memory.
@@ -47,7 +48,8 @@ class ForwardSensitivity(AbstractCredit):
         chunks = -(-flat.size // count)
 
         def loss(flat: Any) -> Any:
-            return jnp.mean(run(rebuild(unravel(flat))).totals)
+            # nothing goes backward, but only this memory reads the outputs within the loop
+            return jnp.mean(run(rebuild(unravel(flat)), memory=Checkpoint()).totals)
 
         def chunk(k: Any) -> tuple[Any, Any]:
             directions = jax.nn.one_hot(k * count + jnp.arange(count), flat.size, dtype=flat.dtype)

@@ -14,8 +14,6 @@ from rnnjax._parameter import Parametric
 from rnnjax._small import inverse
 from rnnjax._types import Array, Float, Key, is_traced
 
-_SINGULAR = 1e10  # condition number of W W^T from which on no inverse of a readout means anything
-
 
 class Moment(NamedTuple):
     """What a forcing is told after a step.
@@ -25,6 +23,7 @@ class Moment(NamedTuple):
         error: $e_t = m_t (y^*_t - y_t)$ there, `(outputs,)`.
         error_before: $e_{t-1}$ for a forcing that `looks_back`, else None.
         target: $y^*_t$.
+        mask: $m_t$, 1 for each output that is asked for, `(outputs,)`.
         asked: 1 where all outputs are asked for, else 0.
         acts: 1 at the steps that `acting` names, else 0.
     """
@@ -33,6 +32,7 @@ class Moment(NamedTuple):
     error: Any
     error_before: Any
     target: Any
+    mask: Any
     asked: Any
     acts: Any
 
@@ -41,16 +41,25 @@ class AbstractForcing(Parametric):
     r"""What training does to the state: $\tilde h_t = \mathrm{force}(h^-_t, e_t, y^*_t)$.
 
     Outputs and loss are of $h^-_t$, the state before forcing; the next step starts from
-    $\tilde h_t$. A forcing acts in training alone, where the mask asks for an output; validation
-    never sees it.
+    $\tilde h_t$. Forcing happens in training alone; validation never sees it.
 
     Write one by subclassing: `tools` is worked out once per pass, `__call__` is one step of one
-    trial.
+    trial. What it returns is what the next step starts from: it is its own duty to leave the state
+    as it is where `moment.mask` (or `asked`, or `acts`) says so, and to stop the gradient
+    (`jax.lax.stop_gradient`) where it `holds_correction`.
     """
 
     @property
     def holds_correction(self) -> bool:
-        """Whether the gradient takes its correction as given, instead of differentiating it."""
+        """Whether its correction is the same for the gradient as for the pass, without derivative.
+
+        Rules that perturb the network refuse it, whose correction would answer to them.
+        """
+        return False
+
+    @property
+    def needs_all_outputs(self) -> bool:
+        """Whether it acts only at steps that ask for all outputs."""
         return False
 
     @property
@@ -169,7 +178,7 @@ def check_invertible(weights: Any, owner: str) -> None:
             f"{outputs} outputs: no state gives all of them; read out fewer"
         )
     condition = np.linalg.cond(weights @ weights.swapaxes(-1, -2))
-    if not (condition < _SINGULAR).all():
+    if not (condition < 0.1 / jnp.finfo(jnp.result_type(float)).eps).all():
         raise ValueError(
             f"{owner}: expected a readout whose outputs do not depend on each other, got weights "
             f"with condition number {np.max(condition):.2g} of W W^T: the correction would be "
@@ -201,11 +210,19 @@ def check_share(value: Any, name: str, why: str) -> None:
 class AbstractTeacher(AbstractForcing):
     r"""A forcing that knows a state from the targets, $W^+ (y^* - b)$.
 
+    Trials begin at the network's own start, in training and in validation, not at a state that is
+    taken from the first target.
+
     Attributes:
         ridge: of the pseudo-inverse.
     """
 
     ridge: eqx.AbstractVar[Any]
+
+    @property
+    def needs_all_outputs(self) -> bool:
+        """All of them make a state."""
+        return True
 
     def check(self, network: Any) -> None:
         """Refuse a readout that bends, reads rates, or has no inverse."""

@@ -19,8 +19,13 @@ class AbstractFeedback(Parametric):
         return None
 
     @abc.abstractmethod
-    def matrix(self, weights: Float[Any, "outputs variables"], memory: Any) -> Array:
-        """`(variables, outputs)`, for readout weights or the Jacobian of the outputs."""
+    def matrix(
+        self, weights: Float[Any, "outputs variables"], memory: Any, damping: Any = 0.0
+    ) -> Array:
+        """`(variables, outputs)`, for readout weights or the Jacobian of the outputs.
+
+        `damping` is added to the squares of an inverse.
+        """
 
 
 class PseudoInverse(AbstractFeedback):
@@ -35,17 +40,20 @@ class PseudoInverse(AbstractFeedback):
 
     ridge: Scalar = parameter(1e-7, "1", positive=True, doc="keeps the inverse finite")
 
-    def matrix(self, weights: Float[Any, "outputs variables"], memory: Any) -> Array:
+    def matrix(
+        self, weights: Float[Any, "outputs variables"], memory: Any, damping: Any = 0.0
+    ) -> Array:
         """The pseudo-inverse."""
-        return pseudo_inverse(weights, self.ridge)
+        return pseudo_inverse(weights, self.ridge + damping)
 
 
 class KalmanGain(AbstractFeedback):
     r"""The most likely state, given a noisy target: $W^\top (W W^\top + \lambda)^{-1}$.
 
     With the prior $N(h^-, \sigma_h^2)$ from the dynamics and the likelihood
-    $N(y^*; W h + b, \sigma_y^2)$ it is one Kalman update, $\lambda = \sigma_y^2 / \sigma_h^2$. For
-    orthonormal readout weights that is a gain of $1 / (1 + \lambda)$. Ours, a reconstruction from
+    $N(y^*; W h + b, \sigma_y^2)$ it is, with `ErrorForcing(gain=1.0)`, one Kalman update,
+    $\lambda = \sigma_y^2 / \sigma_h^2$. For orthonormal readout weights that is a gain of
+    $1 / (1 + \lambda)$; a smaller `gain` is a share of it. Ours, a reconstruction from
     what error forcing approximates, not read in the paper.
 
     Args:
@@ -54,15 +62,19 @@ class KalmanGain(AbstractFeedback):
 
     variance_ratio: Scalar = parameter(1.0, "1", positive=True, doc="of target and dynamics")
 
-    def matrix(self, weights: Float[Any, "outputs variables"], memory: Any) -> Array:
+    def matrix(
+        self, weights: Float[Any, "outputs variables"], memory: Any, damping: Any = 0.0
+    ) -> Array:
         """The Kalman gain."""
-        return pseudo_inverse(weights, self.variance_ratio)
+        return pseudo_inverse(weights, self.variance_ratio + damping)
 
 
 class Transpose(AbstractFeedback):
     r"""Back along the readout weights: $W^\top$. Ours, not published."""
 
-    def matrix(self, weights: Float[Any, "outputs variables"], memory: Any) -> Array:
+    def matrix(
+        self, weights: Float[Any, "outputs variables"], memory: Any, damping: Any = 0.0
+    ) -> Array:
         """The transpose."""
         return jnp.transpose(weights)
 
@@ -86,6 +98,8 @@ class RandomFeedback(AbstractFeedback):
         drawn = jax.random.normal(key, shape, jnp.result_type(float))
         return jnp.asarray(self.scale, drawn.dtype) * drawn
 
-    def matrix(self, weights: Float[Any, "outputs variables"], memory: Any) -> Array:
+    def matrix(
+        self, weights: Float[Any, "outputs variables"], memory: Any, damping: Any = 0.0
+    ) -> Array:
         """The weights that were drawn."""
         return memory

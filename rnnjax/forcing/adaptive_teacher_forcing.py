@@ -18,19 +18,25 @@ from rnnjax.forcing._base import (
 )
 
 
-def mean_of_norms(jacobians: Float[Any, "steps n n"]) -> Float[Array, ""]:
-    r"""The geometric mean of the norms, $\exp\langle\ln\|J_t\|_2\rangle$."""
-    return jnp.exp(jnp.mean(jnp.log(_norms(jacobians))))
+def mean_of_norms(
+    jacobians: Float[Any, "steps n n"], weights: Float[Any, " steps"]
+) -> Float[Array, ""]:
+    r"""The geometric mean of the norms, $\exp\sum_t w_t \ln\|J_t\|_2$."""
+    return jnp.exp(jnp.sum(weights * jnp.log(_norms(jacobians))))
 
 
-def norm_of_mean(jacobians: Float[Any, "steps n n"]) -> Float[Array, ""]:
-    r"""The norm of the mean, $\|\langle J_t\rangle\|_2$."""
-    return _norms(jnp.mean(jacobians, 0)[None])[0]
+def norm_of_mean(
+    jacobians: Float[Any, "steps n n"], weights: Float[Any, " steps"]
+) -> Float[Array, ""]:
+    r"""The norm of the mean, $\|\sum_t w_t J_t\|_2$."""
+    return _norms(jnp.sum(weights[:, None, None] * jacobians, 0)[None])[0]
 
 
-def largest_norm(jacobians: Float[Any, "steps n n"]) -> Float[Array, ""]:
-    r"""The largest norm, $\max_t \|J_t\|_2$."""
-    return jnp.max(_norms(jacobians))
+def largest_norm(
+    jacobians: Float[Any, "steps n n"], weights: Float[Any, " steps"]
+) -> Float[Array, ""]:
+    r"""The largest norm, $\max_{w_t > 0} \|J_t\|_2$."""
+    return jnp.max(jnp.where(weights > 0, _norms(jacobians), jnp.zeros_like(weights)))
 
 
 def _norms(jacobians: Any) -> Any:
@@ -45,12 +51,13 @@ class AdaptiveTeacherForcing(AbstractTeacher):
     $\tilde h_t = (1 - \alpha)\, h^-_t + \alpha\, W^+ (y^*_t - b)$
 
     Every so many steps of training $\alpha^* = \max(0, 1 - 1 / S)$, with $S$ the largest over the
-    trials of an estimate of how much one step stretches, from the Jacobians $J_t$ of a step at the
-    states $W^+ (y^*_t - b)$ of the steps that ask for an output; then
+    trials of an estimate of how much one step stretches, from the Jacobians $J_t$ of the step that
+    begins at the state $W^+ (y^*_t - b)$, where all outputs are asked for; then
     $\alpha \leftarrow \alpha^*$ if that is larger, else $\alpha \leftarrow \gamma \alpha + (1 - \gamma)\, \alpha^*$.
 
     Args:
-        estimate: $S$ of the Jacobians of one trial, `(steps, n, n)`: `mean_of_norms`,
+        estimate: $S$ of the Jacobians of one trial, `(steps, n, n)`, and their weights $w_t$,
+            `(steps,)`, which add up to 1 and are 0 where nothing is asked: `mean_of_norms`,
             `norm_of_mean` or `largest_norm` of `rnnjax.forcing`, or a function of your own.
         every: steps of training between estimates.
         start: $\alpha$ at first.
@@ -67,7 +74,7 @@ class AdaptiveTeacherForcing(AbstractTeacher):
         need a matrix logarithm or its own network are left out.
     """
 
-    estimate: Callable[[Any], Any] = mean_of_norms
+    estimate: Callable[[Any, Any], Any] = mean_of_norms
     every: int = eqx.field(static=True, default=5)
     start: Scalar = parameter(1.0, "1", doc="alpha at first")
     decay: Scalar = parameter(0.999, "1", doc="how slowly alpha falls")
@@ -99,8 +106,11 @@ class AdaptiveTeacherForcing(AbstractTeacher):
             return jax.jacfwd(once)(inverse.lead(target - inverse.bias))
 
         def stretch(trial: Any) -> Any:
-            rows, some = _asked(trial)
-            return jnp.where(some, self.estimate(jax.lax.map(jacobian, rows)), 0.0)
+            # the state that a target means is left by the next step, with its inputs
+            asked = jnp.min(trial.mask, -1)[:-1]
+            weights = asked / jnp.maximum(jnp.sum(asked), 1.0)
+            jacobians = jax.lax.map(jacobian, (trial.inputs[1:], trial.targets[:-1]))
+            return jnp.where(jnp.sum(asked) > 0, self.estimate(jacobians, weights), 0.0)
 
         def estimated(alpha: Any) -> Any:
             largest = jnp.maximum(jnp.max(jax.lax.map(stretch, trials)), 1.0)
@@ -117,15 +127,3 @@ class AdaptiveTeacherForcing(AbstractTeacher):
         """The state from which the next step starts."""
         inverse, alpha = tools
         return toward(moment, inverse, alpha)
-
-
-def _asked(trial: Any) -> tuple[tuple[Any, Any], Any]:
-    """The inputs and targets of the steps that ask for all outputs, over and over; if there are any."""
-    asked = jnp.min(trial.mask, -1) > 0
-    number = jnp.arange(asked.size, dtype=jnp.int32)
-    rank = jax.lax.cumsum(asked.astype(jnp.int32))  # 1 for the first of them
-    count = rank[-1]
-    turn = number % jnp.maximum(count, 1) + 1
-    taken = (asked & (rank == turn[:, None])).astype(trial.inputs.dtype)  # one step for each turn
-    rows = [jnp.matmul(taken, x, precision="highest") for x in (trial.inputs, trial.targets)]
-    return (rows[0], rows[1]), count > 0

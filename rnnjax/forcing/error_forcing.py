@@ -4,6 +4,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 
 from rnnjax._linalg import flatten
 from rnnjax._parameter import parameter
@@ -25,10 +26,12 @@ class ErrorForcing(AbstractForcing):
     $\tilde h_t = h^-_t + \mathrm{stop}\left(c\, W^+ e_t\right), \qquad
     e_t = m_t (y^*_t - y_t), \qquad W^+ = W^\top (W W^\top + \epsilon)^{-1}$
 
-    The correction is orthogonal to what the readout can't see, and leaves $(1 - c)\, e_t$. The
-    gradient takes it as given: credit runs through the network's own Jacobians, along the forced
-    trajectory. For outputs that are not affine in the state, $W$ is their Jacobian at $h^-_t$: one
-    damped Gauss-Newton step (ours).
+    The correction is orthogonal to what the readout can't see, and leaves $(1 - c)\, e_t$ where all
+    outputs are asked for. The gradient takes it as given: credit runs through the network's own
+    Jacobians, along the forced trajectory. For outputs that are not affine in the state (ours), $J$
+    being their Jacobian at $h^-_t$, it is one damped Gauss-Newton step,
+    $c\, J^\top (J J^\top + \epsilon + d\, \|W\|^2)^{-1} e_t$ with $\|W\|^2$ the mean square norm of a
+    row of the readout weights, so that saturated outputs ask for no wild move; it leaves more.
 
     Args:
         gain: $c$, in `[0, 1]`; 0 is no forcing. 0.05 to 0.4 are sensible.
@@ -36,6 +39,7 @@ class ErrorForcing(AbstractForcing):
             ours, `Transpose()`, `RandomFeedback()`.
         previous_error: move by the error of the step before, $e_{t-1}$, which a synapse could know;
             as with local learning rules.
+        damping: $d$, for outputs that are not affine in the state.
         hold: whether the gradient takes the correction as given. False is an ablation (ours): each
             step's Jacobian is then $1 - c\, W^+ W$.
 
@@ -52,6 +56,7 @@ class ErrorForcing(AbstractForcing):
     feedback: AbstractFeedback = eqx.field(default_factory=PseudoInverse)
     previous_error: bool = eqx.field(static=True, default=False)
     hold: bool = eqx.field(static=True, default=True)
+    damping: Scalar = parameter(0.01, "1", doc="of bent outputs, of the weights' square")
 
     def __check_init__(self) -> None:
         """Refuse a gain with which errors would not shrink."""
@@ -96,11 +101,18 @@ class ErrorForcing(AbstractForcing):
         if isinstance(tools, tuple):
             held, memory = tools
             jacobian = jax.jacrev(lambda x: held.outputs(unravel(x)))(vector)
-            tools = self.feedback.matrix(jacobian, memory)
+            weights = held.readout.mixing()
+            damping = 0.0 if weights is None else self.damping * _square(weights)
+            tools = self.feedback.matrix(jacobian, memory, damping)
         error = moment.error_before if self.previous_error else moment.error
-        correction = self.gain * lead(tools, error)
         if self.previous_error:
-            correction = moment.asked * correction
+            error = moment.mask * error
+        correction = self.gain * lead(tools, error)
         if self.hold:
             correction = jax.lax.stop_gradient(correction)
         return unravel(vector + correction)
+
+
+def _square(weights: Any) -> Any:
+    """The mean square norm of a row."""
+    return jnp.mean(jnp.sum(jnp.square(weights), -1))

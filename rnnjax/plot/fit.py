@@ -12,8 +12,8 @@ from rnnjax.plot._style import COLORS, FAINT, open_frame, prepared, side_legend
 def fit(fit: Any, ax: Axes | None = None) -> Axes:
     """The loss over the steps, on a logarithmic scale where all of it is positive.
 
-    Of several seeds the one that ends lowest is set off. A seed that failed ends with a cross. The
-    validations of one fit are dots.
+    Of several seeds the one with the lowest validation is set off, or, without any, the one that ends
+    lowest. A seed that failed ends with a cross. The validations of one fit are dots.
 
     Args:
         fit: a `Fit`: `losses`, `(steps,)` or `(seeds, steps)`, and `status`, one per seed.
@@ -45,8 +45,8 @@ def fit(fit: Any, ax: Axes | None = None) -> Axes:
         )
     failed = np.broadcast_to(status != Status.OK, len(losses))
     ax = prepared(ax)
-    _curves(ax, losses, failed)
     checked = np.atleast_2d(np.asarray(getattr(fit, "validations", np.nan), float))
+    _curves(ax, losses, failed, checked)
     known = np.isfinite(checked[0])
     if len(losses) == 1 and known.any():
         ax.plot(
@@ -64,11 +64,14 @@ def fit(fit: Any, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _curves(ax: Axes, losses: np.ndarray, failed: np.ndarray) -> None:
+def _curves(ax: Axes, losses: np.ndarray, failed: np.ndarray, checked: np.ndarray) -> None:
     steps = np.arange(losses.shape[1])
     ends = [_last(row) for row in losses]
     good = [k for k in range(len(losses)) if not failed[k] and ends[k] >= 0]
-    best = min(good, key=lambda k: losses[k, ends[k]], default=None)
+    worth = [losses[k, ends[k]] for k in range(len(losses))]
+    if len(checked) == len(losses) and np.isfinite(checked).any():
+        worth = np.where(np.isfinite(checked), checked, np.inf).min(1)
+    best = min(good, key=lambda k: worth[k], default=None)
     named, first = set(), "best seed" if len(losses) > 1 else "training"
     for k, row in enumerate(losses):
         name = "failed" if failed[k] else first if k == best else "other seeds"

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from rnnjax._perform import Performance
 from rnnjax.plot._style import FAINT, INK, line_colors, open_frame, prepared
 from rnnjax.tasks._base import Trial
 
@@ -16,13 +17,15 @@ _MOST_SCALES = 8
 def trial(trial: Any, ax: Axes | None = None, *, step: float = 1.0) -> Axes:
     """The inputs and the targets over time, a row each; targets are faint where they do not count.
 
-    A value is drawn during its step. Each input has its own scale if there are at most 8 of them,
-    all targets have one; the bars at the right tell them. Thin lines are the zeros of the rows.
+    Of a network on a trial its outputs are drawn over the targets, dark. A value is drawn during
+    its step. Each input has its own scale if there are at most 8 of them, all targets have one; the
+    bars at the right tell them. Thin lines are the zeros of the rows.
 
     Args:
-        trial: one `Trial`, as `sample(key)` of a task returns it.
+        trial: one `Trial`, as `sample(key)` of a task returns it, or `performance[k]` of what
+            `rnnjax.perform` returns.
         ax: where to draw; a new figure's unless given.
-        step: time between samples, that of the task, ms.
+        step: time between samples, that of the task, ms; a performance knows it.
 
     Returns:
         The axes.
@@ -31,6 +34,9 @@ def trial(trial: Any, ax: Axes | None = None, *, step: float = 1.0) -> Axes:
         TypeError: if it is not a trial.
         ValueError: for a batch, for shapes that do not fit, and for a step that is no time.
     """
+    outputs = None
+    if isinstance(trial, Performance):
+        trial, step, outputs = trial.trials, float(np.ravel(trial.times)[0]), trial.outputs
     inputs, targets, mask = _checked(trial)
     if not np.isfinite(step) or step <= 0:
         raise ValueError(f"step: expected a positive time in ms, got {step!r}")
@@ -42,7 +48,10 @@ def trial(trial: Any, ax: Axes | None = None, *, step: float = 1.0) -> Axes:
     _rows(ax, edges, count - 1, [shown], shared=inputs.shape[1] > _MOST_SCALES)
     asked = np.where(mask > 0, targets, np.nan)
     faint = (targets, [FAINT] * len(colors), 1.6)
-    _rows(ax, edges, targets.shape[1] - 1, [faint, (asked, colors, 2.0)], shared=True)
+    layers = [faint, (asked, colors, 2.0)]
+    if outputs is not None:
+        layers.append((np.asarray(outputs, float), [INK] * len(colors), 1.0))
+    _rows(ax, edges, targets.shape[1] - 1, layers, shared=True)
     names = [f"input {k}" for k in range(inputs.shape[1])]
     names += [f"target {k}" for k in range(targets.shape[1])]
     every = -(-count // _MOST_NAMES)
@@ -90,11 +99,11 @@ def _rows(ax: Axes, edges: np.ndarray, top: int, layers: list[Any], *, shared: b
         ax: where to draw.
         edges: of the steps, in time.
         top: where the first row is.
-        layers: values `(steps, channels)`, a color per channel, and a width; the first one has
-            all the values.
+        layers: values `(steps, channels)`, a color per channel, and a width.
         shared: whether all rows have one scale.
     """
-    known = np.nan_to_num(layers[0][0], posinf=0.0, neginf=0.0)
+    known = np.concatenate([drawn for drawn, _, _ in layers])
+    known = np.where(np.isfinite(known), known, 0.0)
     low, high = np.minimum(known.min(0), 0.0), np.maximum(known.max(0), 0.0)
     if shared:
         low, high = np.full_like(low, low.min()), np.full_like(high, high.max())

@@ -54,6 +54,10 @@ class AbstractTask(Parametric):
     def sample(self, key: Key) -> Trial:
         """One trial."""
 
+    def every_trial(self) -> Trial | None:
+        """All trials, `(trials, steps, ...)`, where there are only so many; None where not."""
+        return None
+
     def __check_init__(self) -> None:
         """Refuse a step that is no time."""
         _check_step(self)

@@ -23,6 +23,9 @@ class DelayedXOR(AbstractTask):
         pulse: $d$, ms.
         step: ms.
 
+    Raises:
+        ValueError: if a time is no multiple of the step, or the delay is shorter than half a pulse.
+
     References:
         Sagtekin, Bredenberg and Savin (2025), Error forcing in recurrent neural networks, NeurIPS;
         timing as in its published code.
@@ -34,8 +37,12 @@ class DelayedXOR(AbstractTask):
 
     def __check_init__(self) -> None:
         """Refuse times that are no multiples of the step."""
-        steps_of(self, "delay")
-        steps_of(self, "pulse", least=2)
+        jitter = steps_of(self, "pulse", least=2) // 2
+        if steps_of(self, "delay") < jitter:
+            raise ValueError(
+                "DelayedXOR.delay: expected at least half a pulse, by which the response can come "
+                f"sooner, got {self.delay!r} ms with pulses of {self.pulse:g} ms"
+            )
 
     @property
     def inputs(self) -> int:

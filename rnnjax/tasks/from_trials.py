@@ -110,6 +110,10 @@ class FromTrials(AbstractTask):
         number = jax.random.randint(key, (), 0, self.trials.inputs.shape[0])
         return jax.tree.map(lambda x: jnp.asarray(x, dtype)[number], self.trials)
 
+    def every_trial(self) -> Trial:
+        """All of them."""
+        return self.trials
+
 
 def _remembered_pulses() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     signs, time = np.array([1.0, -1.0])[:, None, None], np.arange(10)[None, :, None]
@@ -146,6 +150,12 @@ def _checked(inputs: Any, targets: Any, mask: Any) -> Trial:
             f"at least once, got values from {mask.min():g} to {mask.max():g}"
         )
     asked = np.broadcast_to(mask if mask.ndim == 3 else mask[..., None], targets.shape) > 0
+    empty = np.flatnonzero(~asked.any((1, 2)))
+    if len(empty):
+        raise ValueError(
+            f"FromTrials.mask: expected a 1 in every trial, got none in {len(empty)} of them, the "
+            f"first is trial {empty[0]}: leave them out"
+        )
     if (asked & ~finite).any():
         raise ValueError(
             "FromTrials.targets: expected finite numbers where the mask is 1, got "

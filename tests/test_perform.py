@@ -1,0 +1,97 @@
+"""`perform`: what a network does on trials of a task, the same as validations and as plain loops."""
+
+import jax
+import numpy as np
+import pytest
+from test_training import NETWORK, TASK, parts
+from training import network, numbers
+
+import rnnjax
+from rnnjax import OnTask, StateReadout, plot
+from rnnjax.circuits import CurrentNetwork
+from rnnjax.connectivity import Dense
+from rnnjax.tasks import FromTrials
+
+
+def test_states_and_outputs_are_those_of_a_plain_loop():
+    net, rng = network(2), np.random.default_rng(4)
+    inputs, targets = rng.normal(size=(3, 8, 2)), rng.normal(size=(3, 8, 2))
+    task = FromTrials(inputs, targets, step=0.5)
+    found = rnnjax.perform(net, task, key=jax.random.key(0), dtype="float64")
+    np.testing.assert_array_equal(found.trials.inputs, inputs)  # all of them, each once
+    p = {name: np.asarray(value) for name, value in numbers(net).items()}
+    assert found.states.shape == (3, 8, 6)
+    for k in range(3):
+        state = np.asarray(net.start)
+        for n in range(8):
+            with jax.enable_x64(True):
+                slope = np.asarray(net(state, inputs[k, n]))
+            state = state + 0.5 * slope
+            np.testing.assert_allclose(found.states[k, n], state, rtol=1e-12)
+            wanted = p["w_out"] @ state + net.readout.bias
+            np.testing.assert_allclose(found.outputs[k, n], wanted, rtol=1e-10)
+    np.testing.assert_allclose(found.times, 0.5 * np.arange(1, 9))
+    assert found[1].outputs.shape == (8, 2)
+    assert repr(found[1]) == "Performance(one trial(s), 8 steps, 2 output(s))"
+    with pytest.raises(IndexError, match="this is one trial"):
+        found[1][0]
+
+
+def test_it_is_what_a_validation_judges():
+    key = jax.random.key(3)
+    found = rnnjax.perform(NETWORK, TASK, key=key, trials=5)
+    asked = found.trials.mask > 0
+    wanted = np.mean([
+        np.square(y - t)[m].mean()
+        for y, t, m in zip(found.outputs, found.trials.targets, asked, strict=True)
+    ])  # fmt: skip
+    loss = OnTask(TASK, validation=5).validate(NETWORK, key)
+    np.testing.assert_allclose(loss, wanted, rtol=1e-5)
+    assert len(rnnjax.perform(NETWORK, TASK, key=key).outputs) == 16
+
+
+def test_of_given_trials_a_validation_sees_none_twice():
+    inputs = np.random.default_rng(0).normal(size=(6, 8, 3))
+    task, key = FromTrials(inputs, inputs.sum(-1, keepdims=True)), jax.random.key(1)
+    whole = rnnjax.perform(NETWORK, task, key=key)
+    each = np.square(whole.outputs - whole.trials.targets).mean((1, 2))
+    loss = OnTask(task, validation=100).validate(NETWORK, key)
+    np.testing.assert_allclose(loss, each.mean(), rtol=1e-5)
+    some = rnnjax.perform(NETWORK, task, key=key, trials=4).trials.inputs
+    drawn, _, _ = OnTask(task).drawn(task, key, 4, whole=True)
+    assert len(np.unique(np.asarray(drawn.inputs)[:, 0, 0])) == 4
+    assert len(some) == 4  # these are drawn as in training
+
+
+def test_a_start_is_where_every_run_begins():
+    net = parts(start=np.full(16, 0.5))
+    times = np.arange(0.0, 3.0)
+    np.testing.assert_array_equal(rnnjax.simulate(net, times).states[0], np.full(16, 0.5))
+    circuit = CurrentNetwork(Dense(np.zeros((3, 3))))
+    made = rnnjax.TaskNetwork.random(circuit, TASK, key=jax.random.key(0), start=np.ones(3))
+    np.testing.assert_array_equal(made.rest(), np.ones(3))
+
+
+def test_a_performance_is_drawn_over_its_trial():
+    found = rnnjax.perform(NETWORK, TASK, key=jax.random.key(0), trials=2)
+    ax = plot.trial(found[1])
+    assert ax.get_xlim() == (0, TASK.steps * TASK.step)
+    plain = plot.trial(jax.tree.map(lambda x: x[1], found.trials))
+    assert len(ax.lines) == len(plain.lines) + 1
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: rnnjax.perform(NETWORK.circuit, TASK, key=jax.random.key(0)), TypeError, "TaskNetwork"),
+        (lambda: rnnjax.perform(NETWORK, "xor", key=jax.random.key(0)), TypeError, "task"),
+        (lambda: rnnjax.perform(NETWORK, TASK, key=jax.random.key(0), trials=0), ValueError, "trials"),
+        (
+            lambda: rnnjax.perform(parts(readout=StateReadout(np.eye(2, 16))), TASK, key=jax.random.key(0)),
+            ValueError, "has 1 outputs, the network 2",
+        ),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_performed(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
