@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(900)  # the first test waits for all blocks, which compile a lot
 README = Path(__file__).parent.parent / "README.md"
 
 
