@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnjax._parameter import check, counted
 from rnnjax._task_network import TaskNetwork
-from rnnjax._training import OnTask
+from rnnjax._training import OnTask, drawn
 from rnnjax._types import Array, DTypeLike, Float, Key, cast, is_traced, precision, to_host
 from rnnjax.solvers._base import Euler
 from rnnjax.tasks._base import AbstractTask, Trial
@@ -99,7 +99,7 @@ def perform(
 
 @eqx.filter_jit
 def _performed(objective: OnTask, network: Any, key: Key, whole: bool) -> Performance:
-    trials, of_noise, _ = objective.drawn(objective.task, key, objective.batch, whole)
+    trials, of_noise, _ = drawn(objective.task, key, objective.batch, whole)
     states = objective.pass_through(network, trials, of_noise, None).states(network)
     outputs: Array = jax.vmap(jax.vmap(network.outputs))(states)
     dtype = trials.inputs.dtype

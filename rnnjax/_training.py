@@ -196,7 +196,7 @@ class OnTask(AbstractObjective):
     ) -> tuple[Array, Any]:
         """The loss of a batch of trials, and what the credit rule takes for its gradient."""
         of_forcing, of_credit = memory
-        trials, of_noise, of_rule = self.drawn(self.task, key, self.batch)
+        trials, of_noise, of_rule = drawn(self.task, key, self.batch)
         run = self.pass_through(rebuild(free), trials, of_noise, of_forcing)
         return self.credit.value_and_gradient(run, rebuild, free, of_credit, of_rule)
 
@@ -205,7 +205,7 @@ class OnTask(AbstractObjective):
         of_forcing, of_credit = memory
         if not jax.tree.leaves(of_forcing):
             return memory
-        trials, _, _ = self.drawn(self.task, key, self.batch)
+        trials, _, _ = drawn(self.task, key, self.batch)
         step = step_of(dataclasses.replace(self, noise=None), circuit, None).advanced
         return self.forcing.advance(of_forcing, k, circuit, step, trials), of_credit
 
@@ -222,7 +222,7 @@ class OnTask(AbstractObjective):
         """The loss of the network by itself, on trials that stay the same."""
         task = self._tasks()[-1]
         self._check_sizes(circuit, task)
-        trials, of_noise, _ = self.drawn(task, key, self.validation, whole=True)
+        trials, of_noise, _ = drawn(task, key, self.validation, whole=True)
         unforced = dataclasses.replace(self, task=task, forcing=NoForcing())
         run = unforced.pass_through(circuit, trials, of_noise, None)
         return jnp.mean(run(circuit).losses)
@@ -245,35 +245,34 @@ class OnTask(AbstractObjective):
             )
         self = cast(self, jnp.result_type(float))
         with one_device(works_alone(self, circuit, key)):
-            trials, of_noise, _ = self.drawn(self.task, key, self.batch)
+            trials, of_noise, _ = drawn(self.task, key, self.batch)
             of_forcing, _ = self.begin(circuit, key)
             run = self.pass_through(circuit, trials, of_noise, of_forcing)
             return jnp.mean(run(circuit).totals)
-
-    def drawn(
-        self, task: AbstractTask, key: Any, count: int, whole: bool = False
-    ) -> tuple[Trial, Any, Any]:
-        """Trials of a task, with targets of 0 where nothing is asked; keys for noise and for the rule.
-
-        With `whole`, of a task that has only so many trials, no trial is drawn twice: all of them
-        where they are not more than `count`.
-        """
-        of_trials, of_noise, of_rule = jax.random.split(key, 3)
-        known = task.every_trial() if whole else None
-        if known is None:
-            trials = jax.vmap(task.sample)(jax.random.split(of_trials, count))
-        else:
-            numbers = np.arange(known.inputs.shape[0])
-            if len(numbers) > count:
-                numbers = jax.random.permutation(of_trials, numbers)[:count]
-            trials = jax.tree.map(lambda x: jnp.asarray(x)[numbers], known)
-        return _full(trials), jax.random.split(of_noise, len(trials.inputs)), of_rule
 
     def pass_through(self, circuit: Any, trials: Trial, keys: Any, memory: Any) -> Pass:
         """Passes through these trials, forced by the readout as it is in `circuit`."""
         variables = flatten(circuit.rest())[0].size
         shape = (*trials.inputs.shape[:2], variables)
         return Pass(self, trials, keys, self.forcing.tools(circuit, memory), shape)
+
+
+def drawn(task: AbstractTask, key: Any, count: int, whole: bool = False) -> tuple[Trial, Any, Any]:
+    """Trials of a task, with targets of 0 where nothing is asked; keys for noise and for the rule.
+
+    With `whole`, of a task that has only so many trials, no trial is drawn twice: all of them
+    where they are not more than `count`.
+    """
+    of_trials, of_noise, of_rule = jax.random.split(key, 3)
+    known = task.every_trial() if whole else None
+    if known is None:
+        trials = jax.vmap(task.sample)(jax.random.split(of_trials, count))
+    else:
+        numbers = np.arange(known.inputs.shape[0])
+        if len(numbers) > count:
+            numbers = jax.random.permutation(of_trials, numbers)[:count]
+        trials = jax.tree.map(lambda x: jnp.asarray(x)[numbers], known)
+    return _full(trials), jax.random.split(of_noise, len(trials.inputs)), of_rule
 
 
 def _full(trials: Trial) -> Trial:
@@ -326,9 +325,7 @@ def _check_trials(task: AbstractTask, key: Key) -> np.ndarray:
 @eqx.filter_jit
 def _largest_correction(objective: OnTask, circuit: Any, key: Any) -> Array:
     """How far the forcing moves the state, relative to its size, in the first batch."""
-    trials, of_noise, _ = objective.drawn(
-        objective.task, jax.random.fold_in(key, 0), objective.batch
-    )
+    trials, of_noise, _ = drawn(objective.task, jax.random.fold_in(key, 0), objective.batch)
     of_forcing, _ = objective.begin(circuit, key)
     passed = objective.pass_through(circuit, trials, of_noise, of_forcing)
     rows = rows_of(objective, trials, None, None, None)

@@ -8,6 +8,7 @@ from training import network, numbers
 
 import rnnjax
 from rnnjax import OnTask, StateReadout, plot
+from rnnjax._training import drawn
 from rnnjax.circuits import CurrentNetwork
 from rnnjax.connectivity import Dense
 from rnnjax.tasks import FromTrials
@@ -58,8 +59,8 @@ def test_of_given_trials_a_validation_sees_none_twice():
     loss = OnTask(task, validation=100).validate(NETWORK, key)
     np.testing.assert_allclose(loss, each.mean(), rtol=1e-5)
     some = rnnjax.perform(NETWORK, task, key=key, trials=4).trials.inputs
-    drawn, _, _ = OnTask(task).drawn(task, key, 4, whole=True)
-    assert len(np.unique(np.asarray(drawn.inputs)[:, 0, 0])) == 4
+    apart, _, _ = drawn(task, key, 4, whole=True)
+    assert len(np.unique(np.asarray(apart.inputs)[:, 0, 0])) == 4
     assert len(some) == 4  # these are drawn as in training
 
 
