@@ -1,5 +1,5 @@
 # make demo   makes .venv, installs, runs the main job
-# make bench  measures speed beside the peers, in about ten minutes; make bench-gpu on a GPU,
+# make bench  measures speed beside the peers, in a quarter of an hour; make bench-gpu on a GPU,
 #             make bench-slow what takes long
 # make test   makes .venv with the test extra, runs the tests
 
