@@ -22,9 +22,9 @@ from rnnjax._settling import (
 )
 from rnnjax._starts import as_starts, as_states
 from rnnjax._store import Labels, status_attributes
-from rnnjax._types import Key, cast, is_traced, to_host
+from rnnjax._types import Key, is_traced
 from rnnjax.circuits._base import AbstractCircuit
-from rnnjax.circuits._checks import as_input, check_run, starting_state
+from rnnjax.circuits._checks import as_input, check_run, held_input, starting_state
 
 _NEAR = 1e-3  # relative distance within which a given attractor must be an equilibrium
 _WORDS = {MOVING: "moving", NOT_SETTLED: "not settled", FAILED: "failed"}
@@ -199,7 +199,7 @@ def basins(
         raise ValueError(f"tolerance: expected a share between 0 and 1, got {tolerance!r}")
     rest = starting_state(circuit, input, state)
     begin = as_starts(rest, starts)
-    held = _held(circuit, input, time)
+    held = held_input(circuit, input, time)
     plan = MeasuredRun(WholeCourse(), duration, held, step, 0.0, None, None, solver, rtol, atol)
     plan.check(circuit)
     plan.check_dtype(np.dtype(np.float64))
@@ -221,12 +221,6 @@ def basins(
         swing=as_states(rest, last.swing), status=last.status, attractors=known,
         varied=begin.varied, grid=begin.grid, unit=getattr(circuit, "state_unit", ""),
     )  # fmt: skip
-
-
-def _held(circuit: Any, input: Any, time: float) -> Any:
-    """The input at one time."""
-    with jax.enable_x64(True):
-        return to_host(cast(as_input(circuit, input), np.float64)(np.float64(time)))
 
 
 def _equilibria(

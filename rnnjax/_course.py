@@ -80,7 +80,7 @@ class Course(NamedTuple):
                     now = (k + 1, state)
                     bar.update(k < self.steps)
                     if k % 10 == 0 or k == self.steps:  # asking for a value waits for the device
-                        bar.set_postfix(loss=_shown(found.loss), refresh=False)
+                        bar.set_postfix(loss=shown(found.loss), refresh=False)
                         ended = not np.any(state.alive & state.going)
                         if ended and k < self.steps:  # what ends with the last step is written
                             self._write(k + 1, state, history, audits)
@@ -90,7 +90,8 @@ class Course(NamedTuple):
                 return Outcome(k, state, self._seen(history[:k]), gathered(audits))
             except Exception:  # of an audit, or of the machine: what was reached is kept
                 k, state = now
-                self._write(k, state, history[:k], audits)
+                if k > 0:
+                    self._write(k, state, history[:k], audits)
                 raise
         return Outcome(None, now[1], self._seen(history), gathered(audits))
 
@@ -176,8 +177,8 @@ class Course(NamedTuple):
         return k, state, history, kept
 
 
-def _shown(losses: Any) -> str:
-    """The loss for the bar, of many fits the one in the middle."""
+def shown(losses: Any) -> str:
+    """A loss in few digits, of many fits the one in the middle of those that are finite."""
     values = np.asarray(losses)
     finite = values[np.isfinite(values)]
     return f"{np.median(finite):.4g}" if finite.size else "nan"

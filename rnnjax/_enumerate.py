@@ -15,9 +15,9 @@ from rnnjax._intervals import Interval, add, matrix_product, middle, point
 from rnnjax._linalg import flatten, variable_names
 from rnnjax._parameter import counted
 from rnnjax._results import Status
-from rnnjax._types import Array, cast, in_float64, is_traced, to_host
+from rnnjax._types import Array, cast, in_float64, is_traced
 from rnnjax.circuits._base import AbstractCircuit, ThresholdLinear
-from rnnjax.circuits._checks import as_input, check_run, starting_state
+from rnnjax.circuits._checks import check_run, held_input, starting_state
 
 _FINEST = 1e-14  # of a box; below, rounding decides
 _ROUNDING = 1e-9  # of a residual, relative to the largest derivative and the largest state
@@ -108,8 +108,7 @@ def enumerate_equilibria(
         Neumaier (1990), Interval Methods for Systems of Equations, chapter 5 (boxes).
     """
     check_run(circuit, input, None, None)
-    with jax.enable_x64(True):
-        held = to_host(cast(as_input(circuit, input), np.float64)(np.float64(time)))
+    held = held_input(circuit, input, time)
     if is_traced((circuit, held, jnp.zeros(()))):
         raise TypeError(
             "enumerate_equilibria searches on the host and can't run inside jax.jit, jax.grad or "

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from rnnjax._audit import Audit, Every
-from rnnjax._course import Course
+from rnnjax._course import Course, shown
 from rnnjax._datasets import fit_dataset
 from rnnjax._descent import Recipe, Seen, State, Stop, advance, begin, first_gradient
 from rnnjax._free import choose, rebuild
@@ -103,11 +103,8 @@ class Fit(eqx.Module):
             return f"Fit(losses of shape {np.shape(self.losses)})"
         if np.ndim(self.losses) == 2:
             failed = int((np.asarray(self.status) != Status.OK).sum())
-            first, last = np.nanmedian(self.losses[:, 0]), np.nanmedian(self.loss)
-            return (
-                f"Fit({len(self.losses)} fits, median loss {first:.4g} -> {last:.4g}, "
-                f"{failed} failed)"
-            )
+            first, last = shown(self.losses[:, 0]), shown(self.loss)
+            return f"Fit({len(self.losses)} fits, median loss {first} -> {last}, {failed} failed)"
         taken = int(self.steps_taken)
         early = ", stopped early" if self.stopped else ""
         return (

@@ -85,7 +85,7 @@ def perform(
     Raises:
         TypeError, ValueError: for a network, a task or a noise that do not go together.
     """
-    count = _TRIALS if trials is None else counted(trials, "trials")
+    count = _count(task) if trials is None else counted(trials, "trials")
     solver = Euler() if solver is None else solver
     objective = OnTask(task, batch=count, noise=noise, solver=solver)
     if not is_traced(network, key):
@@ -95,6 +95,12 @@ def perform(
         objective.check(network, key)
         performed = _performed(objective, network, key, trials is None)
     return performed if is_traced(performed) else to_host(performed)
+
+
+def _count(task: Any) -> int:
+    """How many trials there are; so many of a task that draws them."""
+    known = task.every_trial() if isinstance(task, AbstractTask) else None
+    return _TRIALS if known is None else len(known.inputs)
 
 
 @eqx.filter_jit

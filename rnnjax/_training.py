@@ -137,8 +137,10 @@ class OnTask(AbstractObjective):
         if not is_traced(circuit, key):
             check(self)
             for task in self._tasks():
-                asked = _check_trials(task, key)
-            if self.forcing.needs_all_outputs and not asked.all(1).any():
+                _check_trials(task, key)
+            known = self.task.every_trial()
+            mask = _full(self.task.sample(key) if known is None else known).mask
+            if self.forcing.needs_all_outputs and not mask.min(-1).any():
                 raise ValueError(
                     f"{type(self.forcing).__name__} takes a state from all outputs at once, and "
                     f"{type(self.task).__name__} asks for all of them at no step: use ErrorForcing()"
@@ -285,8 +287,8 @@ def _full(trials: Trial) -> Trial:
     return Trial(inputs, jnp.where(mask > 0, targets, jnp.zeros_like(targets)), mask)
 
 
-def _check_trials(task: AbstractTask, key: Key) -> np.ndarray:
-    """Refuse trials whose shapes or numbers can't be right; which outputs one asks for, and when.
+def _check_trials(task: AbstractTask, key: Key) -> None:
+    """Refuse trials whose shapes or numbers can't be right.
 
     Raises:
         ValueError: says which, and what was expected.
@@ -319,7 +321,6 @@ def _check_trials(task: AbstractTask, key: Key) -> np.ndarray:
             f"{name}.sample: expected finite inputs, and finite targets wherever the mask is 1, got "
             f"a trial with NaN or infinity there: set the mask to 0 where there is no target"
         )
-    return np.broadcast_to(asked, np.shape(targets))
 
 
 @eqx.filter_jit

@@ -58,6 +58,9 @@ def test_of_given_trials_a_validation_sees_none_twice():
     each = np.square(whole.outputs - whole.trials.targets).mean((1, 2))
     loss = OnTask(task, validation=100).validate(NETWORK, key)
     np.testing.assert_allclose(loss, each.mean(), rtol=1e-5)
+    many = np.arange(20.0)[:, None, None] * np.ones((20, 8, 3))
+    seen = rnnjax.perform(NETWORK, FromTrials(many, many[..., :1]), key=key)
+    np.testing.assert_array_equal(seen.trials.inputs, many)  # more than are drawn of other tasks
     some = rnnjax.perform(NETWORK, task, key=key, trials=4).trials.inputs
     apart, _, _ = drawn(task, key, 4, whole=True)
     assert len(np.unique(np.asarray(apart.inputs)[:, 0, 0])) == 4

@@ -412,6 +412,28 @@ def test_a_fit_that_has_ended_is_the_same_however_often_it_is_asked_for(tmp_path
             )  # fmt: skip
 
 
+def test_an_objective_that_fails_at_first_leaves_no_checkpoint(tmp_path):
+    def broken(circuit, key):
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        rnnjax.fit(
+            CurrentNetwork(), lambda c: c.bias, OnlyInSteps(broken), checkpoint=tmp_path / "fit",
+            **QUIET,
+        )  # fmt: skip
+    assert not (tmp_path / "fit").exists()
+
+
+class OnlyInSteps(_objective.Function):
+    """A function that nobody calls before the first step."""
+
+    def check(self, circuit, key):
+        pass
+
+    def work(self, circuit):
+        return _objective.Work()
+
+
 def test_an_audit_that_can_not_be_made_costs_nothing_else():
     pair = CurrentNetwork(bias=np.ones(3), tau=10.0)
     with pytest.warns(UserWarning, match="no exponent after"):

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from rnnjax._parameter import Parametric, check, parameter_fields
-from rnnjax._types import by_shapes, default_dtype, is_traced
+from rnnjax._types import by_shapes, cast, default_dtype, is_traced, to_host
 from rnnjax.circuits._base import AbstractCircuit, AbstractMap, AbstractSystem, Driven
 from rnnjax.inputs.constant import Constant
 from rnnjax.solvers._base import Iteration
@@ -40,6 +40,12 @@ def as_input(circuit: AbstractSystem[Any], input: Any) -> Callable[[Any], Any]:
     if input is None:
         return Constant(circuit.no_input())
     return input if callable(input) else Constant(input)
+
+
+def held_input(circuit: AbstractSystem[Any], input: Any, time: float) -> Any:
+    """The input at one time, in float64, on the host."""
+    with jax.enable_x64(True):
+        return to_host(cast(as_input(circuit, input), np.float64)(np.float64(time)))
 
 
 def apart(circuit: Any, input: Any) -> tuple[Any, Any]:
