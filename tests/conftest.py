@@ -12,6 +12,7 @@ if "xla_force_host_platform_device_count" not in _FLAGS:
 import beartype
 import jax
 import jaxtyping
+import matplotlib.pyplot as plt
 import pytest
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -22,10 +23,11 @@ _HOOK = jaxtyping.install_import_hook("rnnjax", "conftest.checked")
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _fresh_caches():
-    """Compiled programs of one module don't pile up behind the next."""
+def _fresh_module():
+    """Compiled programs and drawings of one module don't pile up behind the next."""
     yield
     jax.clear_caches()
+    plt.close("all")
 
 
 @pytest.fixture(params=[False, True], ids=["x32", "x64"])

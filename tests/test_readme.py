@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 
 pytestmark = pytest.mark.timeout(900)  # the first test waits for all blocks, which compile a lot
@@ -26,6 +27,7 @@ def ran(tmp_path_factory):
             for block in blocks:
                 # the suite has started JAX already, where tuning comes too late
                 exec(block.replace("rnnjax.tune_cpu()", ""), space)
+                plt.close("all")
     finally:
         os.chdir(before)
     return space, printed.getvalue(), folder
