@@ -1,7 +1,6 @@
 """What training does to the dynamics: equilibria and exponents along a fit."""
 
 import dataclasses
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,9 @@ from rnnjax._equilibria import Stability, classify, find_equilibria
 from rnnjax._linalg import eigenvalues, flatten
 from rnnjax._lyapunov import lyapunov_exponents
 from rnnjax._parameter import Parametric, counted, parameter
+from rnnjax._results import warn_caller
 from rnnjax._types import Scalar
+from rnnjax.circuits._checks import apart
 
 _BESIDE = 1e-3  # how far from rest a run for the exponent starts
 
@@ -93,14 +94,15 @@ class Audit(eqx.Module):
 
 def audited(circuit: Any, how: Every, step: int) -> Audit:
     """What there is to know of a circuit after `step` steps: one audit."""
-    rests = find_equilibria(circuit, how.input, throw=False)
+    circuit, input = apart(circuit, how.input)
+    rests = find_equilibria(circuit, input, throw=False)
     count = len(rests.found)
     states = np.stack([np.asarray(flatten(rests[k])[0], np.float64) for k in range(count)])
     values = eigenvalues(rests.jacobian)
     kinds = np.where(rests.found, classify(np.where(np.isnan(values), -1.0, values)), -1)
     exponent = error = np.nan
     if how.duration is not None:
-        exponent, error = _leading(circuit, how, step)
+        exponent, error = _leading(circuit, how, input, step)
     frequencies = np.where(rests.found, 1000 * abs(values[:, 0].imag) / (2 * np.pi), np.nan)
     found = (
         step, rests.found, states, values[:, 0].real, frequencies, kinds.astype(np.int64), exponent,
@@ -109,17 +111,17 @@ def audited(circuit: Any, how: Every, step: int) -> Audit:
     return Audit(*(np.asarray(x)[None] for x in found))
 
 
-def _leading(circuit: Any, how: Every, step: int) -> tuple[float, float]:
+def _leading(circuit: Any, how: Every, input: Any, step: int) -> tuple[float, float]:
     """The leading exponent and its error; NaN where a trained circuit can't be run: a warning."""
     try:
         run = lyapunov_exponents(
-            circuit, float(how.duration), how.input, step=float(how.step), count=1, throw=False,
+            circuit, float(how.duration), input, step=float(how.step), count=1, throw=False,
             start=_beside_rest,
         )  # fmt: skip
     except ValueError as error:
         if step == 0:  # what was asked for is wrong
             raise
-        warnings.warn(f"audit: no exponent after {step} steps: {error}", stacklevel=6)
+        warn_caller(f"audit: no exponent after {step} steps: {error}")
         return np.nan, np.nan
     return float(run.exponents[0]), float(run.standard_errors[0])
 

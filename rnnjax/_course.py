@@ -1,7 +1,6 @@
 """A fit step by step, from the host: progress, audits, checkpoints, Ctrl-C."""
 
 import time
-import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +21,7 @@ from rnnjax._descent import (
     layout,
 )
 from rnnjax._free import rebuild
+from rnnjax._results import warn_caller
 from rnnjax._store import check_writable
 from rnnjax._types import like, numbers_of, to_host
 
@@ -155,10 +155,9 @@ class Course(NamedTuple):
                 f"steps={self.steps}"
             )
         if version != jax.__version__:
-            warnings.warn(
+            warn_caller(
                 f"{self.checkpoint} was written with jax {version}, and goes on with "
-                f"{jax.__version__}: numbers may differ in their last digits",
-                stacklevel=5,
+                f"{jax.__version__}: numbers may differ in their last digits"
             )
         leaves, structure = jax.tree.flatten(state)
         own, rest = arrays[: len(leaves)], arrays[len(leaves) :]

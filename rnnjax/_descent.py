@@ -133,7 +133,7 @@ def advance(
         running = state.alive & state.going
         finite = jnp.isfinite(loss) & jnp.isfinite(norm)
         well = running & finite
-        state, validation = _validated(state, k, key, well, built, recipe)
+        state, validation = _validated(state, k, key, well, moving, built, recipe)
     go = well & state.going & moving
     with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
         updates, optimizer = _updates(recipe.optimizer, gradient, state, loss)
@@ -167,15 +167,15 @@ def _where(condition: Any, new: Any, old: Any) -> Any:
 
 
 def _validated(
-    state: State, k: Any, key: Any, well: Any, built: Any, recipe: Recipe
+    state: State, k: Any, key: Any, well: Any, moving: Any, built: Any, recipe: Recipe
 ) -> tuple[State, Any]:
-    """The state after a validation, where step k has one, and its loss."""
+    """The state after a validation, where step k has one or is the last, and its loss."""
     nan = jnp.full_like(state.lowest, jnp.nan)
     every, stop = recipe.validate_every, recipe.stop
     if every is None:
         return state, nan
     own = _own(key, _VALIDATION)
-    due = k % every == 0
+    due = (k % every == 0) | ~moving
     loss = jax.lax.cond(
         due,
         lambda free: recipe.objective.validate(built(free), own).astype(nan.dtype),

@@ -30,12 +30,13 @@ class Fit(eqx.Module):
     Attributes:
         circuit: the last circuit whose loss and gradient were finite.
         losses: `(steps + 1,)`, the loss before each step and at the end, with the forcing of
-            `OnTask`; NaN after a failure, and after it stopped early.
+            `OnTask`, as its credit rule reports it; NaN after a failure, and after it stopped early.
         gradient_norms: `(steps + 1,)`, of the free numbers.
         status: a `Status`.
         steps_taken: how many steps led to `circuit`.
-        validations: `(steps + 1,)`, the validation loss before each step that had one, else NaN.
-        best: the circuit with the lowest validation loss; `circuit` where there were none.
+        validations: `(steps + 1,)`, the validation loss before each step that had one, and at the
+            end; else NaN.
+        best: the circuit with the lowest validation loss; `circuit` where none was finite.
         stopped: whether it stopped early, by its `Stop`.
         audits: what was found out about the dynamics on the way, an `Audit`, or None.
     """
@@ -78,6 +79,8 @@ class Fit(eqx.Module):
     def best_seed(self) -> int:
         """Of many fits the one with the lowest validation, or loss where none was validated.
 
+        One that failed only where all have.
+
         Raises:
             IndexError: for one fit.
             ValueError: if none has a finite one.
@@ -86,6 +89,8 @@ class Fit(eqx.Module):
             raise IndexError("this is one fit; an array of keys makes many")
         lowest = np.asarray(self.validation)
         lowest = np.asarray(self.loss) if np.isnan(lowest).all() else lowest
+        ended_well = np.isfinite(lowest) & (np.asarray(self.status) == Status.OK)
+        lowest = np.where(ended_well, lowest, np.nan) if ended_well.any() else lowest
         if not np.isfinite(lowest).any():
             raise ValueError("best_seed: no fit has a finite loss: see their `status`")
         return int(np.nanargmin(np.where(np.isfinite(lowest), lowest, np.nan)))
@@ -158,7 +163,7 @@ def fit(
         steps: how many steps to take at most.
         key: for objectives that draw; step k is given `fold_in(key, k)`, or None without a key.
         validate_every: steps between validations, which `OnTask` makes without forcing, on trials
-            drawn apart that stay the same; none unless given.
+            drawn apart that stay the same; the last circuit has one too. None unless given.
         stop: when to stop earlier, by the validations.
         audit: `every(k)` looks at the equilibria and exponents of the circuit every k steps.
         checkpoint: a file in which the fit is kept while it runs; where it is there already, the
@@ -172,16 +177,23 @@ def fit(
             fits one that fails is only told in its status.
 
     Raises:
+        TypeError: for an objective, optimizer, `stop` or `audit` that is none, or a circuit that the
+            objective is not for.
         ValueError: if `where` names no numbers, or the objective gives no single number; for a
             checkpoint that is damaged or of another fit.
+        OSError: if the checkpoint can't be written.
         FitError: with the last good circuit in `fit`, if `throw` is true.
         FitInterrupted: after Ctrl-C, with what was reached in `fit`, and in the checkpoint.
     """
-    check(circuit)
-    check(getattr(circuit, "circuit", circuit))  # of one that is driven
+    _check_circuit(circuit)
     steps = counted(steps, "steps")
-    recipe, traced = _recipe(optimizer, objective, validate_every, stop, circuit, key)
+    recipe, traced = _recipe(optimizer, objective, validate_every, stop, audit, circuit, key)
     lanes = _lanes_of(circuit, key)
+    if traced and lanes:
+        raise ValueError(
+            "key: inside of a JAX transformation one key makes one fit: put eqx.filter_vmap around "
+            "fit, or give it the keys outside"
+        )
     if (traced or lanes) and audit is not None:
         raise ValueError("audit: only of one fit at a time; find_equilibria takes its circuits")
     if traced and checkpoint is not None:
@@ -252,8 +264,7 @@ def gradient(
     Raises:
         ValueError, TypeError: as `fit` does.
     """
-    check(circuit)
-    check(getattr(circuit, "circuit", circuit))  # of one that is driven
+    _check_circuit(circuit)
     if _lanes_of(circuit, key) is not None:
         raise ValueError("key: gradient is of one network: give it one key, or use jax.vmap")
     objective = as_objective(objective)
@@ -267,8 +278,21 @@ def gradient(
     return result if is_traced(result) else to_host(result)
 
 
+def _check_circuit(circuit: Any) -> None:
+    """Refuse parameters that can't be right, of a circuit, or of one that is driven and its input."""
+    check(circuit)
+    check(getattr(circuit, "circuit", circuit))
+    check(getattr(circuit, "input", None))
+
+
 def _recipe(
-    optimizer: Any, objective: Any, validate_every: Any, stop: Any, circuit: Any, key: Any
+    optimizer: Any,
+    objective: Any,
+    validate_every: Any,
+    stop: Any,
+    audit: Any,
+    circuit: Any,
+    key: Any,
 ) -> tuple[Recipe, bool]:
     if validate_every is not None:
         counted(validate_every, "validate_every")
@@ -276,7 +300,11 @@ def _recipe(
         raise TypeError(f"stop: expected Stop(below=...) or Stop(patience=...), got {stop!r}")
     if stop is not None and validate_every is None:
         raise ValueError("stop: it goes by validations, and there are none: give validate_every=")
+    if audit is not None and not isinstance(audit, Every):
+        raise TypeError(f"audit: expected e.g. rnnjax.every(100), got {audit!r}")
     optimizer = _default_optimizer() if optimizer is None else optimizer
+    if not hasattr(optimizer, "init") or not hasattr(optimizer, "update"):
+        raise TypeError(f"optimizer: expected e.g. optax.adam(1e-2), got {optimizer!r}")
     recipe = Recipe(None, as_objective(objective), optimizer, validate_every, stop)  # pyright: ignore
     return recipe, is_traced(circuit, key)
 
@@ -330,7 +358,19 @@ def _result(
 
     each = built if lanes is None else eqx.filter_vmap(built)
     good = each(circuit, state.good)
-    best = good if recipe.validate_every is None else each(circuit, state.best)
+    best = good
+    if recipe.validate_every is not None:
+        known = jnp.isfinite(state.lowest)
+        best = each(
+            circuit,
+            jax.tree.map(
+                lambda b, g: jnp.where(
+                    known.reshape(known.shape + (1,) * (b.ndim - known.ndim)), b, g
+                ),
+                state.best,
+                state.good,
+            ),
+        )
     status = jnp.where(state.alive, int(Status.OK), int(Status.NON_FINITE)).astype(jnp.int32)
     return Fit(
         good, seen.loss, seen.norm, status, state.taken, seen.validation, best, ~state.going,

@@ -15,6 +15,8 @@ from rnnjax._plan import has_lapack, may_spread, one_device
 from rnnjax._setup import LAPACK_WAITS, tuned_devices
 from rnnjax._types import Array, Key, Scalar, by_shapes
 
+_PARTS = 2**30
+
 
 class Work(NamedTuple):
     """What an objective works on at once.
@@ -172,10 +174,13 @@ class Combined(AbstractObjective):
         return functools.reduce(jnp.add, terms)
 
     def _keys(self, key: Key | None) -> list[Any]:
-        """One key per part; the first part's is the key itself, as if it were alone."""
+        """One key per part, the first part's the key itself, as if it were alone.
+
+        The others' numbers are those of no `jax.random.split`, which folds small ones in as well.
+        """
         if key is None:
             return [None] * len(self.parts)
-        return [key] + [jax.random.fold_in(key, k) for k in range(1, len(self.parts))]
+        return [key] + [jax.random.fold_in(key, _PARTS + k) for k in range(1, len(self.parts))]
 
 
 def works_alone(objective: AbstractObjective, circuit: Any, key: Key | None) -> bool:

@@ -1,6 +1,8 @@
 """How a computation ended: every failure that can happen at run time, and what to do about it."""
 
 import enum
+import sys
+import warnings
 from typing import Any
 
 import numpy as np
@@ -235,3 +237,17 @@ def describe_failure(
     if len(bad) > 3:
         lines.append(f"... and {len(bad) - 3} more of {codes.size}; see `.status`.")
     return "\n".join(lines)
+
+
+def warn_caller(message: str) -> None:
+    """Warn at the line outside of this package that led here."""
+    depth, frame = 1, sys._getframe()
+    while frame.f_back is not None and _inside(frame):
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(message, stacklevel=depth)
+
+
+def _inside(frame: Any) -> bool:
+    """Whether code of this package runs there, or what calls its methods."""
+    name = frame.f_globals.get("__name__", "").split(".")[0]
+    return name in {"rnnjax", "equinox", "jaxtyping", "beartype"}

@@ -11,6 +11,8 @@ import warnings
 
 import jax
 
+from rnnjax._results import warn_caller
+
 _HOISTING = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000"
 _KNOWN_JAXLIB = ("0.10.", "0.12.")  # measured: accepts the flag, and gains from it
 # LAPACK of a batch waits for threads of the pool it runs in; on two devices at once, forever.
@@ -105,9 +107,8 @@ def mention_tuning() -> None:
     if _tuned or _mentioned or jax.default_backend() != "cpu":
         return
     _mentioned.append(True)
-    warnings.warn(
-        "this sweep could run several times faster: call rnnjax.tune_cpu() right after the import",
-        stacklevel=5,
+    warn_caller(
+        "this sweep could run several times faster: call rnnjax.tune_cpu() right after the import"
     )
 
 

@@ -117,7 +117,7 @@ class AbstractLinearReadout(AbstractReadout):
         """Refuse weights that do not fit what is read."""
         read = eqx.filter_eval_shape(lambda c: self.reads(c, c.rest()), circuit).shape[0]
         shape = np.shape(self.weights)
-        if len(shape) == 2 and shape[1] != read:
+        if len(shape) != 2 or shape[1] != read:
             raise ValueError(
                 f"TaskNetwork.readout.weights: expected (outputs, {read}) for "
                 f"{type(circuit).__name__}, got {shape}"
@@ -264,6 +264,9 @@ class TaskNetwork(AbstractCircuit[Any]):
             task: its inputs and outputs are counted.
             key: a JAX random key.
             start: as of `TaskNetwork`.
+
+        Raises:
+            TypeError, ValueError: as `TaskNetwork` does.
 
         References:
             Sagtekin, Bredenberg and Savin (2025), Error forcing in recurrent neural networks,

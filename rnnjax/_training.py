@@ -1,7 +1,6 @@
 """A network on a task: passes through trials, forced or not, and the objective made of them."""
 
 import dataclasses
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from rnnjax._objective import AbstractObjective, Work, works_alone
 from rnnjax._parameter import check, counted, parameter
 from rnnjax._pass import Pass, devices_of, rows_of, step_of
 from rnnjax._plan import one_device
+from rnnjax._results import warn_caller
 from rnnjax._task_network import TaskNetwork
 from rnnjax._types import Array, Key, Scalar, cast, is_traced
 from rnnjax.circuits._checks import check_noise, check_step
@@ -115,6 +115,20 @@ class OnTask(AbstractObjective):
 
     def check(self, circuit: Any, key: Key | None) -> None:
         """Refuse what does not go together, before anything compiles; warn of a wild forcing."""
+        self._check_parts(circuit, key)
+        if key is None or is_traced(circuit, key):
+            return
+        check(self)
+        for task in self._tasks():
+            _check_trials(task, key)
+            if self.loss is cross_entropy:
+                _check_shares(task, key)
+        if self.forcing.acts_on_state:
+            self._check_asked(key)
+            self._warn_of_corrections(circuit, key)
+
+    def _check_parts(self, circuit: Any, key: Key | None) -> None:
+        """Refuse, by types and shapes, what does not go together."""
         if not isinstance(circuit, TaskNetwork):
             raise TypeError(
                 "OnTask trains a TaskNetwork(circuit, encoder, readout), got "
@@ -134,25 +148,31 @@ class OnTask(AbstractObjective):
             )
         self.forcing.check(circuit)
         self.credit.check(circuit, self.forcing)
-        if not is_traced(circuit, key):
-            check(self)
-            for task in self._tasks():
-                _check_trials(task, key)
-            known = self.task.every_trial()
-            mask = _full(self.task.sample(key) if known is None else known).mask
-            if self.forcing.needs_all_outputs and not mask.min(-1).any():
-                raise ValueError(
-                    f"{type(self.forcing).__name__} takes a state from all outputs at once, and "
-                    f"{type(self.task).__name__} asks for all of them at no step: use ErrorForcing()"
-                )
-            self._warn_of_corrections(circuit, key)
+
+    def _check_asked(self, key: Key) -> None:
+        """Refuse a forcing that never acts, since nothing is asked for where it would."""
+        all_of_them = self.forcing.needs_all_outputs
+        acting = self.forcing.acting(self.task.steps)
+        if acting is None and not all_of_them:
+            return
+        known = self.task.every_trial()
+        trials = drawn(self.task, key, self.batch)[0] if known is None else _full(known)
+        asked = trials.mask.min(-1) if all_of_them else trials.mask.max(-1)
+        if not (np.asarray(asked) * (1.0 if acting is None else acting)).any():
+            raise ValueError(
+                f"{type(self.forcing).__name__} would never act: "
+                + ("it takes a state from all outputs at once, and " if all_of_them else "")
+                + f"{type(self.task).__name__} asks for {'all of them' if all_of_them else 'an output'} "
+                + ("at no step" if acting is None else "at none of the steps at which it acts")
+                + ": use ErrorForcing(), which takes any output at any step it is asked for"
+            )
 
     def judge(self, circuit: TaskNetwork) -> None:
         """Warn of a time constant that was trained below the step of the task."""
         try:
             check_step(circuit, self.task.step)
         except ValueError as error:
-            warnings.warn(f"OnTask: after the fit, {error}", stacklevel=4)
+            warn_caller(f"OnTask: after the fit, {error}")
 
     def _check_sizes(self, circuit: TaskNetwork, task: AbstractTask) -> None:
         """Refuse a network of another size than the task, and a loss that is no number."""
@@ -177,15 +197,12 @@ class OnTask(AbstractObjective):
         return [self.task] if self.held_out is None else [self.task, self.held_out]
 
     def _warn_of_corrections(self, circuit: Any, key: Key) -> None:
-        if not self.forcing.acts_on_state:
-            return
         largest = float(_largest_correction(self, circuit, key))
         if largest > _LARGE:
-            warnings.warn(
+            warn_caller(
                 f"{type(self.forcing).__name__} moves the state by {largest:.3g} times its own size "
                 "at first, since small readout weights need large corrections; units may saturate. "
-                "Force by a smaller share, or begin with larger readout weights",
-                stacklevel=4,
+                "Force by a smaller share, or begin with larger readout weights"
             )
 
     def begin(self, circuit: Any, key: Key | None) -> Any:
@@ -239,7 +256,7 @@ class OnTask(AbstractObjective):
                 f"OnTask with {type(self.credit).__name__} is no function whose derivative is its "
                 "gradient: add objectives with +, OnTask(...) + penalty"
             )
-        self._check_sizes(circuit, self.task)
+        self._check_parts(circuit, key)
         if jax.tree.leaves(self.begin(circuit, key)[0]):
             raise ValueError(
                 f"OnTask: {type(self.forcing).__name__} remembers something from step to step, which "
@@ -320,6 +337,18 @@ def _check_trials(task: AbstractTask, key: Key) -> None:
         raise ValueError(
             f"{name}.sample: expected finite inputs, and finite targets wherever the mask is 1, got "
             f"a trial with NaN or infinity there: set the mask to 0 where there is no target"
+        )
+
+
+def _check_shares(task: AbstractTask, key: Key) -> None:
+    """Refuse targets that are no shares of classes, of which cross entropy is made."""
+    trial = _full(task.sample(key))
+    if task.outputs < 2 or not (trial.targets >= 0).all():
+        raise ValueError(
+            "OnTask: cross_entropy needs an output for each class, two at least, and targets that "
+            f"are their shares, got {task.outputs} outputs and targets from "
+            f"{np.min(trial.targets):g} to {np.max(trial.targets):g} of {type(task).__name__}: use "
+            "mean_square"
         )
 
 

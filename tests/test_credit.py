@@ -18,6 +18,7 @@ from rnnjax import (
     TaskNetwork,
 )  # fmt: skip
 from rnnjax.circuits import CurrentNetwork, ExcitatoryInhibitory, RateNetwork
+from rnnjax.connectivity import Dense
 from rnnjax.credit import (
     BackpropagationThroughTime,
     DiagonalRecurrent,
@@ -28,6 +29,7 @@ from rnnjax.credit import (
     TruncatedBackpropagation,
     WeightPerturbation,
 )  # fmt: skip
+from rnnjax.credit._local import WithFeedback, local
 from rnnjax.forcing import ErrorForcing, GeneralizedTeacherForcing, PseudoInverse
 from rnnjax.noise import Additive
 from rnnjax.tasks import DelayedXOR
@@ -280,7 +282,12 @@ def test_noise_is_the_same_for_the_same_key_and_shakes_each_trial_by_itself():
 def test_perturbations_refuse_a_correction_that_is_held(rule):
     with pytest.raises(ValueError, match="correction of ErrorForcing"):
         rule.check(network(1), ErrorForcing(0.2))
-    rule.check(network(1), ErrorForcing(0.2, hold=False))
+    free = ErrorForcing(0.2, hold=False)  # moves with what the readout learns
+    if isinstance(rule, WeightPerturbation):
+        rule.check(network(1), free)
+    else:
+        with pytest.raises(ValueError, match="has a gradient in the readout as well"):
+            rule.check(network(1), free)
 
 
 @pytest.mark.parametrize(
@@ -294,6 +301,33 @@ def test_local_rules_refuse_a_circuit_without_a_connectivity(rule):
     )  # fmt: skip
     with pytest.raises(ValueError, match="expected a circuit with a connectivity"):
         rule.check(net, None)
+
+
+def test_local_rules_refuse_a_circuit_that_asks_for_its_matrix():
+    with pytest.raises(ValueError, match="call the connectivity"):
+        local(network(1)).circuit.connectivity.matrix()
+
+
+class Scaled(eqx.Module):
+    """Rates with a parameter."""
+
+    gain: object
+
+    def __call__(self, state):
+        return self.gain * state
+
+
+def test_a_parameter_of_the_rates_is_credited_by_the_feedback_alone():
+    x, weights, back = jnp.array([1.0, -2.0]), np.array([[3.0, 5.0]]), np.array([[0.5, -0.25]])
+
+    def output(gain, back):
+        circuit = CurrentNetwork(Dense(np.zeros((2, 2))), nonlinearity=Scaled(gain))
+        return WithFeedback(RateReadout(weights), back)(circuit, x)[0]
+
+    gain = jnp.asarray(1.5)
+    assert output(gain, back) == pytest.approx(1.5 * (3 - 10))
+    assert jax.grad(output)(gain, back) == pytest.approx(0.5 + 0.5)
+    assert jax.grad(output)(gain, None) == pytest.approx(3 - 10)  # node perturbation: its own
 
 
 def test_bad_numbers():

@@ -399,6 +399,23 @@ def test_numbers_that_can_not_be_right(make, message):
         make()
 
 
+@pytest.mark.parametrize("estimate", [mean_of_norms, norm_of_mean, largest_norm])
+def test_steps_that_do_not_count_have_no_say(estimate):
+    jacobians = np.stack(
+        [np.zeros((2, 2)), 2 * np.eye(2)]
+    )  # a step that forgets all, not asked for
+    assert estimate(jacobians, np.array([0.0, 1.0])) == pytest.approx(2.0, rel=1e-6)
+
+
+@pytest.mark.parametrize("feedback", [KalmanGain(0.5), Transpose(), RandomFeedback()])
+def test_feedback_that_inverts_nothing_takes_outputs_that_are_the_same(feedback):
+    net = network(2)
+    same = eqx.tree_at(lambda n: n.readout.weights, net, np.ones_like(net.readout.weights))
+    ErrorForcing(0.2, feedback).check(same)
+    with pytest.raises(ValueError, match="do not depend on each other"):
+        ErrorForcing(0.2).check(same)
+
+
 def test_feedback_that_is_none():
     with pytest.raises(TypeError, match="feedback"):
         ErrorForcing(0.1, "pinv")

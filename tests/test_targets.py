@@ -109,6 +109,23 @@ def test_eigenvalues_of_linear_networks():
     np.testing.assert_allclose(found, 0.3**2, rtol=1e-12)
 
 
+def test_eigenvalues_with_one_real_part_are_told_apart():
+    def turning(*speeds):
+        weights = np.zeros((2 * len(speeds) + 1,) * 2)
+        for k, speed in enumerate(speeds):
+            weights[2 * k : 2 * k + 2, 2 * k : 2 * k + 2] = [[0.0, -speed], [speed, 0.0]]
+        return LinearNetwork(Dense(weights), bias=np.zeros(len(weights)), tau=10.0)
+
+    # all modes decay at -0.1 per ms: two pairs that turn, and one that does not
+    wanted = LeadingEigenvalues([-0.1 + 0.25j, -0.1 + 0.5j, -0.1])
+    for speeds in ((2.5, 5.0), (5.0, 2.5)):
+        assert wanted(turning(*speeds)) < 1e-28
+    np.testing.assert_allclose(wanted(turning(3.5, 5.0)), 2 / 5 * 1.0**2, rtol=1e-12)
+    above = turning(2.5, 5.0)  # the slow pair decays more slowly, and is the slow pair still
+    above = eqx.tree_at(weights, above, weights(above) + np.diag([1e-3, 1e-3, 0.0, 0.0, 0.0]))
+    np.testing.assert_allclose(wanted(above), 2 / 5 * 1e-6, rtol=1e-8)
+
+
 def test_time_constants_of_linear_networks():
     slow = TimeConstant(20.0, others=0.25, direction=np.array([2.0, 0.0]))
     assert slow(LINEAR) < 1e-28

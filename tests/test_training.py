@@ -24,6 +24,7 @@ from rnnjax import (
     Stop,
     TaskNetwork,
     _descent,
+    _fit,
     _objective,
     _plan,
     cross_entropy,
@@ -32,9 +33,14 @@ from rnnjax import (
 )  # fmt: skip
 from rnnjax._checkpoint import identity_of
 from rnnjax._objective import as_objective
-from rnnjax.circuits import CurrentNetwork, ExcitatoryInhibitory, RateNetwork, tanh
+from rnnjax._results import Status
+from rnnjax.circuits import CurrentNetwork, Driven, ExcitatoryInhibitory, RateNetwork, tanh
 from rnnjax.connectivity import Dale, Dense
-from rnnjax.credit import DiagonalRecurrent, RandomFeedbackLocalOnline
+from rnnjax.credit import (
+    BackpropagationThroughTime,
+    DiagonalRecurrent,
+    RandomFeedbackLocalOnline,
+)
 from rnnjax.forcing import AdaptiveTeacherForcing, ErrorForcing, RandomFeedback, TeacherForcing
 from rnnjax.noise import Additive
 from rnnjax.tasks import AbstractTask, DelayedXOR, FromTrials, Trial
@@ -343,6 +349,23 @@ def off_target(circuit, key, wanted):
     return quadratic(wanted)(circuit, key)
 
 
+class OffTarget:
+    """An object whose method is a loss."""
+
+    def __init__(self, wanted):
+        self.wanted = wanted
+
+    def loss(self, circuit, key):
+        return (circuit.bias - self.wanted).sum()
+
+
+def test_no_part_of_a_sum_draws_what_another_does():
+    each = (FORCED + FORCED + FORCED)._keys(jax.random.key(3))
+    drawn = [jax.random.key_data(jax.random.split(key, 8)) for key in each]
+    drawn = np.concatenate([*drawn, np.stack([jax.random.key_data(key) for key in each])])
+    assert len(np.unique(drawn, axis=0)) == len(drawn)
+
+
 def test_functions_count_by_name_and_by_the_numbers_in_them():
     def known(function):
         return identity_of(objective=as_objective(function))
@@ -355,6 +378,8 @@ def test_functions_count_by_name_and_by_the_numbers_in_them():
     assert known(partial[0]) == known(partial[1])
     assert known(partial[0]) != known(partial[2])
     assert " at 0x" not in known(partial[0])["objective"]
+    assert known(OffTarget(2.0).loss) == known(OffTarget(2.0).loss)
+    assert known(OffTarget(2.0).loss) != known(OffTarget(3.0).loss)
 
     def tool(rate):
         decay = optax.exponential_decay(rate, 10, 0.9)
@@ -444,6 +469,55 @@ def test_an_audit_that_can_not_be_made_costs_nothing_else():
     assert found.audits.steps.tolist() == [0, 10, 20]
     assert np.isfinite(found.audits.exponents).tolist() == [True, False, False]
     assert found.audits.found.any(1).all()
+
+
+def test_a_driven_circuit_is_audited_with_its_input():
+    driven = Driven(CurrentNetwork(Dense(np.zeros((2, 2))), tau=10.0), np.array([1.0, -2.0]))
+    found = rnnjax.fit(
+        driven, lambda d: d.input, lambda d, k: jnp.sum((d.input - 1) ** 2), steps=4,
+        optimizer=optax.sgd(0.5), audit=every(4, duration=2000.0, step=1.0), **QUIET,
+    )  # fmt: skip
+    assert found.audits.stable.tolist() == [1, 1]
+    np.testing.assert_allclose(found.audits.states[:, 0], [[1.0, -2.0], [1.0, 1.0]], atol=1e-6)
+    np.testing.assert_allclose(found.audits.exponents, -0.1, rtol=1e-2)
+
+
+class Judged(_objective.Function):
+    """A loss whose validation is another."""
+
+    judge_by: object = eqx.field(static=True, default=None)
+
+    def validate(self, circuit, key):
+        return self.judge_by(circuit)
+
+
+def test_the_last_circuit_is_judged_too():
+    pair, toward_two = CurrentNetwork(), lambda c, k: jnp.mean((c.bias - 2) ** 2)
+    options = {"optimizer": optax.sgd(0.5), "steps": 7, "validate_every": 5} | QUIET
+    found = rnnjax.fit(pair, lambda c: c.bias, toward_two, **options)
+    assert np.flatnonzero(np.isfinite(found.validations)).tolist() == [0, 5, 7]
+    np.testing.assert_array_equal(found.best.bias, found.circuit.bias)
+    options["validate_every"] = 100
+    found = rnnjax.fit(pair, lambda c: c.bias, toward_two, **options)
+    np.testing.assert_array_equal(found.best.bias, found.circuit.bias)
+    # where no validation is finite the best is the last that is good, not the first
+    hopeless = Judged(toward_two, lambda c: jnp.full((), jnp.nan))
+    found = rnnjax.fit(pair, lambda c: c.bias, hopeless, **options)
+    np.testing.assert_array_equal(found.best.bias, found.circuit.bias)
+    assert np.isnan(found.validation)
+
+
+def test_the_best_of_many_is_one_that_ended_well():
+    many = eqx.filter_vmap(lambda k: CurrentNetwork(bias=jax.random.normal(k, (3,))))(KEYS)
+    found = rnnjax.fit(
+        many, lambda c: c.bias, lambda c, k: jnp.mean(c.bias**2), key=KEYS, steps=2, **QUIET
+    )
+    other = int(found.best_seed == 0)
+    failed = np.array([Status.OK, Status.OK])
+    failed[found.best_seed] = Status.NON_FINITE
+    assert eqx.tree_at(lambda f: f.status, found, failed).best_seed == other
+    failed[:] = Status.NON_FINITE
+    assert eqx.tree_at(lambda f: f.status, found, failed).best_seed == found.best_seed
 
 
 def test_optimizers_that_look_at_the_loss():
@@ -657,13 +731,22 @@ TURNS = np.stack([np.arange(6) % 2, (np.arange(6) + 1) % 2], 1) + 0.0
 BY_TURNS = FromTrials(np.ones((2, 6, 3)), np.ones((2, 6, 2)), np.stack([TURNS, TURNS]))
 TWO_OUTPUTS = parts(readout=StateReadout(np.eye(2, 16)))
 
-
+EXACT = BackpropagationThroughTime()
+SIGNED = FromTrials(np.ones((2, 6, 3)), np.stack([np.ones((6, 2)), -np.ones((6, 2))]))
+RATES_OUT = parts(readout=RateReadout(np.ones((1, 16))))
+KEYS = jax.random.split(jax.random.key(0), 2)
+MANY = eqx.filter_vmap(make)(KEYS)
 UNEVEN = parts(readout=StateReadout(np.diag([1.0, 1e-4]) @ np.eye(2, 16)))
 
 
 def fitted(network=NETWORK, objective=FORCED, where=recurrent, **options):
     options = {"key": jax.random.key(0), "steps": 1} | QUIET | options
     return rnnjax.fit(network, where, objective, **options)
+
+
+def given(optimizer=ADAM, stop=None, audit=None):
+    """These as `fit` looks at them; the types of its arguments are checked before in tests."""
+    return _fit._recipe(optimizer, FORCED, None, stop, audit, NETWORK, None)
 
 
 def no_mean(outputs, targets, mask):
@@ -701,6 +784,16 @@ def broken(name, value):
         (lambda: fitted(TWO_OUTPUTS, wrapped(TASK)), ValueError, "has 1 outputs, the network 2"),
         (lambda: OnTask(TASK).validate(TWO_OUTPUTS, jax.random.key(0)), ValueError, "has 1 outputs"),
         (lambda: fitted(TWO_OUTPUTS, OnTask(BY_TURNS, TeacherForcing())), ValueError, "of them at no step"),
+        (lambda: fitted(objective=OnTask(TASK, TeacherForcing(every=50))), ValueError, "none of the steps at which"),
+        (lambda: fitted(objective=wrapped(TASK, ErrorForcing(), EXACT, cross_entropy)), ValueError, "probabilities"),
+        (lambda: fitted(RATES_OUT, wrapped(TASK, TeacherForcing())), ValueError, "affine in the state"),
+        (lambda: fitted(objective=OnTask(TASK, loss=cross_entropy)), ValueError, "two at least"),
+        (lambda: fitted(TWO_OUTPUTS, OnTask(SIGNED, loss=cross_entropy)), ValueError, "targets from -1 to"),
+        (lambda: given(audit=100), TypeError, r"expected e.g. rnnjax.every\(100\), got 100"),
+        (lambda: given(optimizer=1e-2), TypeError, r"expected e.g. optax.adam\(1e-2\), got 0.01"),
+        (lambda: given(stop=0.1), TypeError, r"expected Stop\(below=...\)"),
+        (lambda: parts(readout=StateReadout(np.ones(16))), ValueError, r"expected \(outputs, 16\)"),
+        (lambda: eqx.filter_jit(lambda n: fitted(n, key=KEYS).losses)(MANY), ValueError, "filter_vmap around"),
         (lambda: fitted(broken("bias", np.full(1, np.nan))), ValueError, "TaskNetwork.readout.bias: expected"),
         (lambda: fitted(UNEVEN, OnTask(PAIR, ErrorForcing())), ValueError, "condition number"),
         (lambda: fitted(where=lambda n: (n.readout, n.start)), ValueError, "a part that the circuit was not given"),
@@ -738,8 +831,11 @@ def test_a_plain_circuit_is_no_task_network():
 
 def test_a_forcing_that_throws_the_state_about_is_told():
     small = eqx.tree_at(lambda n: n.readout.weights, NETWORK, NETWORK.readout.weights / 50)
-    with pytest.warns(UserWarning, match="times its own size"):
-        fitted(small, OnTask(TASK, ErrorForcing(1.0), batch=4))
+    wild = OnTask(TASK, ErrorForcing(1.0), batch=4)
+    for objective in (wild, wild + (lambda n, key: 0.0 * n.circuit.bias[0])):
+        with pytest.warns(UserWarning, match="times its own size") as told:
+            fitted(small, objective)
+        assert {each.filename for each in told} == {__file__}
 
 
 def test_a_time_constant_that_falls_below_the_step_is_told():

@@ -28,8 +28,16 @@ class Cut(AbstractConnectivity):
     keep_self: bool = eqx.field(static=True, default=False)
 
     def matrix(self) -> Any:
-        """The weights."""
-        return self.whole.matrix()
+        """Refused: through the weights as numbers the rates would keep their gradient.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            "local learning rules cut what comes to a unit by connectivity(rates), and this circuit "
+            "asks for connectivity.matrix(): call the connectivity, or use "
+            "BackpropagationThroughTime() or ForwardSensitivity()"
+        )
 
     def __call__(self, rates: Any) -> Any:
         """The drive."""
@@ -67,9 +75,10 @@ class WithFeedback(eqx.Module):
 
     def __call__(self, circuit: Any, state: Any) -> Any:
         """The outputs."""
-        outputs = self.whole(circuit, _held(state))
         if self.back is None:
-            return outputs
+            return self.whole(circuit, _held(state))
+        arrays, fixed = eqx.partition(circuit, eqx.is_inexact_array)
+        outputs = self.whole(eqx.combine(_held(arrays), fixed), _held(state))
         read = self.whole.reads(circuit, state)
         return outputs + times(_held(self.back), read - _held(read))
 

@@ -17,6 +17,7 @@ class DiagonalRecurrent(AbstractBackward):
     readout's own weights. It is the local rule of the published code of error forcing, there under
     the name of RFLO; unlike Murray's it keeps $W_{ii}$. Computed backward, which is the same to
     rounding.
+    In a circuit of your own only what comes by `connectivity(rates)` is cut; paths beside it are kept.
 
     Args:
         memory: what is kept of the steps, as for `BackpropagationThroughTime`.

@@ -22,6 +22,7 @@ class EligibilityPropagation(AbstractBackward):
     $h_j$ are all variables of unit $j$, $z_j$ its rate or spike, and $L_j = \sum_k B_{kj}\,
     \partial E / \partial y_k$ its learning signal. With the total derivative $dE / dz_j$ for it
     the sum would be exact. Computed backward, which is the same to rounding.
+    In a circuit of your own only what comes by `connectivity(rates)` is cut; paths beside it are kept.
 
     Args:
         symmetric: the learning signal comes by the readout's own weights instead of random ones.

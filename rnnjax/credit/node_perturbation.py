@@ -33,7 +33,8 @@ class NodePerturbation(AbstractPerturbation):
         memory: what is kept of the steps, as for `BackpropagationThroughTime`.
 
     Raises:
-        ValueError: with a forcing whose correction is held; without a key.
+        ValueError: with a forcing whose correction is held, or has a gradient in the readout;
+            without a key.
 
     References:
         Fiete and Seung (2006), Physical Review Letters 97:048104, for conductances of recurrent
@@ -45,6 +46,17 @@ class NodePerturbation(AbstractPerturbation):
     size: Scalar = parameter(1e-2, "1", positive=True, doc="standard deviation")
     samples: int = eqx.field(static=True, default=1)
     memory: AbstractMemory | None = None
+
+    def check(self, network: Any, forcing: Any) -> None:
+        """Refuse a forcing through which the readout moves the state."""
+        super().check(network, forcing)
+        if forcing.answers_to_readout:
+            raise ValueError(
+                f"NodePerturbation gives credit to the state, and the correction of "
+                f"{type(forcing).__name__}(hold=False) has a gradient in the readout as well, which "
+                "it would miss: use NoForcing(), WeightPerturbation() or "
+                "BackpropagationThroughTime()"
+            )
 
     def value_and_gradient(
         self, run: Run, rebuild: Callable[[Any], Any], free: Sequence[Array], memory: Any,

@@ -19,6 +19,7 @@ class RandomFeedbackLocalOnline(AbstractBackward):
     Readout weights get their exact gradient. Gradients reach a synapse by the unit it is on alone,
     and leave that unit by its leak only; other parameters, of units and of inputs, learn in the same
     way. It is computed backward, which gives the sum of the traces to rounding, and faster.
+    In a circuit of your own only what comes by `connectivity(rates)` is cut; paths beside it are kept.
 
     Args:
         feedback: $B^\top$, `(outputs, variables read)`; drawn once from $N(0, 1 / n_{out})$ with the

@@ -21,7 +21,8 @@ class WeightPerturbation(AbstractPerturbation):
     \xi \sim N(0, 1)$
 
     Its mean is the gradient as $\sigma \to 0$; its variance grows with the number of free numbers.
-    All trials of a batch see the same perturbation.
+    All trials of a batch see the same perturbation. The loss that it reports is the mean of those at
+    the perturbed numbers.
 
     Args:
         size: $\sigma$.

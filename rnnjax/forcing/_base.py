@@ -58,6 +58,14 @@ class AbstractForcing(Parametric):
         return False
 
     @property
+    def answers_to_readout(self) -> bool:
+        """Whether its correction has a gradient in what is trained of the readout.
+
+        Node perturbation, which gives the state alone credit, refuses it.
+        """
+        return False
+
+    @property
     def needs_all_outputs(self) -> bool:
         """Whether it acts only at steps that ask for all outputs."""
         return False

@@ -14,6 +14,11 @@ from rnnjax.forcing._base import pseudo_inverse
 class AbstractFeedback(Parametric):
     """A matrix from outputs to state variables."""
 
+    @property
+    def inverts(self) -> bool:
+        """Whether it needs outputs that do not depend on each other."""
+        return False
+
     def begin(self, network: Any, variables: int, key: Key | None) -> Any:
         """What is drawn once, at the start of a fit."""
         return None
@@ -39,6 +44,11 @@ class PseudoInverse(AbstractFeedback):
     """
 
     ridge: Scalar = parameter(1e-7, "1", positive=True, doc="keeps the inverse finite")
+
+    @property
+    def inverts(self) -> bool:
+        """It does."""
+        return True
 
     def matrix(
         self, weights: Float[Any, "outputs variables"], memory: Any, damping: Any = 0.0

@@ -22,7 +22,9 @@ def mean_of_norms(
     jacobians: Float[Any, "steps n n"], weights: Float[Any, " steps"]
 ) -> Float[Array, ""]:
     r"""The geometric mean of the norms, $\exp\sum_t w_t \ln\|J_t\|_2$."""
-    return jnp.exp(jnp.sum(weights * jnp.log(_norms(jacobians))))
+    counted = weights > 0  # a norm of 0 elsewhere is none of its business
+    norms = jnp.where(counted, _norms(jacobians), jnp.ones_like(weights))
+    return jnp.exp(jnp.sum(weights * jnp.log(norms)))
 
 
 def norm_of_mean(

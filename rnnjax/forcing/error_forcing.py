@@ -44,8 +44,8 @@ class ErrorForcing(AbstractForcing):
             step's Jacobian is then $1 - c\, W^+ W$.
 
     Raises:
-        ValueError: for a gain outside `[0, 1]`, where errors would not shrink; in a fit, for a
-            readout whose outputs depend on each other.
+        ValueError: for a gain outside `[0, 1]`, where errors would not shrink; in a fit, with
+            `PseudoInverse`, for a readout whose outputs depend on each other.
 
     References:
         Sagtekin, Bredenberg and Savin (2025), Error forcing in recurrent neural networks, NeurIPS;
@@ -73,6 +73,11 @@ class ErrorForcing(AbstractForcing):
         return self.hold
 
     @property
+    def answers_to_readout(self) -> bool:
+        """Whether its correction has a gradient in the readout: where it is not held."""
+        return not self.hold
+
+    @property
     def looks_back(self) -> bool:
         """Whether it needs the error of the step before."""
         return self.previous_error
@@ -80,7 +85,7 @@ class ErrorForcing(AbstractForcing):
     def check(self, network: Any) -> None:
         """Refuse a readout that has no usable inverse."""
         weights = network.readout.mixing()
-        if weights is not None:
+        if weights is not None and self.feedback.inverts:
             check_invertible(weights, "ErrorForcing")
 
     def begin(self, network: Any, key: Key | None) -> Any:

@@ -31,8 +31,10 @@ class LeadingEigenvalues(AbstractAtEquilibrium):
 
     $L = \frac{\tau^2}{m} \sum_{k=1}^m |\lambda_k - \mu_k|^2$
 
-    Both are ordered by their real parts. $\tau$ is the network's mean time constant, 1 ms for other
-    circuits. Where eigenvalues meet, their derivatives need not be finite.
+    Both are ordered by their real parts; where some of those that are asked for have the same, these
+    and what stands in their place are ordered by their imaginary parts. $\tau$ is the network's mean
+    time constant, 1 ms for other circuits. Where eigenvalues meet, their derivatives need not be
+    finite.
 
     Args:
         values: $\mu_k$ per ms, real or complex; of a complex pair one will do.
@@ -61,7 +63,16 @@ class LeadingEigenvalues(AbstractAtEquilibrium):
 
     def at(self, circuit: Any, input: Any, state: Any, jacobian: Array) -> Array:
         """How far the leading eigenvalues are from those asked for."""
-        found, wanted = spectrum(jacobian)[: len(self.values)], jnp.asarray(self.values)
+        wanted = jnp.asarray(self.values)
+        found = _in_groups(spectrum(jacobian)[: len(self.values)], wanted.real)
         real = found.real - wanted.real.astype(jacobian.dtype)
         imaginary = found.imag - wanted.imag.astype(jacobian.dtype)
         return jnp.mean(of_network(circuit)) ** 2 * jnp.mean(real**2 + imaginary**2)
+
+
+def _in_groups(values: Any, wanted: Any) -> Any:
+    """The values, those that stand where the same real part is asked for by their imaginary parts."""
+    new = jnp.concatenate([jnp.zeros(1, jnp.int32), (wanted[1:] != wanted[:-1]).astype(jnp.int32)])
+    by_imaginary = jnp.argsort(-values.imag, stable=True)
+    groups = jnp.cumsum(new)[by_imaginary]
+    return values[by_imaginary[jnp.argsort(groups, stable=True)]]
