@@ -68,9 +68,11 @@ def course(spec, steps, seeds=None):
     class Given(OnTask):
         """On the same trials in every step, as the peers have them, instead of drawn ones."""
 
-        def drawn(self, task, key, count):
-            given = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), task.trials)
-            return Trial(*given), None, None
+        def value_and_gradient(self, rebuild, free, key, memory):
+            given = Trial(*(jnp.asarray(x, jnp.float32) for x in self.task.trials))
+            of_forcing, of_credit = memory
+            run = self.pass_through(rebuild(free), given, None, of_forcing)
+            return self.credit.value_and_gradient(run, rebuild, free, of_credit, None)
 
     numbers = [parameters(spec, seed) for seed in range(seeds or 1)]
     weights, bias, readout, readout_bias, encoder = (

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 import rnnjax
 from rnnjax.circuits import RateNetwork, tanh
 from rnnjax.connectivity import Dale
-from rnnjax.targets import LeadingEigenvalues, OscillatesAt, RestsAt, TimeConstant
+from rnnjax.targets import HasEigenvalues, OscillatesAt, RestsAt, TimeConstant
 
 BLUE, ORANGE, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "0.6"
 STYLE = {
@@ -59,7 +59,7 @@ def targets():
     chosen, middle = states()[:2], states()[2]
     # how fast the difference of the groups grows follows from where it ends; all else shall decay
     grows = (np.arctanh(0.8) / 0.8 - 1) / 10.0
-    choice = 10.0 * RestsAt(chosen, growth_rate=-0.04) + LeadingEigenvalues([grows, -0.04], middle)
+    choice = 10.0 * RestsAt(chosen, growth_rate=-0.04) + HasEigenvalues([grows, -0.04], middle)
     return {
         "integrator": (TimeConstant(SLOW, others=0.02), 400, 2e-2),
         "choice": (choice, 400, 2e-2),

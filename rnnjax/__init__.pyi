@@ -85,6 +85,7 @@ from rnnjax._descent import Stop as Stop
 from rnnjax._results import FitInterrupted as FitInterrupted
 from rnnjax._task_network import AbstractEncoder as AbstractEncoder
 from rnnjax._task_network import AbstractReadout as AbstractReadout
+from rnnjax._task_network import Affine as Affine
 from rnnjax._task_network import LinearEncoder as LinearEncoder
 from rnnjax._task_network import RateReadout as RateReadout
 from rnnjax._task_network import StateReadout as StateReadout

@@ -36,7 +36,8 @@ def every(
 
     Its equilibria are found with the input held, from the 64 guesses of `find_equilibria`, with
     the eigenvalues of each; with `duration` also its leading Lyapunov exponent, of a run that
-    starts a little off rest.
+    starts a little off rest. All are of the differential equations: a network that is trained with
+    steps as long as its time constants can be stable there and not as a map, or the other way round.
 
     Args:
         steps: steps of training between looks.

@@ -98,9 +98,12 @@ def _captured(function: Any, above: tuple[int, ...] = ()) -> str:
     code = getattr(function, "__code__", None)
     if code is None:
         return ""
-    held = [getattr(function, "__defaults__", None), function.__kwdefaults__]
-    held.append(getattr(getattr(function, "__self__", None), "__dict__", None))  # of a method
-    held += [_content(cell) for cell in function.__closure__ or ()]
+    held = [
+        getattr(function, "__defaults__", None),
+        function.__kwdefaults__,
+        getattr(getattr(function, "__self__", None), "__dict__", None),  # of a method
+        *(_content(cell) for cell in function.__closure__ or ()),
+    ]
     return " ".join([*_numbers(code), *(_summary(x, above) for x in held)])
 
 

@@ -20,7 +20,7 @@ _TOGETHER = 4096  # numbers of state from which on a kernel of a CPU is worth it
 
 
 class Stop(Parametric):
-    r"""When a fit is done before its last step, by its validations.
+    r"""When a fit is done before its last step, by its validations (see `Fit`).
 
     It stops after $n$ validations in a row below a loss, `Stop(below=0.01, times=10)`, or once so
     many validations in a row have not been better than the best, `Stop(patience=20)`.

@@ -35,7 +35,8 @@ class Fit(eqx.Module):
         status: a `Status`.
         steps_taken: how many steps led to `circuit`.
         validations: `(steps + 1,)`, the validation loss before each step that had one, and at the
-            end; else NaN.
+            end; else NaN. Of `OnTask` it is the task's loss alone, without forcing and without
+            `activity`, of each fit on its own trials; of a sum the weighted sum of all parts.
         best: the circuit with the lowest validation loss; `circuit` where none was finite.
         stopped: whether it stopped early, by its `Stop`.
         audits: what was found out about the dynamics on the way, an `Audit`, or None.
@@ -89,11 +90,11 @@ class Fit(eqx.Module):
             raise IndexError("this is one fit; an array of keys makes many")
         lowest = np.asarray(self.validation)
         lowest = np.asarray(self.loss) if np.isnan(lowest).all() else lowest
-        ended_well = np.isfinite(lowest) & (np.asarray(self.status) == Status.OK)
-        lowest = np.where(ended_well, lowest, np.nan) if ended_well.any() else lowest
-        if not np.isfinite(lowest).any():
+        known = np.isfinite(lowest)
+        if not known.any():
             raise ValueError("best_seed: no fit has a finite loss: see their `status`")
-        return int(np.nanargmin(np.where(np.isfinite(lowest), lowest, np.nan)))
+        well = known & (np.asarray(self.status) == Status.OK)
+        return int(np.argmin(np.where(well if well.any() else known, lowest, np.inf)))
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` of losses, gradient norms and validations over the steps."""
@@ -135,7 +136,7 @@ def fit(
     progress: bool | None = None,
     throw: bool = True,
 ) -> Fit:
-    """Change what `where` names, by gradient descent, until `objective` is small.
+    """Change what `where` names by gradient descent, so that `objective` becomes small.
 
     Constraints live in the types: a `Symmetric` connectivity stays symmetric, `Dale` keeps its
     signs, and parameters that must be positive are trained by their logarithm. The result is
@@ -206,8 +207,8 @@ def fit(
         recipe = recipe._replace(
             chosen=chosen, objective=cast(recipe.objective, found), stop=cast(stop, found)
         )
-        one, own = (circuit, key) if lanes is None else lane_of((circuit, key), 0)
-        recipe.objective.check(one, own)
+        objective = recipe.objective
+        (objective.check if lanes is None else objective.check_many)(circuit, key)
         audits, interrupted = None, None
         if traced:
             state, seen = _scanned(free, circuit, key, recipe, steps)
@@ -232,8 +233,8 @@ def fit(
             f"the loss or its gradient was not finite after {int(result.steps_taken)} good steps "
             "(the circuit of the last of them is in the `fit` of this error). Usual causes: (a) "
             "steps too large: lower the learning rate, or chain optax.clip_by_global_norm(1.0); "
-            "(b) a simulation that blew up; (c) a square root or division at 0 in the objective"
-            + kept,
+            "(b) a simulation that blew up; (c) a square root or division at 0 in the objective; "
+            "(d) targets of a task that are not finite" + kept,
             result,
         )
     recipe.objective.judge(result.circuit)
@@ -353,24 +354,13 @@ def _scanned(free: Any, circuit: Any, key: Any, recipe: Recipe, steps: int) -> t
 def _result(
     state: State, seen: Seen, circuit: Any, recipe: Recipe, lanes: int | None, audits: Any
 ) -> Fit:
-    def built(circuit: Any, free: Any) -> Any:
-        return rebuild(circuit, recipe.chosen, free)
+    def built(circuit: Any, good: Any, best: Any, lowest: Any) -> tuple[Any, Any]:
+        judged = jnp.isfinite(lowest)
+        best = [jnp.where(judged, b, g) for b, g in zip(best, good, strict=True)]
+        return tuple(rebuild(circuit, recipe.chosen, free) for free in (good, best))
 
     each = built if lanes is None else eqx.filter_vmap(built)
-    good = each(circuit, state.good)
-    best = good
-    if recipe.validate_every is not None:
-        known = jnp.isfinite(state.lowest)
-        best = each(
-            circuit,
-            jax.tree.map(
-                lambda b, g: jnp.where(
-                    known.reshape(known.shape + (1,) * (b.ndim - known.ndim)), b, g
-                ),
-                state.best,
-                state.good,
-            ),
-        )
+    good, best = each(circuit, state.good, state.best, state.lowest)
     status = jnp.where(state.alive, int(Status.OK), int(Status.NON_FINITE)).astype(jnp.int32)
     return Fit(
         good, seen.loss, seen.norm, status, state.taken, seen.validation, best, ~state.going,

@@ -19,7 +19,8 @@ def flat_guesses(rest: Any, guesses: Any, key: Any, name: str = "guesses") -> An
 
     Args:
         rest: a state of the circuit.
-        guesses: states with a guess axis in front, one state, a `Trajectory`, or None.
+        guesses: states with a guess axis in front, one state, a `Trajectory` or `Performance`, or
+            None.
         key: for the random ones.
         name: of the argument, for messages.
 
@@ -29,7 +30,7 @@ def flat_guesses(rest: Any, guesses: Any, key: Any, name: str = "guesses") -> An
     if guesses is None:
         return _around(rest, key)
     if hasattr(guesses, "times") and hasattr(guesses, "states"):
-        guesses = _along(guesses, key)
+        guesses = _along(guesses, rest, key)
     shapes = [np.shape(x) for x in jax.tree.leaves(rest)]
     got = [np.shape(x) for x in jax.tree.leaves(guesses)]
     if got == shapes:
@@ -56,10 +57,11 @@ def _around(rest: Any, key: Any) -> Any:
     return _rows([vector, vector + scales.astype(draws.dtype) * draws], 0)
 
 
-def _along(run: Any, key: Any) -> Any:
+def _along(run: Any, rest: Any, key: Any) -> Any:
     """Some states of a run, or of a batch of runs: evenly spaced, or drawn with the key."""
-    lanes = np.ndim(run.status) + 1
-    shape = np.shape(jax.tree.leaves(run.states)[0])[:lanes]
+    first = jax.tree.leaves(run.states)[0]
+    lanes = np.ndim(first) - np.ndim(jax.tree.leaves(rest)[0])
+    shape = np.shape(first)[:lanes]
     count = int(np.prod(shape))
     if key is None:
         chosen = np.linspace(0, count - 1, min(GUESSES, count)).round().astype(int)

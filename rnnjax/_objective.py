@@ -13,9 +13,9 @@ import numpy as np
 from rnnjax._parameter import Parametric, parameter
 from rnnjax._plan import has_lapack, may_spread, one_device
 from rnnjax._setup import LAPACK_WAITS, tuned_devices
-from rnnjax._types import Array, Key, Scalar, by_shapes
+from rnnjax._types import Array, Key, Scalar, by_shapes, lane_of
 
-_PARTS = 2**30
+_PARTS = 2**30  # added to the number of a part, beyond what jax.random.split folds in
 
 
 class Work(NamedTuple):
@@ -41,6 +41,10 @@ class AbstractObjective(Parametric):
 
     def check(self, circuit: Any, key: Key | None) -> None:
         """Refuse a circuit that it is not for, before anything compiles."""
+
+    def check_many(self, circuits: Any, keys: Any) -> None:
+        """Refuse circuits, lanes in front, of which one can't be right; the first unless overridden."""
+        self.check(*lane_of((circuits, keys), 0))
 
     def judge(self, circuit: Any) -> None:
         """Warn of what a fit has made of a circuit."""
@@ -123,6 +127,11 @@ class Combined(AbstractObjective):
         for part in self.parts:
             part.check(circuit, key)
 
+    def check_many(self, circuits: Any, keys: Any) -> None:
+        """Refuse circuits that one of the parts is not for."""
+        for part in self.parts:
+            part.check_many(circuits, keys)
+
     def judge(self, circuit: Any) -> None:
         """Warn of what a fit has made of a circuit."""
         for part in self.parts:
@@ -174,10 +183,7 @@ class Combined(AbstractObjective):
         return functools.reduce(jnp.add, terms)
 
     def _keys(self, key: Key | None) -> list[Any]:
-        """One key per part, the first part's the key itself, as if it were alone.
-
-        The others' numbers are those of no `jax.random.split`, which folds small ones in as well.
-        """
+        """One key per part, the first part's the key itself, as if it were alone."""
         if key is None:
             return [None] * len(self.parts)
         return [key] + [jax.random.fold_in(key, _PARTS + k) for k in range(1, len(self.parts))]

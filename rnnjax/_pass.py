@@ -101,10 +101,11 @@ class Step(eqx.Module):
     def __call__(self, carried: _Carried, given: Any) -> _Carried:
         """The step, the readout, and the forcing."""
         row, draws = given
-        state = carried.state
+        state, error_before = carried.state, carried.error
         if row.joined is not None:
-            state = jax.tree.map(
-                lambda x: jnp.where(row.joined > 0, x, jax.lax.stop_gradient(x)), state
+            state, error_before = jax.tree.map(
+                lambda x: jnp.where(row.joined > 0, x, jax.lax.stop_gradient(x)),
+                (state, error_before),
             )
         state = self.advanced(state, row.inputs, draws)
         if row.nudge is not None:
@@ -118,7 +119,7 @@ class Step(eqx.Module):
             error = row.mask * (row.targets - outputs)
             asked = jnp.min(row.mask)
             acts = jnp.ones_like(asked) if row.acts is None else row.acts
-            moment = Moment(state, error, carried.error, row.targets, row.mask, asked, acts)
+            moment = Moment(state, error, error_before, row.targets, row.mask, asked, acts)
             forced = self.forcing(self.tools, moment)
         correction = None
         if self.watched:

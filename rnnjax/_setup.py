@@ -7,7 +7,6 @@ import platform
 import re
 import subprocess
 import sys
-import warnings
 
 import jax
 
@@ -39,19 +38,17 @@ def tune_cpu(devices: int | None = None) -> bool:
     devices = devices or _cores()
     version = importlib.metadata.version("jaxlib")
     if not version.startswith(_KNOWN_JAXLIB) and not _accepted():
-        warnings.warn(
+        warn_caller(
             f"jaxlib {version} does not know the flag that makes sweeps fast on a CPU; "
-            "everything works, only slower",
-            stacklevel=2,
+            "everything works, only slower"
         )
         return False
     try:
         jax.config.update("jax_num_cpu_devices", devices)  # refused once a backend runs
     except RuntimeError:
-        warnings.warn(
+        warn_caller(
             "tune_cpu() came too late: JAX has already computed something in this process. "
-            "Call it right after importing rnnjax",
-            stacklevel=2,
+            "Call it right after importing rnnjax"
         )
         return False
     flags = os.environ.get("XLA_FLAGS", "")

@@ -12,7 +12,7 @@ import numpy as np
 from rnnjax._linalg import flatten
 from rnnjax._parameter import Parametric, parameter
 from rnnjax._types import Array, Float, Key, Numbers, PerUnit
-from rnnjax.circuits._base import AbstractCircuit, AbstractNetwork, ThresholdLinear
+from rnnjax.circuits._base import AbstractCircuit, ThresholdLinear
 from rnnjax.circuits._checks import starting_state
 from rnnjax.connectivity._base import times
 
@@ -58,7 +58,10 @@ class AbstractReadout(Parametric):
         return None
 
     def affine(self) -> "Affine | None":
-        """Its weights and bias where the outputs are affine in the flattened state, else None."""
+        """Its weights and bias where the outputs are affine in the flattened state, else None.
+
+        Teacher forcing takes affine readouts alone.
+        """
         return None
 
 
@@ -115,7 +118,7 @@ class AbstractLinearReadout(AbstractReadout):
 
     def check(self, circuit: Any) -> None:
         """Refuse weights that do not fit what is read."""
-        read = eqx.filter_eval_shape(lambda c: self.reads(c, c.rest()), circuit).shape[0]
+        read = _read(self, circuit)
         shape = np.shape(self.weights)
         if len(shape) != 2 or shape[1] != read:
             raise ValueError(
@@ -165,16 +168,17 @@ class RateReadout(AbstractLinearReadout):
 
     def reads(self, circuit: Any, state: Any) -> Float[Array, " read"]:
         """The rates."""
-        return circuit.rates(state)
-
-    def check(self, circuit: Any) -> None:
-        """Refuse a circuit without rates, and weights that do not fit them."""
-        if not isinstance(circuit, AbstractNetwork):
+        if not hasattr(circuit, "rates"):
             raise TypeError(
                 f"TaskNetwork: {type(circuit).__name__} has no rates to read out: use "
                 "StateReadout(weights), or write a readout of your own"
             )
-        super().check(circuit)
+        return circuit.rates(state)
+
+
+def _read(readout: AbstractReadout, circuit: Any) -> int:
+    """How many numbers a readout reads."""
+    return eqx.filter_eval_shape(lambda c: readout.reads(c, c.rest()), circuit).shape[0]
 
 
 class TaskNetwork(AbstractCircuit[Any]):
@@ -184,6 +188,10 @@ class TaskNetwork(AbstractCircuit[Any]):
 
     It is a circuit itself, whose input is that of the task, so that its equilibria under a held
     input, its exponents and its sweeps come from the same verbs. Error forcing inverts the readout.
+    On a task it takes one Euler step per sample (`OnTask`); verbs of the dynamics are of the
+    differential equations. With time constants of one step it is a network in discrete time: a
+    `RateNetwork` then $r_t = F(M r_{t-1} + b + h_t)$, as `torch.nn.RNN`, a `CurrentNetwork`
+    $x_t = M F(x_{t-1}) + b + h_t$.
 
     Args:
         circuit: the circuit, in continuous time.
@@ -252,18 +260,26 @@ class TaskNetwork(AbstractCircuit[Any]):
 
     @classmethod
     def random(
-        cls, circuit: AbstractCircuit[Any], task: Any, *, key: Key, start: Any = None
+        cls,
+        circuit: AbstractCircuit[Any],
+        task: Any,
+        *,
+        key: Key,
+        start: Any = None,
+        readout: Callable[[Any, Any], AbstractReadout] = StateReadout,
     ) -> "TaskNetwork":
         r"""A circuit with random input and readout weights, as many as a task needs.
 
-        Input weights $\sim N(0, 1)$; readout weights of the state $\sim N(0, 1 / n^2)$ for $n$ state
-        variables; bias 0.
+        Input weights $\sim N(0, 1)$; readout weights $\sim N(0, 1 / n^2)$ for $n$ numbers that are
+        read: of the state, of a `CurrentNetwork` its currents; bias 0.
 
         Args:
             circuit: a circuit whose input has the structure of its state.
             task: its inputs and outputs are counted.
             key: a JAX random key.
             start: as of `TaskNetwork`.
+            readout: of weights and bias; `RateReadout` reads out the rates, which teacher forcing
+                does not take.
 
         Raises:
             TypeError, ValueError: as `TaskNetwork` does.
@@ -279,11 +295,12 @@ class TaskNetwork(AbstractCircuit[Any]):
             jax.random.normal(k, (*np.shape(x), task.inputs))
             for k, x in zip(keys, targets, strict=True)
         ]
-        variables = sum(np.size(x) for x in jax.tree.leaves(jax.eval_shape(circuit.rest)))
-        readout = jax.random.normal(of_outputs, (task.outputs, variables)) / variables
+        bias = np.zeros(task.outputs)
+        read = _read(readout(np.zeros((task.outputs, 0)), bias), circuit)
+        weights = jax.random.normal(of_outputs, (task.outputs, read)) / read
         return cls(
             circuit,
             LinearEncoder(jax.tree.unflatten(structure, encoder)),
-            StateReadout(readout, np.zeros(task.outputs)),
+            readout(weights, bias),
             start,
         )

@@ -16,7 +16,7 @@ from rnnjax._pass import Pass, devices_of, rows_of, step_of
 from rnnjax._plan import one_device
 from rnnjax._results import warn_caller
 from rnnjax._task_network import TaskNetwork
-from rnnjax._types import Array, Key, Scalar, cast, is_traced
+from rnnjax._types import Array, Key, Scalar, cast, is_traced, lane_of
 from rnnjax.circuits._checks import check_noise, check_step
 from rnnjax.credit._base import AbstractCredit, BackpropagationThroughTime
 from rnnjax.forcing._base import AbstractForcing, NoForcing
@@ -49,8 +49,14 @@ class OnTask(AbstractObjective):
     $h^-_t = \mathrm{step}(\tilde h_{t-1}, u_t), \quad y_t = R(h^-_t), \quad
     e_t = m_t (y^*_t - y_t), \quad \tilde h_t = \mathrm{force}(h^-_t, e_t, y^*_t)$
 
+    $L = \langle \ell(y, y^*, m) \rangle_{\mathrm{trials}}
+    + a\, \langle \tilde h_t^2 \rangle_{\mathrm{trials, steps, variables}}$
+
     Each step of training draws a batch of trials; the input is held during a step. Forcing acts in
-    training alone: `validate` runs the network by itself, on trials drawn apart that stay the same.
+    training alone: `validate` runs the network by itself, on trials drawn apart that stay the same,
+    and gives $\langle \ell \rangle$ alone. A step of the network is one of the solver's per sample of
+    the task: it is trained as this map, which has the equilibria of the differential equations, but
+    not their stability where a step is as long as time constants.
     Of given trials (`FromTrials`) keep some out of training: `held_out`.
     Objectives add up and can be weighted, with any function of `(circuit, key)` among them:
     `2.0 * OnTask(...) + penalty`.
@@ -60,13 +66,13 @@ class OnTask(AbstractObjective):
         forcing: what training does to the state, see `rnnjax.forcing`; nothing unless given.
         credit: how the gradient is obtained, see `rnnjax.credit`; `BackpropagationThroughTime()`
             unless given.
-        loss: of the outputs, targets and mask of one trial, `(steps, outputs)` each:
+        loss: $\ell$ of the outputs, targets and mask of one trial, `(steps, outputs)` each:
             `mean_square`, `cross_entropy`, or a function of your own.
         batch: trials in a step of training.
         validation: trials in a validation; of a task that has only so many (`FromTrials`) none
             twice.
         held_out: the task whose trials validations draw; `task` itself unless given.
-        activity: what the mean square of the state after forcing costs; nothing unless given.
+        activity: $a$, what the mean square of the state after forcing costs; nothing unless given.
         noise: shakes the state in training and in validation.
         solver: a diffrax solver that takes one step per sample of the task; `Euler()` unless given.
 
@@ -116,16 +122,33 @@ class OnTask(AbstractObjective):
     def check(self, circuit: Any, key: Key | None) -> None:
         """Refuse what does not go together, before anything compiles; warn of a wild forcing."""
         self._check_parts(circuit, key)
-        if key is None or is_traced(circuit, key):
-            return
+        if key is not None and not is_traced(circuit, key):
+            self._check_trials(key)
+            if self.forcing.acts_on_state:
+                self._warn_of_corrections(_largest_correction(self, circuit, key))
+
+    def check_many(self, circuits: Any, keys: Any) -> None:
+        """The same of many: forcing and what it does are looked at in each."""
+        one, key = lane_of((circuits, keys), 0)
+        self._check_parts(one, key)
+        self._check_trials(key)
+        if self.forcing.acts_on_state:
+            for k in range(1, len(keys)):
+                self.forcing.check(lane_of(circuits, k))
+            with one_device(True):  # the fits are not spread here
+                each = eqx.filter_vmap(lambda c, k: _largest_correction(self, c, k))
+                self._warn_of_corrections(each(circuits, keys).max())
+
+    def _check_trials(self, key: Key) -> None:
+        """Refuse trials that can't be right, and a forcing that never meets what they ask for."""
         check(self)
         for task in self._tasks():
-            _check_trials(task, key)
+            trials = jax.vmap(task.sample)(jax.random.split(key, self.batch))
+            _check_trials(trials, task)
             if self.loss is cross_entropy:
-                _check_shares(task, key)
+                _check_shares(_full(trials), task)
         if self.forcing.acts_on_state:
             self._check_asked(key)
-            self._warn_of_corrections(circuit, key)
 
     def _check_parts(self, circuit: Any, key: Key | None) -> None:
         """Refuse, by types and shapes, what does not go together."""
@@ -196,11 +219,10 @@ class OnTask(AbstractObjective):
     def _tasks(self) -> list[AbstractTask]:
         return [self.task] if self.held_out is None else [self.task, self.held_out]
 
-    def _warn_of_corrections(self, circuit: Any, key: Key) -> None:
-        largest = float(_largest_correction(self, circuit, key))
+    def _warn_of_corrections(self, largest: Any) -> None:
         if largest > _LARGE:
             warn_caller(
-                f"{type(self.forcing).__name__} moves the state by {largest:.3g} times its own size "
+                f"{type(self.forcing).__name__} moves the state by {float(largest):.3g} times its own size "
                 "at first, since small readout weights need large corrections; units may saturate. "
                 "Force by a smaller share, or begin with larger readout weights"
             )
@@ -304,34 +326,34 @@ def _full(trials: Trial) -> Trial:
     return Trial(inputs, jnp.where(mask > 0, targets, jnp.zeros_like(targets)), mask)
 
 
-def _check_trials(task: AbstractTask, key: Key) -> None:
+def _check_trials(trials: Trial, task: AbstractTask) -> None:
     """Refuse trials whose shapes or numbers can't be right.
 
     Raises:
         ValueError: says which, and what was expected.
     """
-    inputs, targets, mask = task.sample(key)
+    inputs, targets, mask = trials
     name = type(task).__name__
     for what, array, wanted in (
         ("inputs", inputs, (task.steps, task.inputs)),
         ("targets", targets, (task.steps, task.outputs)),
     ):
-        if np.shape(array) != wanted:
+        if np.shape(array)[1:] != wanted:
             raise ValueError(
-                f"{name}.sample: expected {what} of shape {wanted}, got {np.shape(array)}"
+                f"{name}.sample: expected {what} of shape {wanted}, got {np.shape(array)[1:]}"
             )
     allowed = ((task.steps,), (task.steps, 1), (task.steps, task.outputs))
-    if np.shape(mask) not in allowed:
+    if np.shape(mask)[1:] not in allowed:
         raise ValueError(
             f"{name}.sample: expected a mask of shape {allowed[0]} or {allowed[2]}, got "
-            f"{np.shape(mask)}"
+            f"{np.shape(mask)[1:]}"
         )
     if not np.isin(mask, (0, 1)).all():
         raise ValueError(
             f"{name}.sample: expected a mask of 1 where an output is asked for and 0 elsewhere, got "
             f"values from {np.min(mask):g} to {np.max(mask):g}: weights go into a loss= of your own"
         )
-    asked = np.asarray(mask).reshape(task.steps, -1) > 0
+    asked = np.asarray(mask).reshape(len(targets), task.steps, -1) > 0
     bad = asked & ~np.isfinite(np.asarray(targets))
     if bad.any() or not np.isfinite(np.asarray(inputs)).all():
         raise ValueError(
@@ -340,14 +362,13 @@ def _check_trials(task: AbstractTask, key: Key) -> None:
         )
 
 
-def _check_shares(task: AbstractTask, key: Key) -> None:
+def _check_shares(trials: Trial, task: AbstractTask) -> None:
     """Refuse targets that are no shares of classes, of which cross entropy is made."""
-    trial = _full(task.sample(key))
-    if task.outputs < 2 or not (trial.targets >= 0).all():
+    if task.outputs < 2 or not (trials.targets >= 0).all():
         raise ValueError(
             "OnTask: cross_entropy needs an output for each class, two at least, and targets that "
             f"are their shares, got {task.outputs} outputs and targets from "
-            f"{np.min(trial.targets):g} to {np.max(trial.targets):g} of {type(task).__name__}: use "
+            f"{np.min(trials.targets):g} to {np.max(trials.targets):g} of {type(task).__name__}: use "
             "mean_square"
         )
 

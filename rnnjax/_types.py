@@ -87,6 +87,12 @@ def cast(tree: PyTree, dtype: DTypeLike) -> PyTree:
     return jax.tree.map(leaf, tree)
 
 
+def as_given(tree: Any) -> Any:
+    """The same numbers, without a gradient."""
+    arrays, rest = eqx.partition(tree, eqx.is_inexact_array)
+    return eqx.combine(jax.lax.stop_gradient(arrays), rest)
+
+
 def by_shapes(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function(*trees)`, which looks at the arrays' shapes and dtypes alone, worked out once for each.
 

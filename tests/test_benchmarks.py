@@ -6,12 +6,14 @@ import py_compile
 import subprocess
 import sys
 
+import jax
+import numpy as np
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import _harness, _table
+from benchmarks import _harness, _table, training
 from benchmarks.__main__ import NAMES
 
 COLUMNS = {"tool", "seconds", "cpu_seconds", "peak_mb", "compile_seconds", "outcome", "note"}
@@ -58,6 +60,14 @@ def workload(**changes):
     )  # fmt: skip
     settings = {"spec": {}, "small": {}, "tools": (), "bars": bars, "tolerance": 1e-3}
     return _harness.Workload("name", "question", **(settings | changes))
+
+
+def test_a_training_step_is_that_of_a_plain_program():
+    spec = training.SPEC | {"units": 8, "batch": 3, "steps": 12, "compared": 12, "gpu": True}
+    with jax.numpy_dtype_promotion("standard"):  # of the plain program
+        wanted = training.diffrax_adjoint(spec)()
+    np.testing.assert_allclose(training.training(spec)(), wanted, rtol=1e-3)
+    np.testing.assert_allclose(training.training(spec | {"seeds": 2})(), wanted, rtol=1e-3)
 
 
 def test_bars():

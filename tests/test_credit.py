@@ -1,5 +1,7 @@
 """Credit: exact rules are the gradient; the others are what their papers say, and where they agree."""
 
+import operator
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -16,10 +18,12 @@ from rnnjax import (
     StateReadout,
     StoreAll,
     TaskNetwork,
+    credit,
 )  # fmt: skip
 from rnnjax.circuits import CurrentNetwork, ExcitatoryInhibitory, RateNetwork
 from rnnjax.connectivity import Dense
 from rnnjax.credit import (
+    AbstractCredit,
     BackpropagationThroughTime,
     DiagonalRecurrent,
     EligibilityPropagation,
@@ -28,9 +32,16 @@ from rnnjax.credit import (
     RandomFeedbackLocalOnline,
     TruncatedBackpropagation,
     WeightPerturbation,
+    local,
 )  # fmt: skip
-from rnnjax.credit._local import WithFeedback, local
-from rnnjax.forcing import ErrorForcing, GeneralizedTeacherForcing, PseudoInverse
+from rnnjax.credit._local import WithFeedback
+from rnnjax.forcing import (
+    ErrorForcing,
+    GeneralizedTeacherForcing,
+    NoForcing,
+    PseudoInverse,
+    TeacherForcing,
+)  # fmt: skip
 from rnnjax.noise import Additive
 from rnnjax.tasks import DelayedXOR
 
@@ -57,28 +68,31 @@ def test_exact_rules_are_the_gradient(form, credit):
     agree(given_by(by(credit), net, trial), gradient(net, trial, None, form=form), 1e-10)
 
 
-def test_the_gradient_is_that_of_central_differences():
-    net, trial = network(2), trials(2)
-    objective = by(
-        BackpropagationThroughTime(), activity=0.3, forcing=GeneralizedTeacherForcing(0.3)
-    )
+EVERY = [x for x in vars(credit).values() if isinstance(x, type) and issubclass(x, AbstractCredit)]
+CLAIMING = [rule for rule in EVERY if getattr(rule, "exact", False) is True]
 
-    def where(n):
-        return n.circuit.connectivity.weights
 
-    found = given_by(objective, net, trial, where)
-    rng = np.random.default_rng(0)
-    direction = rng.normal(size=(UNITS, UNITS))
-    moved = []
-    for size in (1e-4, -1e-4):
-        other = eqx.tree_at(
-            lambda n: n.circuit.connectivity.weights, net,
-            net.circuit.connectivity.weights + size * direction,
-        )  # fmt: skip
-        moved.append(given_by(objective, other, trial, where)[0])
-    slope = (moved[0] - moved[1]) / 2e-4
-    (exact,) = found[1].values()
-    np.testing.assert_allclose((exact * direction).sum(), slope, rtol=1e-6)
+@pytest.mark.parametrize("rule", CLAIMING, ids=lambda rule: rule.__name__)
+def test_what_claims_to_be_exact_is_the_gradient_of_central_differences(rule):
+    # the readout that forcing inverts is taken as given, so it moves where there is no forcing
+    for forcing, names in (
+        (GeneralizedTeacherForcing(0.3), ("m", "bias", "w_in", "start")), (NoForcing(), NAMES)
+    ):  # fmt: skip
+        net, trial = network(2), trials(2)
+        objective = by(rule(), activity=0.3, forcing=forcing)
+        found = given_by(objective, net, trial)[1]
+        rng = np.random.default_rng(0)
+        for name in names:
+            place = operator.attrgetter(NAMES[name])
+            direction = rng.normal(size=np.shape(place(net)))
+            up, down = (
+                given_by(objective, eqx.tree_at(place, net, place(net) + size * direction), trial)[
+                    0
+                ]
+                for size in (1e-4, -1e-4)
+            )
+            slope = (found[NAMES[name]] * direction).sum()
+            np.testing.assert_allclose(slope, (up - down) / 2e-4, rtol=1e-6, err_msg=name)
 
 
 def test_forward_and_backward_agree_under_error_forcing():
@@ -103,6 +117,18 @@ def test_truncation_cuts_between_blocks():
     np.testing.assert_allclose(
         found[1][NAMES["m"]], ALPHA * np.einsum("bti,btj->ij", back, rates), rtol=1e-9
     )
+
+
+def test_truncation_cuts_what_a_late_error_would_carry_on():
+    forcing = ErrorForcing(0.4, previous_error=True, hold=False)
+    objective = by(TruncatedBackpropagation(2), forcing=forcing, loss=at_the_end)
+    found = given_by(objective, network(1), trials(1, masked=False))
+    assert abs(found[1][NAMES["start"]]).max() == 0
+    assert abs(found[1][NAMES["m"]]).max() > 0
+
+
+def at_the_end(outputs, targets, mask):
+    return jnp.sum((outputs[-1] - targets[-1]) ** 2)
 
 
 def run(net, trial, form=CurrentNetwork):
@@ -282,12 +308,13 @@ def test_noise_is_the_same_for_the_same_key_and_shakes_each_trial_by_itself():
 def test_perturbations_refuse_a_correction_that_is_held(rule):
     with pytest.raises(ValueError, match="correction of ErrorForcing"):
         rule.check(network(1), ErrorForcing(0.2))
-    free = ErrorForcing(0.2, hold=False)  # moves with what the readout learns
-    if isinstance(rule, WeightPerturbation):
-        rule.check(network(1), free)
-    else:
-        with pytest.raises(ValueError, match="has a gradient in the readout as well"):
-            rule.check(network(1), free)
+
+
+def test_node_perturbation_refuses_a_correction_that_moves_with_the_readout():
+    free = ErrorForcing(0.2, hold=False)
+    WeightPerturbation().check(network(1), free)
+    with pytest.raises(ValueError, match="has a gradient in the readout as well"):
+        NodePerturbation().check(network(1), free)
 
 
 @pytest.mark.parametrize(
@@ -300,7 +327,18 @@ def test_local_rules_refuse_a_circuit_without_a_connectivity(rule):
         StateReadout(np.ones((1, 2))),
     )  # fmt: skip
     with pytest.raises(ValueError, match="expected a circuit with a connectivity"):
-        rule.check(net, None)
+        rule.check(net, NoForcing())
+
+
+@pytest.mark.parametrize(
+    "rule", [RandomFeedbackLocalOnline(), DiagonalRecurrent(), EligibilityPropagation()]
+)
+def test_local_rules_refuse_a_forcing_that_leads_from_unit_to_unit(rule):
+    for forcing in (ErrorForcing(hold=False), TeacherForcing(keep_unseen=True)):
+        with pytest.raises(ValueError, match="has a gradient from unit to unit"):
+            rule.check(network(1), forcing)
+    rule.check(network(1), ErrorForcing())
+    rule.check(network(1), TeacherForcing())
 
 
 def test_local_rules_refuse_a_circuit_that_asks_for_its_matrix():

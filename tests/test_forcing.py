@@ -219,37 +219,43 @@ def test_a_late_error_keeps_the_mask_of_each_output():
     np.testing.assert_allclose(moved, wanted, atol=1e-10)
 
 
-def error_forced(gain, hold=True):
+def error_forced(gain, hold=True, late=False):
     def force(p, h, error, target, mask, before):
         back = p["w_out"].T @ jnp.linalg.inv(p["w_out"] @ p["w_out"].T + RIDGE * jnp.eye(2))
         back = jax.lax.stop_gradient(back)
-        correction = gain * back @ error
+        correction = gain * back @ (mask * before if late else error)
         return h + (jax.lax.stop_gradient(correction) if hold else correction)
 
     return force
 
 
-def teacher_forced(alpha):
+def teacher_forced(alpha, keep_unseen=False):
     def force(p, h, error, target, mask, before):
         p = jax.lax.stop_gradient(p)
         back = p["w_out"].T @ jnp.linalg.inv(p["w_out"] @ p["w_out"].T + RIDGE * jnp.eye(2))
         share = alpha * mask.min()
+        if keep_unseen:
+            return h + share * back @ (target - p["b_out"] - p["w_out"] @ h)
         return (1 - share) * h + share * back @ (target - p["b_out"])
 
     return force
 
 
-@pytest.mark.parametrize("hold", [True, False])
-def test_the_gradient_through_error_forcing_is_that_of_a_plain_loop(hold):
-    net, trial = network(2), trials(2)
-    found = given_by(on_task(forcing=ErrorForcing(0.4, EXACT, hold=hold)), net, trial)
-    agree(found, gradient(net, trial, error_forced(0.4, hold)), 1e-9)
+LOOPS = {
+    "error": (ErrorForcing(0.4, EXACT), error_forced(0.4)),
+    "error, not held": (ErrorForcing(0.4, EXACT, hold=False), error_forced(0.4, False)),
+    "late": (ErrorForcing(0.4, EXACT, previous_error=True), error_forced(0.4, late=True)),
+    "generalized": (GeneralizedTeacherForcing(0.4, RIDGE), teacher_forced(0.4)),
+    "seen": (TeacherForcing(keep_unseen=True, ridge=RIDGE), teacher_forced(1.0, True)),
+}
 
 
-def test_the_gradient_through_teacher_forcing_is_that_of_a_plain_loop():
+@pytest.mark.parametrize("name", LOOPS)
+def test_the_gradient_through_a_forcing_is_that_of_a_plain_loop(name):
+    forcing, force = LOOPS[name]
     net, trial = network(2), trials(2)
-    found = given_by(on_task(forcing=GeneralizedTeacherForcing(0.4, RIDGE)), net, trial)
-    agree(found, gradient(net, trial, teacher_forced(0.4)), 1e-9)
+    found = given_by(on_task(forcing=forcing, activity=0.3), net, trial)
+    agree(found, gradient(net, trial, force, activity=0.3), 1e-9)
 
 
 def test_error_forcing_is_the_network_itself_with_its_corrections_as_inputs():
@@ -289,6 +295,18 @@ def test_a_gain_of_zero_is_no_forcing(forcing):
         np.testing.assert_allclose(same[1][name], value, rtol=0, atol=1e-15, err_msg=name)
 
 
+@pytest.mark.parametrize("forcing", [ErrorForcing(0.4), TeacherForcing()])
+def test_where_nothing_is_asked_the_gradient_is_that_without_forcing(forcing):
+    net, trial = network(2), trials(2)
+    trial = trial._replace(mask=np.zeros_like(trial.mask))
+    plain, same = (
+        given_by(on_task(forcing=f, loss=off_by_one), net, trial) for f in (NoForcing(), forcing)
+    )
+    assert plain[0] == same[0]
+    for name, value in plain[1].items():
+        np.testing.assert_allclose(same[1][name], value, rtol=0, atol=1e-14, err_msg=name)
+
+
 def test_validation_never_sees_a_forcing():
     net = cast(network(1, seed=2), np.float32)
     net = eqx.tree_at(
@@ -317,16 +335,10 @@ def test_teacher_forcing_damps_the_gradient_by_a_factor_each_forced_step(alpha):
         outputs = jnp.stack(
             [loop(p, x, jnp.zeros((STEPS, 3)), jnp.ones((STEPS, 3)), None)[0] for x in trial.inputs]
         )
-    last = np.zeros(trial.mask.shape)
-    last[:, -1] = 1.0
-    target = np.asarray(outputs)
-    free = given_by(
-        on_task(loss=off_by_one), net, trial._replace(targets=target, mask=np.ones_like(last))
-    )
-    held = given_by(
-        on_task(loss=off_by_one, forcing=GeneralizedTeacherForcing(alpha, RIDGE)), net,
-        trial._replace(targets=target, mask=np.ones_like(last)),
-    )  # fmt: skip
+    trial = trial._replace(targets=np.asarray(outputs))
+    free = given_by(on_task(loss=off_by_one), net, trial)
+    forcing = GeneralizedTeacherForcing(alpha, RIDGE)
+    held = given_by(on_task(loss=off_by_one, forcing=forcing), net, trial)
     factor = (1 - alpha) ** (STEPS - 1)  # the last step's output is read before it is forced
     np.testing.assert_allclose(held[1]["start"], factor * free[1]["start"], rtol=1e-5)
 
@@ -399,11 +411,17 @@ def test_numbers_that_can_not_be_right(make, message):
         make()
 
 
+def test_numbers_that_were_put_in_afterwards_are_looked_at_in_a_fit():
+    for forcing, name in ((ErrorForcing(), "gain"), (GeneralizedTeacherForcing(), "alpha")):
+        changed = eqx.tree_at(lambda f, name=name: getattr(f, name), forcing, 1.5)
+        with pytest.raises(ValueError, match=rf"{name}: expected a number in \[0, 1\], got 1.5"):
+            changed.check(network(1))
+
+
 @pytest.mark.parametrize("estimate", [mean_of_norms, norm_of_mean, largest_norm])
 def test_steps_that_do_not_count_have_no_say(estimate):
-    jacobians = np.stack(
-        [np.zeros((2, 2)), 2 * np.eye(2)]
-    )  # a step that forgets all, not asked for
+    forgets_all, doubles = np.zeros((2, 2)), 2 * np.eye(2)
+    jacobians = np.stack([forgets_all, doubles])
     assert estimate(jacobians, np.array([0.0, 1.0])) == pytest.approx(2.0, rel=1e-6)
 
 

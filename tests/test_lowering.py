@@ -15,7 +15,7 @@ import pytest
 from oracles import ORACLES, Oscillator, StuartLandau
 
 import rnnjax
-from rnnjax import TaskNetwork, measures, noise
+from rnnjax import TaskNetwork, credit, forcing, measures, noise
 from rnnjax._descent import Recipe, advance, begin_compiled
 from rnnjax._free import choose
 from rnnjax._gradient import BLOCK
@@ -24,8 +24,6 @@ from rnnjax._plan import Plan, map_lanes
 from rnnjax._types import cast
 from rnnjax.circuits import CurrentNetwork, RateNetwork
 from rnnjax.connectivity import Dense
-from rnnjax.credit import RandomFeedbackLocalOnline
-from rnnjax.forcing import ErrorForcing
 from rnnjax.solvers import RK4
 from rnnjax.tasks import DelayedXOR
 
@@ -154,15 +152,30 @@ def test_lyapunov_exponents():
         lowered(jax.grad(lambda rho: spectrum(rho)[0]), np.float64(28.0))
 
 
-@pytest.mark.parametrize("units", [16, 160], ids=["stored", "blocked"])
-def test_a_step_of_training(units):
+STEPS_OF_TRAINING = {
+    "stored": (16, forcing.ErrorForcing(0.2), credit.RandomFeedbackLocalOnline()),
+    "blocked": (160, forcing.ErrorForcing(0.2), credit.RandomFeedbackLocalOnline()),
+    "backward": (16, forcing.AdaptiveTeacherForcing(), credit.BackpropagationThroughTime()),
+    "truncated": (16, forcing.TeacherForcing(every=5), credit.TruncatedBackpropagation(10)),
+    "forward": (16, forcing.GeneralizedTeacherForcing(), credit.ForwardSensitivity()),
+    "diagonal": (16, forcing.ErrorForcing(0.2, forcing.KalmanGain()), credit.DiagonalRecurrent()),
+    "eligibility": (
+        16,
+        forcing.ErrorForcing(0.2, forcing.RandomFeedback()),
+        credit.EligibilityPropagation(),
+    ),
+    "nodes": (16, forcing.NoForcing(), credit.NodePerturbation()),
+    "weights": (16, forcing.NoForcing(), credit.WeightPerturbation()),
+}
+
+
+@pytest.mark.parametrize("name", STEPS_OF_TRAINING)
+def test_a_step_of_training(name):
+    units, forced, rule = STEPS_OF_TRAINING[name]
     task = DelayedXOR(delay=20.0)
     circuit = CurrentNetwork(Dense.random(units, key=jax.random.key(0)), tau=10.0)
     network = TaskNetwork.random(circuit, task, key=jax.random.key(1))
-    objective = rnnjax.OnTask(
-        task, ErrorForcing(0.2), RandomFeedbackLocalOnline(), batch=4, validation=4,
-        noise=noise.Additive(0.1),
-    )  # fmt: skip
+    objective = rnnjax.OnTask(task, forced, rule, batch=4, validation=4, noise=noise.Additive(0.1))
     network, objective = cast((network, objective), np.float32)
     free, chosen = choose(network, lambda n: (n.circuit.connectivity, n.readout))
     recipe = Recipe(chosen, objective, optax.adam(1e-3), 5, rnnjax.Stop(below=0.1))

@@ -1,13 +1,15 @@
 """`perform`: what a network does on trials of a task, the same as validations and as plain loops."""
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from test_training import NETWORK, TASK, parts
 from training import network, numbers
 
 import rnnjax
-from rnnjax import OnTask, StateReadout, plot
+from rnnjax import OnTask, RateReadout, StateReadout, plot
 from rnnjax._training import drawn
 from rnnjax.circuits import CurrentNetwork
 from rnnjax.connectivity import Dense
@@ -74,6 +76,45 @@ def test_a_start_is_where_every_run_begins():
     circuit = CurrentNetwork(Dense(np.zeros((3, 3))))
     made = rnnjax.TaskNetwork.random(circuit, TASK, key=jax.random.key(0), start=np.ones(3))
     np.testing.assert_array_equal(made.rest(), np.ones(3))
+
+
+def test_equilibria_are_sought_from_the_states_of_trials():
+    done = rnnjax.perform(NETWORK, TASK, key=jax.random.key(0), trials=3)
+    held = np.array([0.0, 0.0, 1.0])
+    along = rnnjax.find_equilibria(NETWORK, held, guesses=done, throw=False)
+    states = done.states.reshape(-1, 16)
+    chosen = np.linspace(0, len(states) - 1, 64).round().astype(int)
+    given = rnnjax.find_equilibria(NETWORK, held, guesses=states[chosen], throw=False)
+    assert along.found.any()
+    np.testing.assert_array_equal(along.found, given.found)
+    np.testing.assert_array_equal(along[0], given[0])
+    one = rnnjax.find_equilibria(NETWORK, held, guesses=done[1], throw=False)
+    assert one.found.any()
+
+
+def test_a_penalty_may_be_of_what_is_performed():
+    def size(scale):
+        net = eqx.tree_at(lambda n: n.circuit.bias, NETWORK, scale * jnp.ones(16))
+        done = rnnjax.perform(net, TASK, key=jax.random.key(0), trials=2)
+        return jnp.mean(done.states**2)
+
+    slope = jax.jit(jax.grad(size))(0.1)
+    wide = [float(size(np.float32(s))) for s in (0.105, 0.095)]
+    np.testing.assert_allclose(slope, (wide[0] - wide[1]) / 0.01, rtol=1e-2)
+
+
+def test_a_network_that_is_read_out_by_its_rates():
+    circuit = CurrentNetwork(Dense(np.zeros((3, 3))))
+    made = rnnjax.TaskNetwork.random(circuit, TASK, key=jax.random.key(0), readout=RateReadout)
+    state = np.array([0.5, -1.0, 2.0])
+    wanted = made.readout.weights @ np.asarray(circuit.rates(state))
+    np.testing.assert_allclose(made.outputs(state), wanted, rtol=1e-6)
+    plain = rnnjax.TaskNetwork.random(circuit, TASK, key=jax.random.key(0))
+    np.testing.assert_array_equal(made.readout.weights, plain.readout.weights)
+    with pytest.raises(TypeError, match="no rates to read out"):
+        rnnjax.TaskNetwork.random(
+            rnnjax.circuits.ExcitatoryInhibitory(), TASK, key=jax.random.key(0), readout=RateReadout
+        )
 
 
 def test_a_performance_is_drawn_over_its_trial():

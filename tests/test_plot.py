@@ -715,6 +715,13 @@ def test_fit_sets_off_the_best_seed_and_those_that_failed():
     np.testing.assert_array_equal(by_label(ax, "failed").get_ydata(), losses[2])
     crosses = [line for line in ax.get_lines() if line.get_marker() == "X"]
     assert [line.get_xydata().tolist() for line in crosses] == [[[1.0, 0.1]]]
+    validations = np.array([[0.9, np.nan, 0.1], [0.9, np.nan, 0.2], [0.9, np.nan, np.nan]])
+    judged = types.SimpleNamespace(
+        losses=np.array(losses), status=np.array([0, 0, 1]), validations=validations
+    )
+    ax = plot.fit(judged)
+    np.testing.assert_array_equal(by_label(ax, "best seed").get_ydata(), losses[0])
+    np.testing.assert_array_equal(by_label(ax, "validation").get_xydata(), [[0, 0.9], [2, 0.1]])
 
 
 def test_fit_refusals():

@@ -39,6 +39,7 @@ from rnnjax.connectivity import Dale, Dense
 from rnnjax.credit import (
     BackpropagationThroughTime,
     DiagonalRecurrent,
+    EligibilityPropagation,
     RandomFeedbackLocalOnline,
 )
 from rnnjax.forcing import AdaptiveTeacherForcing, ErrorForcing, RandomFeedback, TeacherForcing
@@ -199,9 +200,14 @@ def test_a_seed_that_fails_does_not_stop_the_others():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "credit", [DiagonalRecurrent(), RandomFeedbackLocalOnline()], ids=lambda c: type(c).__name__
-)
-def test_dale_holds_under_every_rule(credit):
+    "credit",
+    [
+        BackpropagationThroughTime(), DiagonalRecurrent(), RandomFeedbackLocalOnline(),
+        EligibilityPropagation(),
+    ],
+    ids=lambda c: type(c).__name__,
+)  # fmt: skip
+def test_dale_holds_under_rules_that_take_any_forcing(credit):
     network = make(jax.random.key(2), connectivity=Dale)
     objective = OnTask(TASK, ErrorForcing(0.1, previous_error=True), credit, batch=8)
     found = rnnjax.fit(
@@ -650,7 +656,8 @@ class Wrong(AbstractTask):
             return trial._replace(mask=jnp.ones((5, 4)))
         if self.kind == "weights":
             return trial._replace(mask=jnp.linspace(0.0, 2.0, 5))
-        return trial._replace(targets=jnp.full((5, 1), jnp.nan))
+        missing = jax.random.bernoulli(key, 0.1 if self.kind == "rare" else 1.0)
+        return trial._replace(targets=jnp.where(missing, jnp.nan, trial.targets))
 
 
 @pytest.mark.parametrize(
@@ -659,6 +666,7 @@ class Wrong(AbstractTask):
         ("shape", r"expected targets of shape \(5, 1\), got \(5, 2\)"),
         ("mask", r"expected a mask of shape \(5,\) or \(5, 1\), got \(5, 4\)"),
         ("nan", "finite targets wherever the mask is 1"),
+        ("rare", "finite targets wherever the mask is 1"),
         ("weights", "values from 0 to 2: weights go into a loss= of your own"),
     ],
 )
@@ -683,6 +691,36 @@ def test_targets_where_nothing_is_asked_do_not_leak():
         losses.append(found.losses)
     np.testing.assert_array_equal(losses[0], losses[1])
     np.testing.assert_array_equal(losses[0], losses[2])
+
+
+class Partly(AbstractTask):
+    """A task that asks for two outputs in its last steps, and has no targets before."""
+
+    mask: tuple[int, ...] = eqx.field(static=True)
+    step: float = eqx.field(static=True, default=1.0)
+    steps, inputs, outputs = 6, 3, 2
+
+    def sample(self, key):
+        asked = jnp.arange(6) > 3
+        targets = jnp.where(asked[:, None], jax.random.normal(key, (6, 2)), jnp.nan)
+        columns = asked.reshape(6, *(1 for _ in self.mask[1:]))
+        return Trial(jnp.ones((6, 3)), targets, jnp.where(columns, jnp.ones(self.mask), 0.0))
+
+
+def test_masks_for_all_outputs_or_for_each_and_no_targets_where_nothing_is_asked():
+    network = parts(readout=StateReadout(0.1 * np.eye(2, 16)))
+    found = [
+        rnnjax.gradient(
+            network, recurrent, OnTask(Partly(shape), ErrorForcing(0.3), batch=4),
+            key=jax.random.key(0),
+        )
+        for shape in ((6,), (6, 1), (6, 2))
+    ]  # fmt: skip
+    assert np.isfinite(found[0][0])
+    for other in found[1:]:
+        jax.tree.map(np.testing.assert_array_equal, other, found[0])
+    given = np.ones((2, 6, 3)), np.ones((2, 6, 2))
+    assert FromTrials(*given, np.ones((2, 6, 1))).sample(jax.random.key(0)).mask.shape == (6, 1)
 
 
 ONES = np.ones((2, 3, 1))
@@ -836,6 +874,20 @@ def test_a_forcing_that_throws_the_state_about_is_told():
         with pytest.warns(UserWarning, match="times its own size") as told:
             fitted(small, objective)
         assert {each.filename for each in told} == {__file__}
+
+
+def test_of_many_fits_each_is_looked_at():
+    def second(factor):
+        weights = np.array(MANY.readout.weights)
+        weights[1] *= factor
+        return eqx.tree_at(lambda n: n.readout.weights, MANY, weights)
+
+    for objective in (FORCED, FORCED + (lambda n, key: 0.0 * n.circuit.bias[0])):
+        with pytest.raises(ValueError, match="do not depend on each other"):
+            fitted(second(0.0), objective, key=KEYS)
+    wild = OnTask(TASK, ErrorForcing(1.0), batch=4)
+    with pytest.warns(UserWarning, match="times its own size"):
+        fitted(second(1e-3), wild, key=KEYS)
 
 
 def test_a_time_constant_that_falls_below_the_step_is_told():

@@ -135,12 +135,13 @@ def loop(p, x, target, mask, force, form=CurrentNetwork, nudges=None):
     return jnp.stack(outputs), jnp.stack(states)
 
 
-def mean_loss(p, trial, force, **options):
-    """The masked mean square, its mean over the trials."""
+def mean_loss(p, trial, force, activity=0.0, **options):
+    """The masked mean square and what the states after forcing cost, their mean over the trials."""
 
     def one(trial):
         x, target, mask = trial
-        y, _ = loop(p, x, target, mask, force, **options)
-        return jnp.sum(mask * (y - target) ** 2) / jnp.sum(mask)
+        y, states = loop(p, x, target, mask, force, **options)
+        error = jnp.sum(mask * (y - target) ** 2) / jnp.sum(mask)
+        return error + activity * jnp.mean(states**2)
 
     return jnp.mean(jax.vmap(one)(trial))

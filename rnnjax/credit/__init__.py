@@ -5,6 +5,8 @@ from rnnjax.credit._base import AbstractCredit as AbstractCredit
 from rnnjax.credit._base import BackpropagationThroughTime as BackpropagationThroughTime
 from rnnjax.credit._base import Passed as Passed
 from rnnjax.credit._base import Run as Run
+from rnnjax.credit._local import local as local
+from rnnjax.credit._local import with_feedback as with_feedback
 from rnnjax.credit.diagonal_recurrent import DiagonalRecurrent as DiagonalRecurrent
 from rnnjax.credit.eligibility_propagation import EligibilityPropagation as EligibilityPropagation
 from rnnjax.credit.forward_sensitivity import ForwardSensitivity as ForwardSensitivity

@@ -59,7 +59,7 @@ class AbstractCredit(Parametric):
     """A rule that says how much each free number contributed to the loss of a task.
 
     Write one by subclassing: `value_and_gradient` runs the trials by `run`, as often as it needs,
-    and gives the loss with one array per free array.
+    and gives the loss with one array per free array. It sees losses, not the states of each step.
 
     Attributes:
         exact: whether it is the gradient of the loss, to rounding.
@@ -102,7 +102,7 @@ def fastest_memory(variables: int) -> AbstractMemory:
 class AbstractBackward(AbstractCredit):
     """A rule in reverse mode through the network as it sees it: the same values, fewer paths.
 
-    Write one by subclassing: `seen` says which paths are left.
+    Write one by subclassing: `seen` says which paths are left, as by `local` and `with_feedback`.
     """
 
     memory: eqx.AbstractVar[AbstractMemory | None]
@@ -134,7 +134,8 @@ class AbstractBackward(AbstractCredit):
 class BackpropagationThroughTime(AbstractBackward):
     r"""The exact gradient, backward through every step: $dL / d\theta$.
 
-    $\frac{dL}{d\theta} = \sum_t \frac{dL}{dh_t}\frac{\partial h_t}{\partial \theta}, \qquad
+    $\frac{dL}{d\theta} = \sum_t \frac{dL}{dh_t}\frac{\partial h_t}{\partial \theta}
+    + \frac{\partial L}{\partial \theta}, \qquad
     \frac{dL}{dh_t} = \frac{\partial L}{\partial h_t} + \frac{dL}{dh_{t+1}}
     \frac{\partial h_{t+1}}{\partial h_t}$
 

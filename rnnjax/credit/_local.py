@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._types import Array, Key
+from rnnjax._types import Array, Key, as_given
 from rnnjax.connectivity._base import AbstractConnectivity, times
 
 _held = jax.lax.stop_gradient
@@ -77,14 +77,21 @@ class WithFeedback(eqx.Module):
         """The outputs."""
         if self.back is None:
             return self.whole(circuit, _held(state))
-        arrays, fixed = eqx.partition(circuit, eqx.is_inexact_array)
-        outputs = self.whole(eqx.combine(_held(arrays), fixed), _held(state))
+        outputs = self.whole(as_given(circuit), _held(state))
         read = self.whole.reads(circuit, state)
         return outputs + times(_held(self.back), read - _held(read))
 
 
 def local(network: Any, *, keep_self: bool = False) -> Any:
-    """The network with every connectivity of its circuit cut."""
+    """The network with no gradient from unit to unit, as a rule of `AbstractBackward` may see it.
+
+    What comes to a unit by a connectivity of the circuit is the same number, without the derivative
+    with respect to the rates it comes from; that with respect to the weights stays.
+
+    Args:
+        network: a `TaskNetwork`.
+        keep_self: keep the way of each unit's rate to itself.
+    """
 
     def is_connectivity(x: Any) -> bool:
         return isinstance(x, AbstractConnectivity)
@@ -98,12 +105,17 @@ def local(network: Any, *, keep_self: bool = False) -> Any:
 
 
 def with_feedback(network: Any, back: Any) -> Any:
-    """The network whose errors come back along `back`."""
+    """The network whose errors come back along other weights than the readout's.
+
+    Args:
+        network: a `TaskNetwork`.
+        back: `(outputs, variables)` over what the readout reads; None where no error comes back.
+    """
     return eqx.tree_at(lambda n: n.readout, network, WithFeedback(network.readout, back))
 
 
-def check_local(network: Any, owner: str) -> None:
-    """Refuse a circuit whose recurrence is not a connectivity.
+def check_local(network: Any, forcing: Any, owner: str) -> None:
+    """Refuse a circuit whose recurrence is not a connectivity, and a forcing that mixes units.
 
     Raises:
         ValueError: says what is there instead.
@@ -115,6 +127,12 @@ def check_local(network: Any, owner: str) -> None:
             f"connectivity, such as CurrentNetwork or RateNetwork, got "
             f"{type(network.circuit).__name__}: use BackpropagationThroughTime() or "
             "ForwardSensitivity()"
+        )
+    if forcing.mixes_units:
+        raise ValueError(
+            f"{owner} keeps each unit's way to itself alone, and {type(forcing).__name__} as it is "
+            "set has a gradient from unit to unit: leave hold and keep_unseen as they are by "
+            "default, or use BackpropagationThroughTime()"
         )
 
 

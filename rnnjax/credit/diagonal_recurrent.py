@@ -34,8 +34,8 @@ class DiagonalRecurrent(AbstractBackward):
     memory: AbstractMemory | None = None
 
     def check(self, network: Any, forcing: Any) -> None:
-        """Refuse a circuit without a connectivity."""
-        check_local(network, type(self).__name__)
+        """Refuse a circuit without a connectivity, and a forcing that mixes units."""
+        check_local(network, forcing, type(self).__name__)
 
     def seen(self, network: Any, memory: Any) -> Any:
         """Connections to other units are cut."""

@@ -19,9 +19,11 @@ class EligibilityPropagation(AbstractBackward):
     \epsilon_{ji}(t) = \frac{\partial h_j(t)}{\partial h_j(t-1)}\, \epsilon_{ji}(t-1)
     + \frac{\partial h_j(t)}{\partial W_{ji}}$
 
-    $h_j$ are all variables of unit $j$, $z_j$ its rate or spike, and $L_j = \sum_k B_{kj}\,
-    \partial E / \partial y_k$ its learning signal. With the total derivative $dE / dz_j$ for it
-    the sum would be exact. Computed backward, which is the same to rounding.
+    $h_j$ are all variables of unit $j$, $z_j$ is what the readout reads of it, by `RateReadout` its
+    rate, by `StateReadout` $h_j$ itself, and $L_j = \sum_k B_{kj}\, \partial E / \partial y_k$ its
+    learning signal. (With random feedback to $h_j$ it is RFLO but for the scale of $B$.) With the
+    total derivative $dE / dz_j$ for it the sum would be exact. Computed backward, which is the same
+    to rounding.
     In a circuit of your own only what comes by `connectivity(rates)` is cut; paths beside it are kept.
 
     Args:
@@ -52,8 +54,8 @@ class EligibilityPropagation(AbstractBackward):
             )
 
     def check(self, network: Any, forcing: Any) -> None:
-        """Refuse a circuit without a connectivity."""
-        check_local(network, type(self).__name__)
+        """Refuse a circuit without a connectivity, and a forcing that mixes units."""
+        check_local(network, forcing, type(self).__name__)
 
     def begin(self, network: Any, key: Key | None) -> Any:
         """The feedback weights."""

@@ -52,9 +52,9 @@ class NodePerturbation(AbstractPerturbation):
         super().check(network, forcing)
         if forcing.answers_to_readout:
             raise ValueError(
-                f"NodePerturbation gives credit to the state, and the correction of "
-                f"{type(forcing).__name__}(hold=False) has a gradient in the readout as well, which "
-                "it would miss: use NoForcing(), WeightPerturbation() or "
+                "NodePerturbation gives credit to the state, and the correction of "
+                f"{type(forcing).__name__} has a gradient in the readout as well, which it would "
+                "miss: use NoForcing(), WeightPerturbation() or "
                 "BackpropagationThroughTime()"
             )
 

@@ -39,8 +39,8 @@ class RandomFeedbackLocalOnline(AbstractBackward):
     memory: AbstractMemory | None = None
 
     def check(self, network: Any, forcing: Any) -> None:
-        """Refuse a circuit without a connectivity."""
-        check_local(network, type(self).__name__)
+        """Refuse a circuit without a connectivity, and a forcing that mixes units."""
+        check_local(network, forcing, type(self).__name__)
 
     def begin(self, network: Any, key: Key | None) -> Any:
         """The feedback weights."""

@@ -10,7 +10,7 @@ from rnnjax.credit._base import AbstractBackward
 class TruncatedBackpropagation(AbstractBackward):
     r"""Backward through time, but never from one block of steps to the one before.
 
-    $\frac{\partial h_{t+1}}{\partial h_t}$ is taken as 0 wherever $t$ is a multiple of $k$.
+    $\frac{\partial h_{t+1}}{\partial h_t}$ is taken as 0 at $t = k, 2k, 3k, \dots$
 
     Args:
         every: $k$, steps.

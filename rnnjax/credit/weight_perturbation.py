@@ -25,7 +25,8 @@ class WeightPerturbation(AbstractPerturbation):
     the perturbed numbers.
 
     Args:
-        size: $\sigma$.
+        size: $\sigma$, one for all that is trained, whatever its unit; of what must be positive it
+            shakes the logarithm. Small beside the smallest weights.
         samples: directions whose mean is taken.
 
     Raises:

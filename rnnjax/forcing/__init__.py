@@ -1,6 +1,7 @@
 """Forcing: what training does to the state, one way each."""
 
 from rnnjax.forcing._base import AbstractForcing as AbstractForcing
+from rnnjax.forcing._base import AbstractTeacher as AbstractTeacher
 from rnnjax.forcing._base import Moment as Moment
 from rnnjax.forcing._base import NoForcing as NoForcing
 from rnnjax.forcing._feedback import AbstractFeedback as AbstractFeedback

@@ -5,14 +5,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._linalg import flatten
 from rnnjax._parameter import Parametric
 from rnnjax._small import inverse
-from rnnjax._types import Array, Float, Key, is_traced
+from rnnjax._types import Array, Float, Key, as_given, is_traced
 
 
 class Moment(NamedTuple):
@@ -45,8 +44,8 @@ class AbstractForcing(Parametric):
 
     Write one by subclassing: `tools` is worked out once per pass, `__call__` is one step of one
     trial. What it returns is what the next step starts from: it is its own duty to leave the state
-    as it is where `moment.mask` (or `asked`, or `acts`) says so, and to stop the gradient
-    (`jax.lax.stop_gradient`) where it `holds_correction`.
+    as it is where `moment.mask` (or `asked`, or `acts`) says so, to stop the gradient
+    (`jax.lax.stop_gradient`) where it `holds_correction`, and to say so where it `mixes_units`.
     """
 
     @property
@@ -62,6 +61,14 @@ class AbstractForcing(Parametric):
         """Whether its correction has a gradient in what is trained of the readout.
 
         Node perturbation, which gives the state alone credit, refuses it.
+        """
+        return False
+
+    @property
+    def mixes_units(self) -> bool:
+        """Whether it has a gradient from one unit's state to another's.
+
+        Local rules, which know a unit's own way to itself alone, refuse it.
         """
         return False
 
@@ -200,12 +207,6 @@ def toward(moment: Moment, inverse: Inverse, share: Any) -> Any:
     wanted = inverse.lead(moment.target - inverse.bias)
     share = moment.acts * moment.asked * share
     return unravel((1 - share) * vector + share * wanted)
-
-
-def as_given(tree: Any) -> Any:
-    """The same numbers, without a gradient."""
-    arrays, rest = eqx.partition(tree, eqx.is_inexact_array)
-    return eqx.combine(jax.lax.stop_gradient(arrays), rest)
 
 
 def check_share(value: Any, name: str, why: str) -> None:

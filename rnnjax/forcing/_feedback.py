@@ -61,10 +61,11 @@ class KalmanGain(AbstractFeedback):
     r"""The most likely state, given a noisy target: $W^\top (W W^\top + \lambda)^{-1}$.
 
     With the prior $N(h^-, \sigma_h^2)$ from the dynamics and the likelihood
-    $N(y^*; W h + b, \sigma_y^2)$ it is, with `ErrorForcing(gain=1.0)`, one Kalman update,
-    $\lambda = \sigma_y^2 / \sigma_h^2$. For orthonormal readout weights that is a gain of
-    $1 / (1 + \lambda)$; a smaller `gain` is a share of it. Ours, a reconstruction from
-    what error forcing approximates, not read in the paper.
+    $N(y^*; W h + b, \sigma_y^2)$ it is, with `ErrorForcing(gain=1.0)`, one Kalman update where all
+    outputs are asked for, $\lambda = \sigma_y^2 / \sigma_h^2$; outputs that are not count as right.
+    Of bent outputs the damping of `ErrorForcing` comes on top of $\lambda$. For orthonormal readout
+    weights that is a gain of $1 / (1 + \lambda)$; a smaller `gain` is a share of it. Ours, a
+    reconstruction from what error forcing approximates, not read in the paper.
 
     Args:
         variance_ratio: $\lambda$.

@@ -8,11 +8,10 @@ import jax.numpy as jnp
 
 from rnnjax._linalg import flatten
 from rnnjax._parameter import parameter
-from rnnjax._types import Key, Scalar
+from rnnjax._types import Key, Scalar, as_given
 from rnnjax.forcing._base import (
     AbstractForcing,
     Moment,
-    as_given,
     check_invertible,
     check_share,
     lead,
@@ -26,22 +25,24 @@ class ErrorForcing(AbstractForcing):
     $\tilde h_t = h^-_t + \mathrm{stop}\left(c\, W^+ e_t\right), \qquad
     e_t = m_t (y^*_t - y_t), \qquad W^+ = W^\top (W W^\top + \epsilon)^{-1}$
 
-    The correction is orthogonal to what the readout can't see, and leaves $(1 - c)\, e_t$ where all
-    outputs are asked for. The gradient takes it as given: credit runs through the network's own
+    The correction is orthogonal to what the readout can't see, leaves $(1 - c)\, e_t$, and does not
+    move outputs that are not asked for. The gradient takes it as given: credit runs through the network's own
     Jacobians, along the forced trajectory. For outputs that are not affine in the state (ours), $J$
     being their Jacobian at $h^-_t$, it is one damped Gauss-Newton step,
     $c\, J^\top (J J^\top + \epsilon + d\, \|W\|^2)^{-1} e_t$ with $\|W\|^2$ the mean square norm of a
     row of the readout weights, so that saturated outputs ask for no wild move; it leaves more.
 
     Args:
-        gain: $c$, in `[0, 1]`; 0 is no forcing. 0.05 to 0.4 are sensible.
+        gain: $c$, in `[0, 1]`, of the error of each step; 0 is no forcing. Where every step is
+            forced it acts against the leak of a step, step over time constant, and should be well
+            below that; where outputs are asked for in a short window 0.05 to 0.4 are sensible.
         feedback: in place of $W^+$: `PseudoInverse(ridge)`, `KalmanGain(variance_ratio)`, or, both
             ours, `Transpose()`, `RandomFeedback()`.
-        previous_error: move by the error of the step before, $e_{t-1}$, which a synapse could know;
-            as with local learning rules.
+        previous_error: move by the error of the step before, $m_t\, e_{t-1}$, which a synapse could
+            know; as with local learning rules.
         damping: $d$, for outputs that are not affine in the state.
         hold: whether the gradient takes the correction as given. False is an ablation (ours): each
-            step's Jacobian is then $1 - c\, W^+ W$.
+            step's Jacobian is then multiplied by $1 - c\, W^+ W$.
 
     Raises:
         ValueError: for a gain outside `[0, 1]`, where errors would not shrink; in a fit, with
@@ -65,6 +66,9 @@ class ErrorForcing(AbstractForcing):
                 "ErrorForcing.feedback: expected PseudoInverse(), KalmanGain(), Transpose() or "
                 f"RandomFeedback(), got {self.feedback!r}"
             )
+        self._check_gain()
+
+    def _check_gain(self) -> None:
         check_share(self.gain, "ErrorForcing.gain", "each step leaves 1 - gain of the error")
 
     @property
@@ -78,12 +82,18 @@ class ErrorForcing(AbstractForcing):
         return not self.hold
 
     @property
+    def mixes_units(self) -> bool:
+        """Whether its correction is differentiated: it leads from all units to all of them."""
+        return not self.hold
+
+    @property
     def looks_back(self) -> bool:
         """Whether it needs the error of the step before."""
         return self.previous_error
 
     def check(self, network: Any) -> None:
-        """Refuse a readout that has no usable inverse."""
+        """Refuse a gain that is no share, and a readout that has no usable inverse."""
+        self._check_gain()
         weights = network.readout.mixing()
         if weights is not None and self.feedback.inverts:
             check_invertible(weights, "ErrorForcing")

@@ -4,25 +4,23 @@ from typing import Any
 
 from rnnjax._parameter import parameter
 from rnnjax._types import Scalar
-from rnnjax.forcing._base import (
-    AbstractTeacher,
-    Moment,
-    check_share,
-    toward,
-)
+from rnnjax.forcing._base import AbstractTeacher, Moment, check_share, toward
 
 
 class GeneralizedTeacherForcing(AbstractTeacher):
     r"""The state is mixed with the least state that would give the target.
 
-    $\tilde h_t = (1 - \alpha)\, h^-_t + \alpha\, W^+ (y^*_t - b)$
+    $\tilde h_t = (1 - \alpha)\, h^-_t + \alpha\, W^+ (y^*_t - b)$ where all outputs are asked for, else
+    $\tilde h_t = h^-_t$
 
     Each forced step multiplies gradients by $1 - \alpha$, so that with
-    $\alpha \ge 1 - 1 / \|J\|$ they do not explode; it also shrinks what the readout can't see.
+    $\alpha \ge 1 - 1 / \|J\|$ at every step they do not explode; it also shrinks what the readout
+    can't see.
     $W^+$ and $b$ are taken as given by the gradient.
 
     Args:
-        alpha: in `[0, 1]`; 1 replaces the state, see `TeacherForcing`.
+        alpha: in `[0, 1]`, of each step, to be seen beside the leak of a step; 1 replaces the
+            state, see `TeacherForcing`.
         ridge: of the pseudo-inverse.
 
     Raises:
@@ -39,9 +37,17 @@ class GeneralizedTeacherForcing(AbstractTeacher):
 
     def __check_init__(self) -> None:
         """Refuse what is no share."""
+        self._check_alpha()
+
+    def _check_alpha(self) -> None:
         check_share(
             self.alpha, "GeneralizedTeacherForcing.alpha", "the state is mixed from two states"
         )
+
+    def check(self, network: Any) -> None:
+        """Refuse what is no share, and a readout that bends, reads rates, or has no inverse."""
+        self._check_alpha()
+        super().check(network)
 
     def __call__(self, tools: Any, moment: Moment) -> Any:
         """The state from which the next step starts."""

@@ -8,20 +8,17 @@ import numpy as np
 from rnnjax._linalg import flatten
 from rnnjax._parameter import counted, parameter
 from rnnjax._types import Scalar
-from rnnjax.forcing._base import (
-    AbstractTeacher,
-    Moment,
-    toward,
-)
+from rnnjax.forcing._base import AbstractTeacher, Moment, toward
 
 
 class TeacherForcing(AbstractTeacher):
     r"""Every $\tau$ steps the state is replaced by the least state that would give the target.
 
-    $\tilde h_t = W^+ (y^*_t - b)$ where $t$ is a multiple of $\tau$, else $\tilde h_t = h^-_t$
+    $\tilde h_t = W^+ (y^*_t - b)$ at $t = 1, 1 + \tau, 1 + 2 \tau, \dots$ where all outputs are asked
+    for, else $\tilde h_t = h^-_t$
 
-    No gradient passes a step at which the state is replaced. Where the readout sees only part of
-    the state, `keep_unseen` replaces that part alone:
+    No gradient passes a step at which the whole state is replaced. Where the readout sees only part
+    of the state, `keep_unseen` replaces that part alone, and gradients pass by the rest:
     $\tilde h_t = h^-_t + W^+ (y^*_t - b - W h^-_t)$.
 
     Args:
@@ -46,6 +43,11 @@ class TeacherForcing(AbstractTeacher):
     def __check_init__(self) -> None:
         """Refuse what is no number of steps."""
         counted(self.every, "TeacherForcing.every")
+
+    @property
+    def mixes_units(self) -> bool:
+        """Where it spares what is not read out, which is a mixture of units."""
+        return self.keep_unseen
 
     def acting(self, steps: int) -> np.ndarray | None:
         """The first step, and every so many-th after it."""

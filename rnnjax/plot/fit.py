@@ -13,7 +13,8 @@ def fit(fit: Any, ax: Axes | None = None) -> Axes:
     """The loss over the steps, on a logarithmic scale where all of it is positive.
 
     Of several seeds the one with the lowest validation is set off, or, without any, the one that ends
-    lowest. A seed that failed ends with a cross. The validations of one fit are dots.
+    lowest. A seed that failed ends with a cross. Dots are the validations of one fit, or of the seed
+    that is set off. The loss in training is as forced, validations are of the network by itself.
 
     Args:
         fit: a `Fit`: `losses`, `(steps,)` or `(seeds, steps)`, and `status`, one per seed.
@@ -46,11 +47,14 @@ def fit(fit: Any, ax: Axes | None = None) -> Axes:
     failed = np.broadcast_to(status != Status.OK, len(losses))
     ax = prepared(ax)
     checked = np.atleast_2d(np.asarray(getattr(fit, "validations", np.nan), float))
-    _curves(ax, losses, failed, checked)
-    known = np.isfinite(checked[0])
-    if len(losses) == 1 and known.any():
+    best = _curves(ax, losses, failed, checked)
+    best = 0 if len(losses) == 1 else best
+    judged = best is not None and len(checked) == len(losses)
+    shown = checked[best] if judged else np.full(1, np.nan)
+    known = np.isfinite(shown)
+    if known.any():
         ax.plot(
-            np.flatnonzero(known), checked[0][known], "o", color=COLORS[0], markersize=3.5,
+            np.flatnonzero(known), shown[known], "o", color=COLORS[0], markersize=3.5,
             label="validation", zorder=5,
         )  # fmt: skip
     finite = losses[np.isfinite(losses)]
@@ -64,7 +68,8 @@ def fit(fit: Any, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _curves(ax: Axes, losses: np.ndarray, failed: np.ndarray, checked: np.ndarray) -> None:
+def _curves(ax: Axes, losses: np.ndarray, failed: np.ndarray, checked: np.ndarray) -> int | None:
+    """Draw the losses; the number of the one that is set off, None where all have failed."""
     steps = np.arange(losses.shape[1])
     ends = [_last(row) for row in losses]
     good = [k for k in range(len(losses)) if not failed[k] and ends[k] >= 0]
@@ -85,6 +90,7 @@ def _curves(ax: Axes, losses: np.ndarray, failed: np.ndarray, checked: np.ndarra
                 ends[k], row[ends[k]], "X", color=color, markersize=8, markeredgecolor="white",
                 zorder=5,
             )  # fmt: skip
+    return best
 
 
 def _last(row: np.ndarray) -> int:

@@ -53,10 +53,10 @@ class OscillatesAt(AbstractTarget):
     frequency: Scalar = parameter(unit="Hz", positive=True, doc="of the oscillation")
     start: Any = parameter(None, "circuit's", doc="where the run begins")
     input: Any = None
-    duration: float = eqx.field(static=True, default=250.0)
-    step: float = eqx.field(static=True, default=0.25)
-    intervals: int = eqx.field(static=True, default=32)
     margin: Scalar = parameter(0.1, "1", doc="of an unstable focus, over its frequency")
+    duration: float = eqx.field(static=True, default=0.0)  # this and what follows is set below
+    step: float = eqx.field(static=True, default=0.0)
+    intervals: int = eqx.field(static=True, default=0)
 
     def __init__(
         self, frequency: Any, start: Any = None, input: Any = None, *, duration: Any = None,

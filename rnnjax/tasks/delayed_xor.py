@@ -13,14 +13,14 @@ class DelayedXOR(AbstractTask):
 
     $y^* = s_1 s_2$ in the response window: $+1$ if $s_1 = s_2$, $-1$ otherwise.
 
-    With $d$ steps a pulse and $D$ the delay: channel 0 is $s_1$ during $[0, d)$, channel 1 is $s_2$
+    With a pulse of $d$ steps and a delay of $D$: channel 0 is $s_1$ during $[0, d)$, channel 1 is $s_2$
     during $[2d, 3d)$, channel 2 is 1 except in the response window $[3d + D + j, 4d + D + j)$; the
     jitter $j$ is uniform on $\{-\lfloor d/2 \rfloor, \dots, \lfloor d/2 \rfloor - 1\}$. A trial has
     $4d + \lfloor d/2 \rfloor + D$ steps. Outputs count in the window only.
 
     Args:
-        delay: from the end of the second pulse to the response, ms.
-        pulse: $d$, ms.
+        delay: $D$ steps, from the end of the second pulse to the response, in ms.
+        pulse: $d$ steps, in ms.
         step: ms.
 
     Raises:

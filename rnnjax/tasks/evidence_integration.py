@@ -25,10 +25,10 @@ class EvidenceIntegration(AbstractTask):
 
     Args:
         cues: $n$.
-        cue: $c$, ms.
-        gap: $g$, ms; may be 0.
-        delay: $D$, ms; may be 0.
-        response: $r$, ms.
+        cue: $c$ steps, in ms.
+        gap: $g$ steps, in ms; may be 0.
+        delay: $D$ steps, in ms; may be 0.
+        response: $r$ steps, in ms.
         step: ms.
         amplitude: value of a channel during its cues.
 

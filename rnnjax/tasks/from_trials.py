@@ -139,7 +139,7 @@ def _checked(inputs: Any, targets: Any, mask: Any) -> Trial:
         )
     finite = np.isfinite(targets)
     mask = (finite if mask is None else np.asarray(mask)).astype(np.float64)
-    if mask.shape not in (targets.shape, targets.shape[:2]):
+    if mask.shape not in (targets.shape, targets.shape[:2], (*targets.shape[:2], 1)):
         raise ValueError(
             f"FromTrials.mask: expected {targets.shape[:2]} or {targets.shape}, got shape "
             f"{mask.shape}"

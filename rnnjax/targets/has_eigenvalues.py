@@ -19,14 +19,14 @@ def _completed(values: Any) -> Any:
     values = np.atleast_1d(np.asarray(values, np.complex128))
     if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
         raise ValueError(
-            f"LeadingEigenvalues.values: expected finite numbers per ms, as -0.05 + 0.25j, got {values}"
+            f"HasEigenvalues.values: expected finite numbers per ms, as -0.05 + 0.25j, got {values}"
         )
     alone = [v for v in values if v.imag and not np.isclose(values, v.conjugate()).any()]
     values = np.concatenate([values, np.conj(alone)])
     return values[np.lexsort((-values.imag, -values.real))]
 
 
-class LeadingEigenvalues(AbstractAtEquilibrium):
+class HasEigenvalues(AbstractAtEquilibrium):
     r"""The eigenvalues with the largest real parts, at the equilibrium found from a state.
 
     $L = \frac{\tau^2}{m} \sum_{k=1}^m |\lambda_k - \mu_k|^2$
@@ -56,7 +56,7 @@ class LeadingEigenvalues(AbstractAtEquilibrium):
         variables = flatten(circuit.rest())[0].size
         if len(self.values) > variables:
             raise ValueError(
-                f"LeadingEigenvalues.values: expected at most {variables} for "
+                f"HasEigenvalues.values: expected at most {variables} for "
                 f"{type(circuit).__name__}, got {len(self.values)}, pairs counted twice"
             )
         super().fits(circuit, input)
