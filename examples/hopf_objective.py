@@ -223,7 +223,7 @@ def draw(before, after, recorded, found):
     along.axvline(GOAL, color=ORANGE, lw=0.8, zorder=0)
     along.set(xlabel="drive", ylabel="mean of the excitatory units")
     along.set_title("Equilibria (solid: stable) and Hopf points")
-    along.legend(loc="lower right")
+    along.legend(loc="upper left", bbox_to_anchor=(0.0, 0.98))
     for unit, shift in enumerate((0.0, 4.0, 8.0)):
         of = 3 * unit
         for x, color, style in (
