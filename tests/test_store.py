@@ -1,12 +1,15 @@
 """Circuits and results on disk: nothing lost, nothing torn, damage noticed, no code run."""
 
 import contextlib
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import rnnjax
-from rnnjax import circuits, connectivity, inputs, noise
+from rnnjax import _checkpoint, circuits, connectivity, inputs, noise
 from rnnjax.circuits import RateNetwork, tanh
 from rnnjax.connectivity import Dale, Dense
 
@@ -116,3 +119,43 @@ def test_results_show_themselves_as_tables():
     for each in (circuit, run, found, rnnjax.linearize(circuit, found[0])):
         assert "<table" in each._repr_html_() or "xr-" in each._repr_html_()
     assert "6.151" in rnnjax.linearize(circuit, found[0])._repr_html_()
+
+
+DYING = """
+import os, signal, sys, zipfile
+from pathlib import Path
+import numpy as np
+from rnnjax._checkpoint import write
+
+path, left = Path(sys.argv[1]), [int(sys.argv[2])]
+write(path, {"what": "a fit"}, 1, [np.arange(5.0)])
+
+def dying(function):
+    def call(*args, **kwargs):
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left[0] -= 1
+        return function(*args, **kwargs)
+    return call
+
+zipfile.ZipFile.writestr = dying(zipfile.ZipFile.writestr)
+os.fsync, os.replace, Path.unlink = map(dying, (os.fsync, os.replace, Path.unlink))
+write(path, {"what": "a fit"}, 2, [np.arange(5.0) + 1])
+"""
+
+
+def test_a_checkpoint_is_whole_wherever_its_writing_is_killed(tmp_path):
+    # before the header, before the array, before it is flushed, before and after it is put in place
+    children = [
+        subprocess.Popen([sys.executable, "-c", DYING, str(tmp_path / str(k)), str(k)])
+        for k in range(5)
+    ]
+    for k, child in enumerate(children):
+        path, identity = tmp_path / str(k), {"what": "a fit"}
+        assert child.wait() == -signal.SIGKILL
+        step, arrays, _ = _checkpoint.read(path, identity)
+        assert step == (2 if k == 4 else 1)
+        np.testing.assert_array_equal(arrays[0], np.arange(5.0) + step - 1)
+        _checkpoint.write(path, identity, 3, arrays)  # what was left behind is in nobody's way
+        assert _checkpoint.read(path, identity)[0] == 3
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["0", "1", "2", "3", "4"]

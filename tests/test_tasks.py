@@ -466,6 +466,27 @@ def test_trials_of_an_environment(wrap):
     assert not np.array_equal(other.trials.inputs, task.trials.inputs)
 
 
+@pytest.mark.filterwarnings("ignore")  # its own, of the libraries that it pins
+def test_trials_of_neurogym_itself():
+    neurogym = pytest.importorskip(
+        "neurogym", reason="the extra neurogym is not installed", exc_type=ImportError
+    )
+
+    def made():
+        return neurogym.make("PerceptualDecisionMaking-v0", dt=20)
+
+    task = tasks.FromTrials.from_environment(made(), 12, seed=1)
+    assert (task.inputs, task.outputs, task.step) == (3, 3, 20)  # to fixate, and two sides
+    itself = made().unwrapped
+    itself.seed(1)
+    for inputs, targets, mask in zip(*task.trials, strict=True):
+        itself.new_trial()
+        steps = len(itself.gt)
+        np.testing.assert_array_equal(inputs[:steps], itself.ob)
+        np.testing.assert_array_equal(targets[:steps].argmax(-1), itself.gt)
+        np.testing.assert_array_equal(targets.sum(-1), mask)
+
+
 def test_an_environment_whose_ground_truth_is_a_number():
     class Graded(Environment):
         def new_trial(self):
