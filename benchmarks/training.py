@@ -60,6 +60,7 @@ def course(spec, steps, seeds=None):
     from rnnjax._course import Course
     from rnnjax._descent import Recipe, begin_compiled, begin_lanes
     from rnnjax._free import choose
+    from rnnjax._pass import pass_through
     from rnnjax._types import cast
     from rnnjax.circuits import CurrentNetwork
     from rnnjax.connectivity import Dense
@@ -71,7 +72,7 @@ def course(spec, steps, seeds=None):
         def value_and_gradient(self, rebuild, free, key, memory):
             given = Trial(*(jnp.asarray(x, jnp.float32) for x in self.task.trials))
             of_forcing, of_credit = memory
-            run = self.pass_through(rebuild(free), given, None, of_forcing)
+            run = pass_through(self, rebuild(free), given, None, of_forcing)
             return self.credit.value_and_gradient(run, rebuild, free, of_credit, None)
 
     numbers = [parameters(spec, seed) for seed in range(seeds or 1)]

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._parameter import check, counted
+from rnnjax._pass import pass_through
 from rnnjax._task_network import TaskNetwork
 from rnnjax._training import OnTask, drawn
 from rnnjax._types import Array, DTypeLike, Float, Key, cast, is_traced, precision, to_host
@@ -106,7 +107,7 @@ def _count(task: Any) -> int:
 @eqx.filter_jit
 def _performed(objective: OnTask, network: Any, key: Key, whole: bool) -> Performance:
     trials, of_noise, _ = drawn(objective.task, key, objective.batch, whole)
-    states = objective.pass_through(network, trials, of_noise, None).states(network)
+    states = pass_through(objective, network, trials, of_noise, None).states(network)
     outputs: Array = jax.vmap(jax.vmap(network.outputs))(states)
     dtype = trials.inputs.dtype
     number = jnp.arange(1, objective.task.steps + 1, dtype=dtype)

@@ -12,7 +12,7 @@ import numpy as np
 from rnnjax._linalg import flatten
 from rnnjax._objective import AbstractObjective, Work, works_alone
 from rnnjax._parameter import check, counted, parameter
-from rnnjax._pass import Pass, devices_of, rows_of, step_of
+from rnnjax._pass import devices_of, pass_through, rows_of, step_of
 from rnnjax._plan import one_device
 from rnnjax._results import warn_caller
 from rnnjax._task_network import TaskNetwork
@@ -238,7 +238,7 @@ class OnTask(AbstractObjective):
         """The loss of a batch of trials, and what the credit rule takes for its gradient."""
         of_forcing, of_credit = memory
         trials, of_noise, of_rule = drawn(self.task, key, self.batch)
-        run = self.pass_through(rebuild(free), trials, of_noise, of_forcing)
+        run = pass_through(self, rebuild(free), trials, of_noise, of_forcing)
         return self.credit.value_and_gradient(run, rebuild, free, of_credit, of_rule)
 
     def advance(self, memory: Any, circuit: Any, key: Key | None, k: Any) -> Any:
@@ -265,7 +265,7 @@ class OnTask(AbstractObjective):
         self._check_sizes(circuit, task)
         trials, of_noise, _ = drawn(task, key, self.validation, whole=True)
         unforced = dataclasses.replace(self, task=task, forcing=NoForcing())
-        run = unforced.pass_through(circuit, trials, of_noise, None)
+        run = pass_through(unforced, circuit, trials, of_noise, None)
         return jnp.mean(run(circuit).losses)
 
     def __call__(self, circuit: Any, key: Key) -> Array:
@@ -288,14 +288,8 @@ class OnTask(AbstractObjective):
         with one_device(works_alone(self, circuit, key)):
             trials, of_noise, _ = drawn(self.task, key, self.batch)
             of_forcing, _ = self.begin(circuit, key)
-            run = self.pass_through(circuit, trials, of_noise, of_forcing)
+            run = pass_through(self, circuit, trials, of_noise, of_forcing)
             return jnp.mean(run(circuit).totals)
-
-    def pass_through(self, circuit: Any, trials: Trial, keys: Any, memory: Any) -> Pass:
-        """Passes through these trials, forced by the readout as it is in `circuit`."""
-        variables = flatten(circuit.rest())[0].size
-        shape = (*trials.inputs.shape[:2], variables)
-        return Pass(self, trials, keys, self.forcing.tools(circuit, memory), shape)
 
 
 def drawn(task: AbstractTask, key: Any, count: int, whole: bool = False) -> tuple[Trial, Any, Any]:
@@ -378,6 +372,6 @@ def _largest_correction(objective: OnTask, circuit: Any, key: Any) -> Array:
     """How far the forcing moves the state, relative to its size, in the first batch."""
     trials, of_noise, _ = drawn(objective.task, jax.random.fold_in(key, 0), objective.batch)
     of_forcing, _ = objective.begin(circuit, key)
-    passed = objective.pass_through(circuit, trials, of_noise, of_forcing)
+    passed = pass_through(objective, circuit, trials, of_noise, of_forcing)
     rows = rows_of(objective, trials, None, None, None)
     return jnp.max(passed.steps(circuit, circuit, rows, None, watched=True).correction)

@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnjax import LinearEncoder, StateReadout, TaskNetwork
 from rnnjax._free import choose, rebuild
+from rnnjax._pass import pass_through
 from rnnjax._types import cast
 from rnnjax.circuits import CurrentNetwork, tanh
 from rnnjax.connectivity import Dense
@@ -68,7 +69,7 @@ def _given_by(objective, net, trial, key, where):
     free, chosen = choose(net, where)
     of_forcing, of_credit = objective.begin(net, key)
     keys = jax.random.split(key, len(trial.inputs))
-    run = objective.pass_through(net, trial, keys, of_forcing)
+    run = pass_through(objective, net, trial, keys, of_forcing)
     return objective.credit.value_and_gradient(
         run, lambda free: rebuild(net, chosen, free), free, of_credit, key
     )
