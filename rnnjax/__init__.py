@@ -12,10 +12,10 @@ from typing import Any as _Any
 _HOMES = {
     "AbstractCircuit": "circuits",
     "AbstractEncoder": "_task_network",
-    "Affine": "_task_network",
     "AbstractMap": "circuits",
     "AbstractObjective": "_objective",
     "AbstractReadout": "_task_network",
+    "Affine": "_task_network",
     "Audit": "_audit",
     "Basins": "_basins",
     "Bifurcation": "_special",

@@ -53,6 +53,10 @@ class AbstractReadout(Parametric):
         """What the outputs are made of, as one vector: the state unless overridden."""
         return flatten(state)[0]
 
+    def width(self, circuit: Any) -> int:
+        """How many numbers it reads."""
+        return eqx.filter_eval_shape(lambda c: self.reads(c, c.rest()), circuit).shape[0]
+
     def mixing(self) -> Any:
         """The weights by which outputs are sums, before these are bent; None where they are none."""
         return None
@@ -118,7 +122,7 @@ class AbstractLinearReadout(AbstractReadout):
 
     def check(self, circuit: Any) -> None:
         """Refuse weights that do not fit what is read."""
-        read = _read(self, circuit)
+        read = self.width(circuit)
         shape = np.shape(self.weights)
         if len(shape) != 2 or shape[1] != read:
             raise ValueError(
@@ -174,11 +178,6 @@ class RateReadout(AbstractLinearReadout):
                 "StateReadout(weights), or write a readout of your own"
             )
         return circuit.rates(state)
-
-
-def _read(readout: AbstractReadout, circuit: Any) -> int:
-    """How many numbers a readout reads."""
-    return eqx.filter_eval_shape(lambda c: readout.reads(c, c.rest()), circuit).shape[0]
 
 
 class TaskNetwork(AbstractCircuit[Any]):
@@ -296,7 +295,7 @@ class TaskNetwork(AbstractCircuit[Any]):
             for k, x in zip(keys, targets, strict=True)
         ]
         bias = np.zeros(task.outputs)
-        read = _read(readout(np.zeros((task.outputs, 0)), bias), circuit)
+        read = readout(np.zeros((task.outputs, 0)), bias).width(circuit)
         weights = jax.random.normal(of_outputs, (task.outputs, read)) / read
         return cls(
             circuit,

@@ -123,7 +123,7 @@ class OnTask(AbstractObjective):
         """Refuse what does not go together, before anything compiles; warn of a wild forcing."""
         self._check_parts(circuit, key)
         if key is not None and not is_traced(circuit, key):
-            self._check_trials(key)
+            self._check_tasks(key)
             if self.forcing.acts_on_state:
                 self._warn_of_corrections(_largest_correction(self, circuit, key))
 
@@ -131,7 +131,7 @@ class OnTask(AbstractObjective):
         """The same of many: forcing and what it does are looked at in each."""
         one, key = lane_of((circuits, keys), 0)
         self._check_parts(one, key)
-        self._check_trials(key)
+        self._check_tasks(key)
         if self.forcing.acts_on_state:
             for k in range(1, len(keys)):
                 self.forcing.check(lane_of(circuits, k))
@@ -139,16 +139,17 @@ class OnTask(AbstractObjective):
                 each = eqx.filter_vmap(lambda c, k: _largest_correction(self, c, k))
                 self._warn_of_corrections(each(circuits, keys).max())
 
-    def _check_trials(self, key: Key) -> None:
+    def _check_tasks(self, key: Key) -> None:
         """Refuse trials that can't be right, and a forcing that never meets what they ask for."""
         check(self)
-        for task in self._tasks():
-            trials = jax.vmap(task.sample)(jax.random.split(key, self.batch))
+        keys = jax.random.split(key, self.batch)
+        batches = [jax.vmap(task.sample)(keys) for task in self._tasks()]
+        for task, trials in zip(self._tasks(), batches, strict=True):
             _check_trials(trials, task)
             if self.loss is cross_entropy:
                 _check_shares(_full(trials), task)
         if self.forcing.acts_on_state:
-            self._check_asked(key)
+            self._check_asked(batches[0])
 
     def _check_parts(self, circuit: Any, key: Key | None) -> None:
         """Refuse, by types and shapes, what does not go together."""
@@ -172,14 +173,14 @@ class OnTask(AbstractObjective):
         self.forcing.check(circuit)
         self.credit.check(circuit, self.forcing)
 
-    def _check_asked(self, key: Key) -> None:
+    def _check_asked(self, batch: Trial) -> None:
         """Refuse a forcing that never acts, since nothing is asked for where it would."""
         all_of_them = self.forcing.needs_all_outputs
         acting = self.forcing.acting(self.task.steps)
         if acting is None and not all_of_them:
             return
         known = self.task.every_trial()
-        trials = drawn(self.task, key, self.batch)[0] if known is None else _full(known)
+        trials = _full(batch if known is None else known)
         asked = trials.mask.min(-1) if all_of_them else trials.mask.max(-1)
         if not (np.asarray(asked) * (1.0 if acting is None else acting)).any():
             raise ValueError(

@@ -404,9 +404,7 @@ def test_a_ring_attractor_is_recovered_from_bumps():
         assert abs(values[0]) < 0.005
         assert values[1] < -0.04
     # it holds the angles and heights of bumps that it was not shown
-    later = rnnjax.simulate(found.circuit, [0.0, 100.0], start=unseen, dtype="float64").states[
-        :, -1
-    ]
+    later = rnnjax.simulate(found.circuit, [0.0, 100.0], start=unseen, dtype="float64").final
     held, shown_as = (np.asarray(x) @ np.exp(1j * preferred) for x in (later, unseen))
     assert np.abs(np.angle(held / shown_as)).max() < np.deg2rad(2)
     np.testing.assert_allclose(np.abs(held / shown_as), 1, atol=0.02)

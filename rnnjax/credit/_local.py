@@ -144,7 +144,7 @@ def feedback_weights(
     Raises:
         ValueError: for weights that do not fit, or none and no key.
     """
-    shape = (network.readout.channels, _read(network))
+    shape = (network.readout.channels, network.readout.width(network.circuit))
     if given is not None:
         if np.shape(given) != shape:
             raise ValueError(
@@ -159,9 +159,3 @@ def feedback_weights(
         )
     drawn = jax.random.normal(key, shape, jnp.result_type(float))
     return jnp.asarray(scale(*shape), drawn.dtype) * drawn
-
-
-def _read(network: Any) -> int:
-    """How many numbers the readout reads."""
-    read = eqx.filter_eval_shape(lambda n: n.readout.reads(n.circuit, n.circuit.rest()), network)
-    return read.shape[0]

@@ -63,4 +63,4 @@ def test_both_rules_learn_the_target(name, credit):
     last = np.sort(found.losses[:, -1])
     print(f"{name}: {last}, median {np.median(last):.2e}; published, one seed {PUBLISHED[name]}")
     assert np.median(last) < 1e-3
-    assert last[0] < 3 * PUBLISHED[name]
+    assert last[0] < min(2 * PUBLISHED["BPTT"], 3 * PUBLISHED[name])
