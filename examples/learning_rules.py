@@ -171,8 +171,17 @@ def draw(table, losses):
     image = left.imshow(rows, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
     for (i, j), value in np.ndenumerate(rows):
         shade = "white" if abs(value) > 0.6 else "0.2"
-        left.text(j, i - 0.12, f"{value:.2f}", ha="center", va="center", fontsize=7.5, color=shade)
-        low, high = (f"{x:.1f}".replace("0.", ".") for x in (each[i, j].min(), each[i, j].max()))
+        left.text(
+            j,
+            i - 0.12,
+            f"{round(value, 2) + 0.0:.2f}",
+            ha="center",
+            va="center",
+            fontsize=7.5,
+            color=shade,
+        )
+        ends = np.round([each[i, j].min(), each[i, j].max()], 1) + 0.0  # no -0
+        low, high = (f"{x:.1f}".replace("0.", ".") for x in ends)
         left.text(
             j, i + 0.27, f"{low} to {high}", ha="center", va="center", fontsize=4.5, color=shade
         )
