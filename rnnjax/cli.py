@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from rnnjax._named import axis_of, builtins, circuit_called, followed, measure_called
+from rnnjax._cli_arguments import axis_of, builtins, circuit_called, followed, measure_called
 
 # rnnjax and JAX are imported inside the commands, so that `rnnjax --help` is quick.
 
@@ -80,7 +80,7 @@ def simulate(
     import numpy as np
 
     import rnnjax
-    from rnnjax._store import write_netcdf
+    from rnnjax._files.sinks import write_netcdf
 
     _keep_programs()
     circuit = circuit_called(name, settings)
@@ -98,7 +98,7 @@ def simulate(
 def stability(name: str, settings: tuple[str, ...]) -> None:
     """Find where a circuit can rest, and say whether that is stable."""
     import rnnjax
-    from rnnjax._linalg import variable_names
+    from rnnjax._numerics.eigenvalues import variable_names
 
     _keep_programs()
     circuit = circuit_called(name, settings)
@@ -141,7 +141,7 @@ def diagram(
     With a second parameter also plane.png and curve_K.nc, with --cycles orbits_K.nc.
     """
     import rnnjax
-    from rnnjax._store import write_netcdf
+    from rnnjax._files.sinks import write_netcdf
 
     _keep_programs()
     circuit = circuit_called(name, settings)
@@ -195,7 +195,7 @@ def lyapunov(
 ) -> None:
     """Measure a circuit's Lyapunov exponents from rest; write lyapunov.nc and a picture."""
     import rnnjax
-    from rnnjax._store import write_netcdf
+    from rnnjax._files.sinks import write_netcdf
 
     _keep_programs()
     circuit = circuit_called(name, settings)
@@ -277,7 +277,7 @@ def _keep_programs() -> None:
 
 
 def _folder(out: Path) -> None:
-    from rnnjax._store import check_writable
+    from rnnjax._files.sinks import check_writable
 
     check_writable(out / "file")
 

@@ -12,7 +12,7 @@ from oracles import Pitchfork, SaddleNode, StuartLandau
 
 import rnnjax
 from rnnjax import Basins, Status, axis, parameter, plot, points, random_points
-from rnnjax._neighborhood import _form, neighborhoods
+from rnnjax._basins.neighborhood import _form, neighborhoods
 from rnnjax.circuits import (
     CurrentNetwork,
     ExcitatoryInhibitory,

@@ -15,7 +15,7 @@ from rnnjax import cli
 @pytest.fixture(autouse=True)
 def _untuned(monkeypatch):
     """The suite runs JAX already, where tuning comes too late and says so."""
-    monkeypatch.setattr("rnnjax._setup.tune_cpu", lambda devices=None: False)
+    monkeypatch.setattr("rnnjax._machine.setup.tune_cpu", lambda devices=None: False)
     monkeypatch.setattr("rnnjax.tune_cpu", lambda devices=None: False, raising=False)
     monkeypatch.setattr("rnnjax.cache", lambda folder=None: None, raising=False)
 

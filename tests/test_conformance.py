@@ -22,7 +22,7 @@ from rnnjax import (
     solvers,
     tasks,
 )  # fmt: skip
-from rnnjax._integrate import integrate
+from rnnjax._engine.fixed_steps import integrate
 from rnnjax._types import cast
 
 SHAPING = {"Sum", "Profile"}  # inputs made of inputs; built by `+` and `*`

@@ -181,7 +181,7 @@ def test_a_batch_is_a_loop():
 
 
 def test_new_values_do_not_compile_again():
-    core = rnnjax._continuation._continued
+    core = rnnjax._branches.continue_equilibria._continued
     before = core._cached._cache_size()
     for value, bounds in ((0.3, (-1.0, 1.0)), (0.4, (-0.7, 1.3))):
         rnnjax.continue_equilibria(SaddleNode(mu=value), mu, bounds=bounds, max_points=64)

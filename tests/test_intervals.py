@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from jax import lax
 
-from rnnjax import _intervals as intervals
 from rnnjax import circuits
-from rnnjax._enclosure import MOVABLE, MOVES, Enclosure
-from rnnjax._intervals import ELEMENTARY, Interval, point
-from rnnjax._linalg import flatten
-from rnnjax._operations import RULES
+from rnnjax._numerics.eigenvalues import flatten
+from rnnjax._proof import intervals
+from rnnjax._proof.enclosure import MOVABLE, MOVES, Enclosure
+from rnnjax._proof.interval_rules import RULES
+from rnnjax._proof.intervals import ELEMENTARY, Interval, point
 from rnnjax.circuits import AbstractCircuit, exp_linear
 from rnnjax.connectivity import Dale, Dense, LowRank
 

@@ -11,7 +11,7 @@ from test_lowering import lowered
 
 import rnnjax
 from rnnjax import Status
-from rnnjax._krylov import gmres, solve
+from rnnjax._numerics.krylov import gmres, solve
 from rnnjax.circuits import CurrentNetwork, LinearNetwork, RateNetwork
 from rnnjax.connectivity import AbstractConnectivity, Cosine, Dense, LowRank
 

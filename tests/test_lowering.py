@@ -16,12 +16,12 @@ from oracles import ORACLES, Oscillator, StuartLandau
 
 import rnnjax
 from rnnjax import TaskNetwork, credit, forcing, measures, noise
-from rnnjax._descent import Recipe, advance, begin_compiled
-from rnnjax._free import choose
-from rnnjax._gradient import BLOCK
-from rnnjax._integrate import integrate
-from rnnjax._plan import Plan, map_lanes
+from rnnjax._engine.fixed_steps import integrate
+from rnnjax._machine.plan import Plan, map_lanes
+from rnnjax._numerics.memory import BLOCK
+from rnnjax._training.step import Recipe, advance, begin_compiled
 from rnnjax._types import cast
+from rnnjax._where import choose
 from rnnjax.circuits import CurrentNetwork, RateNetwork
 from rnnjax.connectivity import Dense
 from rnnjax.solvers import RK4

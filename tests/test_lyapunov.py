@@ -13,8 +13,8 @@ from oracles import Oscillator, StuartLandau
 
 import rnnjax
 from rnnjax import Regime, Status, lyapunov_exponents, noise, parameter
-from rnnjax._growth import orthonormalized
-from rnnjax._statistics import block_errors, level_change
+from rnnjax._exponents.block_means import block_errors, level_change
+from rnnjax._exponents.displacements import orthonormalized
 from rnnjax.circuits import CurrentNetwork, LinearNetwork
 from rnnjax.circuits._checks import check_run
 from rnnjax.connectivity import Dense

@@ -12,7 +12,7 @@ from oracles import Decay, Oscillator, StuartLandau, central_difference, relativ
 
 import rnnjax
 from rnnjax import inputs, measures, parameter
-from rnnjax._gradient import BLOCK
+from rnnjax._numerics.memory import BLOCK
 
 
 class Follow(rnnjax.AbstractCircuit):

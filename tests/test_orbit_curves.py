@@ -13,8 +13,8 @@ from test_orbits import Shifted, circle
 
 import rnnjax
 from rnnjax import BranchEnd, Orbit
-from rnnjax._linalg import without_derivatives
-from rnnjax._orbit_branch import OrbitBifurcation
+from rnnjax._numerics.eigenvalues import without_derivatives
+from rnnjax._orbits.orbit_branch import OrbitBifurcation
 from rnnjax.circuits import MorrisLecar
 
 

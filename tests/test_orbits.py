@@ -14,7 +14,7 @@ from test_lowering import lowered
 
 import rnnjax
 from rnnjax import BranchEnd, Status
-from rnnjax._orbit_branch import _limit
+from rnnjax._orbits.orbit_branch import _limit
 from rnnjax.bifurcations import Grazing
 
 RHO, TWIST = 0.7, 0.3

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import rnnjax
-from rnnjax import _plan, measures
-from rnnjax._kept import kept, what_to_keep
-from rnnjax._plan import Loop, Plan, choose_plan
+from rnnjax import measures
+from rnnjax._machine import plan as _plan
+from rnnjax._machine.compute_once import kept, what_to_keep
+from rnnjax._machine.plan import Loop, Plan, choose_plan
 from rnnjax._types import cast
 from rnnjax.solvers import RK4
 from rnnjax.solvers._base import step_function

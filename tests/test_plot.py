@@ -122,7 +122,7 @@ def fold_branch():
     """The equilibria of x' = mu - x^2, with their fold, as `continue_equilibria` returns them."""
     x = np.linspace(-1.0, 1.0, 21)
     none, one = np.zeros(1), np.ones(1, bool)
-    fold = rnnjax._special.Special(
+    fold = rnnjax._continuation.points.Special(
         state=none, parameter=none, tangent=np.array([[1.0, 0.0]]), type_index=np.zeros(1, int),
         kind_index=np.zeros(1, int), frequency=none, coefficient=np.array([-1.0]), at=none,
         found=one, unsolved=np.zeros((), int),
@@ -137,7 +137,7 @@ def fold_curve(parameters=("mu", "nu")):
     """The folds of x' = mu + nu x - x^3, with their cusp, as `continue_bifurcation` returns them."""
     x = np.linspace(-0.5, 0.5, 21)
     at = np.zeros(1)
-    cusp = rnnjax._special.Special(
+    cusp = rnnjax._continuation.points.Special(
         state=at, parameter=np.zeros((1, 2)), tangent=np.array([[1.0, 0.0, 0.0]]),
         type_index=np.zeros(1, int), kind_index=np.zeros(1, int), frequency=at,
         coefficient=np.array([-1.0]), at=at, found=np.ones(1, bool), unsolved=np.zeros((), int),
@@ -170,7 +170,7 @@ def circles():
     angle = 2 * np.pi * np.arange(nodes) / nodes
     states = np.sqrt(mu)[:, None, None] * np.stack([np.cos(angle), np.sin(angle)], -1)
     real = np.stack([np.ones(count), np.exp(-4 * np.pi * mu)], 1)
-    none = rnnjax._orbit_branch.SpecialOrbits(
+    none = rnnjax._orbits.orbit_branch.SpecialOrbits(
         states=states[:0], widths=np.zeros((0, 4)), parameter=mu[:0], period=mu[:0],
         multipliers_real=real[:0], multipliers_imaginary=real[:0], type_index=np.zeros(0, int),
         kind_index=np.zeros(0, int), coefficient=mu[:0], at=mu[:0], found=np.zeros(0, bool), unsolved=np.zeros((), int),

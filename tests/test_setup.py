@@ -64,7 +64,7 @@ def test_a_folder_that_cannot_be_used_is_refused(tmp_path):
 def test_slow_sweeps_say_so_once():
     code = """
 import warnings, numpy as np, rnnjax
-from rnnjax._setup import mention_tuning
+from rnnjax._machine.setup import mention_tuning
 with warnings.catch_warnings(record=True) as said:
     warnings.simplefilter("always")
     mention_tuning()

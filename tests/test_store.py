@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import rnnjax
-from rnnjax import _checkpoint, circuits, connectivity, inputs, noise
+from rnnjax import circuits, connectivity, inputs, noise
+from rnnjax._files import checkpoint as _checkpoint
 from rnnjax.circuits import RateNetwork, tanh
 from rnnjax.connectivity import Dale, Dense
 
@@ -125,7 +126,7 @@ DYING = """
 import os, signal, sys, zipfile
 from pathlib import Path
 import numpy as np
-from rnnjax._checkpoint import write
+from rnnjax._files.checkpoint import write
 
 path, left = Path(sys.argv[1]), [int(sys.argv[2])]
 write(path, {"what": "a fit"}, 1, [np.arange(5.0)])

@@ -10,7 +10,7 @@ import pytest
 import xarray
 
 import rnnjax
-from rnnjax._plan import Plan
+from rnnjax._machine.plan import Plan
 from rnnjax._results import Status
 from rnnjax.circuits import Driven, ExcitatoryInhibitory, ExcitatoryInhibitoryState, RateNetwork
 from rnnjax.connectivity import Dense

@@ -15,7 +15,7 @@ import xarray
 
 import rnnjax
 from rnnjax import Branch, BranchEnd, Plan, Status, _program, parameter
-from rnnjax._special import Special
+from rnnjax._continuation.points import Special
 from rnnjax.circuits import MorrisLecar
 
 RUN = {"dtype": "float64", "chunk": 4, "progress": False}

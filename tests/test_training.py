@@ -31,9 +31,9 @@ from rnnjax import (
     every,
     mean_square,
 )  # fmt: skip
-from rnnjax._checkpoint import identity_of
-from rnnjax._objective import as_objective
+from rnnjax._files.checkpoint import identity_of
 from rnnjax._results import Status
+from rnnjax._training.objective import as_objective
 from rnnjax.circuits import CurrentNetwork, Driven, ExcitatoryInhibitory, RateNetwork, tanh
 from rnnjax.connectivity import Dale, Dense
 from rnnjax.credit import (
@@ -573,7 +573,7 @@ def test_one_of_many_fits():
 
 
 def test_ctrl_c_keeps_what_was_reached(tmp_path, monkeypatch):
-    from rnnjax import _course
+    from rnnjax._training import loop as _course
 
     inner, calls = _course.advance_compiled, []
 

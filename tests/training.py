@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax import LinearEncoder, StateReadout, TaskNetwork
-from rnnjax._free import choose, rebuild
-from rnnjax._pass import pass_through
+from rnnjax._training.trials import pass_through
 from rnnjax._types import cast
+from rnnjax._where import choose, rebuild
 from rnnjax.circuits import CurrentNetwork, tanh
 from rnnjax.connectivity import Dense
 from rnnjax.tasks import Trial

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rnnjax._small import bordered, determinant, inverse, null_vectors
+from rnnjax._numerics.dense import bordered, determinant, inverse, null_vectors
 from rnnjax._types import Array
 
 Family = Callable[[Array], Array]  # state and k parameters as one vector (n + k,) -> the field (n,)

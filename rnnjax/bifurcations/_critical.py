@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnnjax._small import bordered, inverse, product, solve
+from rnnjax._numerics.dense import bordered, inverse, product, solve
 from rnnjax._types import Array
 from rnnjax.bifurcations._base import Family, bordered_null, directional, normalized_determinant
 

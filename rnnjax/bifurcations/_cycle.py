@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 
-from rnnjax._collocation import Row
+from rnnjax._numerics.collocation import Row
 from rnnjax._types import Array
 from rnnjax.bifurcations._cycle_form import Orbiting
 

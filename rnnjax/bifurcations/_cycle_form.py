@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rnnjax._collocation import (
+from rnnjax._numerics.collocation import (
     VALUES,
     WEIGHTS,
     Cycle,

@@ -4,7 +4,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from rnnjax._small import bordered, null_vectors, solve
+from rnnjax._numerics.dense import bordered, null_vectors, solve
 from rnnjax._types import Array
 from rnnjax.bifurcations._base import (
     AbstractOnCurve,

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnnjax._small import determinant, inverse, product
+from rnnjax._numerics.dense import determinant, inverse, product
 from rnnjax._types import Array
 from rnnjax.bifurcations._base import ASIDE, AbstractOnBranch, Family, Found, by_state, jacobian
 

@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from rnnjax._small import null_vectors, solve
+from rnnjax._numerics.dense import null_vectors, solve
 from rnnjax._types import Array
 from rnnjax.bifurcations._base import (
     AbstractOnBranch,

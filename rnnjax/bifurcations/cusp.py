@@ -4,7 +4,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from rnnjax._small import null_vectors
+from rnnjax._numerics.dense import null_vectors
 from rnnjax._types import Array
 from rnnjax.bifurcations._base import (
     AbstractOnCurve,

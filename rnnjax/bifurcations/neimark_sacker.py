@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnnjax._collocation import Row
-from rnnjax._small import determinant
+from rnnjax._numerics.collocation import Row
+from rnnjax._numerics.dense import determinant
 from rnnjax._types import Array
 from rnnjax.bifurcations._cycle import AbstractOfCycles, CyclePlace, transverse
 from rnnjax.bifurcations._cycle_form import Orbiting

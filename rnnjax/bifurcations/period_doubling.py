@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from rnnjax._collocation import Row
+from rnnjax._numerics.collocation import Row
 from rnnjax._types import Array
 from rnnjax.bifurcations._base import normalized_determinant
 from rnnjax.bifurcations._cycle import AbstractOfCycles, CyclePlace

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from rnnjax._gradient import AbstractMemory, BlockedAdjoint, StoreAll
+from rnnjax._numerics.memory import AbstractMemory, BlockedAdjoint, StoreAll
 from rnnjax._parameter import Parametric
 from rnnjax._types import Array, Key
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import equinox as eqx
 
-from rnnjax._gradient import AbstractMemory
+from rnnjax._numerics.memory import AbstractMemory
 from rnnjax._parameter import parameter
 from rnnjax._types import Key
 from rnnjax.credit._base import AbstractBackward

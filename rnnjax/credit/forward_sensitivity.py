@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from rnnjax._gradient import Checkpoint
+from rnnjax._numerics.memory import Checkpoint
 from rnnjax._parameter import counted
 from rnnjax._types import Array, Key
 from rnnjax.credit._base import AbstractCredit, Run

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from rnnjax._gradient import AbstractMemory
+from rnnjax._numerics.memory import AbstractMemory
 from rnnjax._parameter import parameter
 from rnnjax._types import Array, Key, Scalar
 from rnnjax.credit._base import Run, fastest_memory

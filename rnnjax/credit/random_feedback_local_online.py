@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rnnjax._gradient import AbstractMemory
+from rnnjax._numerics.memory import AbstractMemory
 from rnnjax._parameter import parameter
 from rnnjax._types import Key
 from rnnjax.credit._base import AbstractBackward

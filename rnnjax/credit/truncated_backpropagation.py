@@ -2,7 +2,7 @@
 
 import equinox as eqx
 
-from rnnjax._gradient import AbstractMemory
+from rnnjax._numerics.memory import AbstractMemory
 from rnnjax._parameter import counted
 from rnnjax.credit._base import AbstractBackward
 

@@ -8,9 +8,9 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._linalg import flatten
+from rnnjax._numerics.dense import inverse
+from rnnjax._numerics.eigenvalues import flatten
 from rnnjax._parameter import Parametric
-from rnnjax._small import inverse
 from rnnjax._types import Array, Float, Key, as_given, is_traced
 
 

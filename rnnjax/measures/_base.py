@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from rnnjax._kept import kept
+from rnnjax._machine.compute_once import kept
 from rnnjax._parameter import Parametric
 from rnnjax.measures._stretch import Stretch
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnjax._kept import kept
+from rnnjax._machine.compute_once import kept
 
 _NEWTON_STEPS = 4  # from the chord: the root of a short piece of a smooth curve to rounding
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from rnnjax._audit import Audit
+from rnnjax._training.audit import Audit
 from rnnjax.plot._style import COLORS, FAINT, open_frame, prepared, side_legend
 
 

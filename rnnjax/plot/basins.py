@@ -10,8 +10,8 @@ from matplotlib.colors import BoundaryNorm, ListedColormap, to_hex
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from rnnjax._basins import Basins
-from rnnjax._equilibria import Stability
+from rnnjax._basins.basins import Basins
+from rnnjax._equilibria.find_equilibria import Stability
 from rnnjax.plot._columns import columns
 from rnnjax.plot._style import COLORS, SEQUENTIAL, edges, label, open_frame, prepared, side_legend
 

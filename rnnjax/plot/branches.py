@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from rnnjax._branch import Branch
+from rnnjax._branches.branch import Branch
 from rnnjax.plot._columns import columns
 from rnnjax.plot._style import COLORS, label, open_frame, prepared, side_legend
 

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from rnnjax._curve import Curve
+from rnnjax._diagrams.curve import Curve
 from rnnjax.plot._style import COLORS, label, open_frame, prepared, side_legend
 
 _COLORS = {"LP": COLORS[0], "H": COLORS[1]}  # as in bifurcation diagrams

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from rnnjax._lyapunov import Lyapunov
+from rnnjax._exponents.lyapunov_exponents import Lyapunov
 from rnnjax.plot._style import FAINT, INK, label, line_colors, open_frame, prepared, side_legend
 
 _WIDE = 10  # times the leading exponents, what makes a linear axis hide them

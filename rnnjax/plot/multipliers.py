@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 
-from rnnjax._orbit_branch import OrbitBranch
-from rnnjax._orbits import Orbit
+from rnnjax._orbits.find_orbit import Orbit
+from rnnjax._orbits.orbit_branch import OrbitBranch
 from rnnjax.plot._style import COLORS, FAINT, INK, SEQUENTIAL, prepared, side_legend
 
 _OUTSIDE = 1.15  # radii up to here are in view without the outer circle

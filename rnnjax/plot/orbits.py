@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from rnnjax._orbit_branch import OrbitBranch
+from rnnjax._orbits.orbit_branch import OrbitBranch
 from rnnjax.plot._columns import columns
 from rnnjax.plot._style import COLORS, label, open_frame, prepared, side_legend
 

@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from rnnjax._equilibria import Equilibria, Stability
-from rnnjax._regions import VectorField
+from rnnjax._equilibria.find_equilibria import Equilibria, Stability
+from rnnjax._equilibria.vector_field import VectorField
 from rnnjax.plot._columns import columns, of_trajectory
 from rnnjax.plot._style import (
     COLORS,

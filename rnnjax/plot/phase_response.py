@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from rnnjax._phase import PhaseResponse
+from rnnjax._orbits.phase import PhaseResponse
 from rnnjax.plot._columns import columns
 from rnnjax.plot._style import FAINT, label, line_colors, open_frame, prepared, side_legend
 

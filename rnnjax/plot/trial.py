@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from rnnjax._perform import Performance
+from rnnjax._training.perform import Performance
 from rnnjax.plot._style import FAINT, INK, line_colors, open_frame, prepared
 from rnnjax.tasks._base import Trial
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._kept import Keeping
+from rnnjax._machine.compute_once import Keeping
 
 Euler = diffrax.Euler
 Field = Callable[[Any, Any], Any]

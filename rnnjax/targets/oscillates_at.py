@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._equilibria import find_equilibria
-from rnnjax._linalg import flatten, index_of_largest
-from rnnjax._orbits import find_orbit
+from rnnjax._equilibria.find_equilibria import find_equilibria
+from rnnjax._numerics.eigenvalues import flatten, index_of_largest
+from rnnjax._orbits.find_orbit import find_orbit
 from rnnjax._parameter import counted, parameter
 from rnnjax._results import Status
-from rnnjax._simulate import simulate
+from rnnjax._simulation.simulate import simulate
 from rnnjax._types import Array, Scalar, is_traced
 from rnnjax.circuits._checks import check_step, starting_state
 from rnnjax.solvers import RK4

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._guesses import flat_guesses
-from rnnjax._linalg import flatten
+from rnnjax._equilibria.guesses import flat_guesses
+from rnnjax._numerics.eigenvalues import flatten
 from rnnjax._parameter import parameter
 from rnnjax._types import Array, PerUnit, Scalar
 from rnnjax.circuits._checks import as_input

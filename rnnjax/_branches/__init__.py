@@ -1,0 +1,1 @@
+"""When does that change? `continue_equilibria` and `continue_large`."""

@@ -1,0 +1,191 @@
+"""When does the rest of a large circuit change? `continue_large`."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from rnnjax._branches.continue_equilibria import checked_target
+from rnnjax._branches.large_branch import LargeBranch
+from rnnjax._branches.large_problem import Effort, Limits, follow
+from rnnjax._equilibria.leading_eigenvalues import checked_effort, random_vectors
+from rnnjax._numerics.eigenvalues import flatten, refuse
+from rnnjax._numerics.roots_by_products import eigenvalues_by_products, opaque, root_by_products
+from rnnjax._parameter import counted, path_of
+from rnnjax._results import BranchEnd, ConvergenceError
+from rnnjax._types import Array, in_float64, is_traced
+from rnnjax.circuits._base import AbstractCircuit, Driven
+from rnnjax.circuits._checks import as_input
+
+
+class Settings(NamedTuple):
+    """What a compiled continuation depends on besides shapes."""
+
+    leaf: int
+    effort: Effort
+    sign: float
+
+
+def continue_large(
+    circuit: AbstractCircuit[Any] | Driven,
+    where: Callable[[Any], Any],
+    start: Any = None,
+    bounds: Any = None,
+    *,
+    input: Any = None,
+    count: Any = 6,
+    decreasing: bool = False,
+    max_step: Any = 0.05,
+    max_points: Any = 200,
+    max_crossings: Any = 8,
+    subspace: Any = None,
+    tolerance: Any = 1e-12,
+    time: float = 0.0,
+    throw: bool = True,
+) -> LargeBranch:
+    r"""Follow an equilibrium of a large circuit as one parameter changes, without Jacobians.
+
+    The solutions of $f(x, p) = 0$ are followed by their arclength, through folds, in float64: steps
+    along the tangent, corrected by Newton's method on the plane across it, all linear systems by
+    GMRES. At each point the `count` leading eigenvalues are found (`leading_eigenvalues`). Where
+    the number of growing ones changes, the place is solved for on the branch until the real part
+    vanishes, to rounding. `continue_equilibria` does more where there are few variables: it
+    classifies what it finds, crosses the kinks of rectified circuits, and needs no `count`.
+
+    Points and crossings have their derivatives with respect to the circuit and the input; those of
+    the points are taken across the branch. The eigenvalues along it have none (NaN): see
+    `leading_eigenvalues`.
+
+    Args:
+        circuit: the circuit, or `Driven(circuit, input)` to follow a number of the input.
+        where: names the one number that is followed. Its value in `circuit` is where the branch
+            begins.
+        start: a state near an equilibrium at that value; `rest()` unless given.
+        bounds: the lowest and the highest value of the parameter.
+        input: the input, held at its value at `time`.
+        count: how many leading eigenvalues; more than will grow at once.
+        decreasing: whether the parameter falls at first.
+        max_step: the longest step, scaled: the bounds are 1 apart, and the state counts by the root
+            mean square over its variables, each in units of its size at the start, or of 1.
+        max_points: the most attempted steps.
+        max_crossings: how many there is room for.
+        subspace: see `leading_eigenvalues`.
+        tolerance: see `leading_eigenvalues`.
+        time: in ms.
+        throw: raise if the branch did not reach a bound. Where a JAX transformation is under way
+            nothing can be raised: see `LargeBranch.end`.
+
+    Raises:
+        ConvergenceError: for a start that leads to no equilibrium, or a branch that did not reach a
+            bound, if `throw` is true. The branch is its attribute `branch`.
+        ValueError: for bounds, a number or a start that do not fit.
+
+    References:
+        Keller (1977), in Applications of Bifurcation Theory, 359-384; Knoll and Keyes (2004),
+        Journal of Computational Physics 193:357-397.
+    """
+    target, leaf, state, _ = checked_target(circuit, where, bounds, input, start)
+    if not 0 < max_step <= 1:
+        raise ValueError(f"max_step: expected a share of the bounds, in (0, 1], got {max_step}")
+    limits = np.asarray([*bounds, max_step], np.float64)  # pyright: ignore
+    n = sum(np.size(x) for x in jax.tree.leaves(state))
+    size, eigenvalues = checked_effort(n, count, subspace, tolerance)
+    steps = counted(max_points, "max_points"), counted(max_crossings, "max_crossings")
+    settings = Settings(leaf, Effort(*steps, eigenvalues), -1.0 if decreasing else 1.0)
+    random = random_vectors(None, (size + 1, n))
+    result = in_float64(_followed, target, state, limits, np.float64(time), random, settings)
+    branch = LargeBranch(*result, name=path_of(circuit, where).rpartition(".")[2])
+    if is_traced(result):
+        return branch
+    branch = branch.trimmed()
+    end = BranchEnd(int(branch.end))
+    if throw and not end.reached:
+        raise ConvergenceError(f"{branch.name}: {end.message}", branch)
+    return branch
+
+
+@eqx.filter_jit
+def _followed(
+    target: Any, state: Any, limits: Array, time: Any, random: Array, settings: Settings
+) -> Any:
+    x, unravel = flatten(jax.tree.map(jnp.asarray, state))
+    value = jnp.asarray(jax.tree.leaves(target)[settings.leaf])
+    x, p, limits, random = lax.stop_gradient((x, value, jnp.asarray(limits), jnp.asarray(random)))
+    low, high, largest = limits
+    arrays, rest = eqx.partition((target, time), eqx.is_array)
+    # a step counts by the root mean square over the variables
+    scale = jnp.append(jnp.maximum(abs(x), 1.0) * np.sqrt(x.size), high - low)
+
+    def equations(given: Any, u: Array) -> Array:
+        """The vector field of the scaled state and parameter."""
+        arrays, scale = given
+        target, time = eqx.combine(arrays, rest)
+        u = u * scale
+        leaves, structure = jax.tree.flatten(target)
+        leaves[settings.leaf] = u[-1]
+        pair = jax.tree.unflatten(structure, leaves)
+        field = pair.circuit(unravel(u[:-1]), as_input(pair.circuit, pair.input)(time))
+        return flatten(field)[0] / scale[:-1]
+
+    def spectrum(given: Any, u: Array, random: Array) -> Any:
+        def field(both: Any, x: Array) -> Array:
+            given, p = both
+            return equations(given, jnp.append(x, p))
+
+        return eigenvalues_by_products(
+            field, (given, u[-1]), u[:-1], random, settings.effort.eigenvalues
+        )
+
+    live = arrays, scale
+    still = lax.stop_gradient(live)
+    record = follow(
+        lambda u: equations(still, u),
+        lambda u: spectrum(still, u, random),
+        jnp.append(x, p) / scale,
+        Limits(low / scale[-1], high / scale[-1], largest, settings.sign),
+        settings.effort,
+    )
+
+    def across(given: Any, u: Array) -> Array:
+        live, normal, origin = given
+        return jnp.append(equations(live, u), normal @ (u - origin))
+
+    def critical(given: Any, u: Array) -> Array:
+        live, random, which = given
+        ritz, right = spectrum(live, u, random)
+        return jnp.append(equations(live, u), refuse(right[which], ritz.values.real[which]))
+
+    there = record.found[:, None]
+    points = lax.map(
+        lambda a: root_by_products(across, (live, *lax.stop_gradient(a)), a[1]),
+        (record.tangent, record.u),
+    )
+    crossings = lax.map(
+        lambda a: root_by_products(critical, (live, random, a[1]), a[0]),
+        (record.crossing, record.which),
+    )
+    points = refuse(there, points * scale)
+    only = record.label >= 0
+    crossings = refuse(only[:, None], crossings * scale)
+    real, imaginary, frequency = (
+        opaque(live, x) for x in (record.values.real, record.values.imag, record.frequency)
+    )
+    known = there & record.right[:, None]
+    return (
+        jax.vmap(unravel)(points[:, :-1]),
+        points[:, -1],
+        refuse(known, real),
+        refuse(known, imaginary),
+        record.right & record.found,
+        record.found,
+        jax.vmap(unravel)(crossings[:, :-1]),
+        crossings[:, -1],
+        refuse(only, frequency),
+        record.label,
+        record.missed,
+        record.end,
+    )

@@ -1,0 +1,161 @@
+"""A branch of equilibria of a large circuit, and where eigenvalues cross the imaginary axis on it."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from rnnjax._numerics.eigenvalues import named_leaves
+from rnnjax._results import BranchEnd
+from rnnjax._types import is_traced
+
+LABELS = ("LP", "H", "BP")  # fold, Hopf point, branch point
+
+
+class Crossing(eqx.Module):
+    """One point where an eigenvalue, or a pair, crosses the imaginary axis.
+
+    Attributes:
+        label: LP (a fold: the branch turns there), H (a pair: Hopf) or BP (a real eigenvalue where
+            the branch goes on: a branch point).
+        parameter: where it happens.
+        state: the equilibrium there.
+        frequency: of the pair, in Hz; 0 for a real eigenvalue.
+    """
+
+    label: str = eqx.field(static=True)
+    parameter: Any
+    state: Any
+    frequency: Any
+
+    def __repr__(self) -> str:
+        """Its label and where it is."""
+        rate = f", {float(self.frequency):.6g} Hz" if self.frequency else ""
+        return f"{self.label} at {float(self.parameter):.10g}{rate}"
+
+
+class LargeBranch(eqx.Module):
+    """Equilibria along a parameter with their leading eigenvalues, in the order of the branch.
+
+    Attributes:
+        states: in the circuit's structure, each leaf `(point, ...)`; NaN where there is no point.
+        parameter: its value at each of them, `(point,)`.
+        real: real parts of the leading eigenvalues per ms, `(point, count)`, the largest first.
+        imaginary: their imaginary parts, rad per ms.
+        converged: whether all of them are eigenvalues to the tolerance, `(point,)`.
+        found: `(point,)`, the points of the branch first.
+        crossing_state: at the crossings, each leaf `(slot, ...)`; NaN where there is none.
+        crossing_parameter: `(slot,)`.
+        crossing_frequency: in rad per ms, `(slot,)`; 0 for a real eigenvalue.
+        crossing_label: an index into `LP, H, BP`, `(slot,)`; -1 where there is none.
+        missed: crossings that there was no room for, that shared the smallest step with another,
+            or that could not be solved for.
+        end: a `BranchEnd`.
+        name: of the parameter.
+    """
+
+    states: Any
+    parameter: Any
+    real: Any
+    imaginary: Any
+    converged: Any
+    found: Any
+    crossing_state: Any
+    crossing_parameter: Any
+    crossing_frequency: Any
+    crossing_label: Any
+    missed: Any
+    end: Any
+    name: str = eqx.field(static=True)
+
+    @property
+    def eigenvalues(self) -> Any:
+        """The leading eigenvalues per ms at each point."""
+        return self.real + 1j * self.imaginary
+
+    @property
+    def stable(self) -> Any:
+        """Whether every perturbation decays, at each point."""
+        return self.real[..., 0] < 0
+
+    @property
+    def crossings(self) -> list[Crossing]:
+        """Where eigenvalues cross the imaginary axis, in the order of the branch.
+
+        Raises:
+            ValueError: for a batch, made by `vmap`.
+        """
+        if is_traced(self.crossing_label) or np.ndim(self.crossing_label) != 1:
+            raise ValueError("a batch of branches: see `.crossing_parameter`, or select one lane")
+        return [
+            Crossing(
+                LABELS[int(label)],
+                self.crossing_parameter[k],
+                jax.tree.map(lambda x, k=k: x[k], self.crossing_state),
+                1000 * self.crossing_frequency[k] / (2 * np.pi),
+            )
+            for k, label in enumerate(self.crossing_label)
+            if label >= 0
+        ]
+
+    @property
+    def complete(self) -> Any:
+        """Whether no crossing can have been overlooked for want of eigenvalues or of steps.
+
+        False where one was `missed`, where eigenvalues did not converge, or where all of the
+        `count` eigenvalues grow, so that those behind them were not seen.
+        """
+        hidden = (self.real[..., -1] > 0) & (self.real.shape[-1] < self._variables)
+        fine = ~self.found | (self.converged & ~hidden)
+        return fine.all(-1) & (self.missed == 0)
+
+    @property
+    def _variables(self) -> int:
+        points = np.ndim(self.parameter)
+        return sum(int(np.prod(np.shape(x)[points:])) for x in jax.tree.leaves(self.states))
+
+    def trimmed(self) -> "LargeBranch":
+        """Without the room for points that were not needed; for concrete results."""
+        count = len(self)
+
+        def along(branch: Any) -> Any:
+            return (
+                branch.states, branch.parameter, branch.real, branch.imaginary, branch.converged,
+                branch.found,
+            )  # fmt: skip
+
+        return eqx.tree_at(along, self, jax.tree.map(lambda x: x[:count], along(self)))
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset` along `point`, with the eigenvalues along `eigenvalue`."""
+        from rnnjax._files.sinks import Labels
+
+        count = len(self)
+        states = {k: np.asarray(x)[:count] for k, x in named_leaves(self.states).items()}
+        rates = {
+            "eigenvalue_real": self.real[:count], "eigenvalue_imaginary": self.imaginary[:count],
+        }  # fmt: skip
+        data = {self.name: self.parameter[:count], **states, **rates}
+        extra = {k: tuple(f"unit_{i}" for i in range(x.ndim - 1)) for k, x in states.items()}
+        extra |= dict.fromkeys(rates, ("eigenvalue",))
+        units = dict(zip(rates, ({"units": "1/ms"}, {"units": "rad/ms"}), strict=True))
+        return Labels(("point",), (count,), {}, units, {}, extra).dataset(data)
+
+    def __len__(self) -> int:
+        """How many points there are."""
+        return int(np.sum(self.found))
+
+    def __repr__(self) -> str:
+        """Where it goes and what happens on it."""
+        if is_traced(self.found) or np.ndim(self.found) != 1:
+            return f"LargeBranch({self.name}, up to {np.shape(self.found)[-1]} points)"
+        end = BranchEnd(int(self.end))
+        if not len(self):
+            return f"LargeBranch({self.name}: {end.message})"
+        values = self.parameter[: len(self)]
+        head = (
+            f"LargeBranch({len(self)} points, {self.name} from {values[0]:.6g} to "
+            f"{values[-1]:.6g}, end: {end.name.lower().replace('_', ' ')},"
+        )
+        return "\n".join([head, *(f"  {each!r}," for each in self.crossings), ")"])

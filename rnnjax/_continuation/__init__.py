@@ -1,0 +1,1 @@
+"""Along a parameter, whatever is followed."""

@@ -1,0 +1,1 @@
+"""Bifurcations in two parameters, and whole diagrams: `continue_bifurcation` and `diagram`."""

@@ -1,0 +1,345 @@
+"""Where in the plane of two parameters does it change? `continue_bifurcation`."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from rnnjax._branches.continue_equilibria import MAX_STEP, checked_bounds
+from rnnjax._continuation.both_ways import Problem, Start, both_ways, special, steps_up_to
+from rnnjax._continuation.march import BLOCK, Limits, Path, corrected
+from rnnjax._continuation.points import Bifurcation
+from rnnjax._continuation.zeros import Families, Type, fields_of, in_units, scaled
+from rnnjax._diagrams.curve import Curve
+from rnnjax._numerics.eigenvalues import flatten, index_of_largest, refuse
+from rnnjax._orbits.orbit_branch import OrbitBifurcation
+from rnnjax._orbits.orbit_curve import curve_of_cycles
+from rnnjax._parameter import check_values, counted, field_of, leaf_of, path_of
+from rnnjax._results import BranchEnd, ConvergenceError
+from rnnjax._types import Array, in_float64, is_traced
+from rnnjax.bifurcations._base import (
+    AbstractFollowed,
+    AbstractOnCurve,
+    Family,
+    by_state,
+    jacobian,
+)
+from rnnjax.bifurcations._cycle import AbstractOfCycles
+from rnnjax.circuits._base import AbstractCircuit, Driven
+from rnnjax.circuits._checks import apart, as_input, check_run, starting_state
+
+_STILL = 1e-3  # of the mean square of the Jacobian's entries: what of omega^2 counts as small
+
+
+class _Settings(NamedTuple):
+    """What a compiled curve depends on besides shapes."""
+
+    type_: AbstractFollowed
+    members: tuple[AbstractOnCurve, ...]
+    leaves: tuple[int, int]
+    blocks: int
+    slots: int
+    directions: tuple[float, ...]
+    at_end: bool  # it begins where the first of the unknowns beside the point is zero
+
+
+def continue_bifurcation(
+    circuit: AbstractCircuit[Any] | Driven,
+    where: Any,
+    start: Any,
+    bounds: Any,
+    *,
+    bifurcations: Any = None,
+    input: Any = None,
+    both_directions: bool = True,
+    max_step: float = MAX_STEP,
+    max_points: int = 1000,
+    max_bifurcations: int = 8,
+    time: float = 0.0,
+    throw: bool = True,
+) -> Any:
+    r"""Follow a fold or a Hopf point, of cycles too, as two parameters change, in float64.
+
+    The equations of the point, $f(x, p, q) = 0$ and that an eigenvalue is zero or a pair on the
+    imaginary axis, leave a curve of $(x, p, q)$. It is followed as a branch of equilibria is,
+    see `continue_equilibria`; where a test vanishes on it, the point of two parameters is solved
+    for and classified: cusps (CP), Bogdanov-Takens (BT), generalized Hopf (GH), zero-Hopf (ZH)
+    and double Hopf points (HH). A curve of Hopf points ends at a Bogdanov-Takens point.
+
+    Everything is traceable and has its derivatives, those of the curve taken across it.
+
+    A fold of cycles (LPC), a period doubling (PD) or a Neimark-Sacker point (NS) is followed in the same
+    way, with its orbit, along what its test makes zero: the result is an `OrbitCurve`, with the
+    coefficients of its normal form, without points of two parameters and without derivatives.
+
+    Args:
+        circuit: the circuit, or `Driven(circuit, input)` to change numbers of the input.
+        where: names the two numbers, `(lambda c: c.current, lambda c: c.v_3)`; the first is the
+            one along which `start` was found.
+        start: a fold (LP) or a Hopf point (H), of `Branch.bifurcations` or `Branch.first("H")`,
+            at the second number's value in `circuit`. Or a Bogdanov-Takens point (BT) of
+            `Curve.bifurcations`: then the curve of Hopf points that begins there. Or a point of
+            `OrbitBranch.bifurcations`.
+        bounds: the lowest and the highest value of each of the two, `((0, 50), (2, 30))`.
+        bifurcations: the types that are looked for; all of `rnnjax.bifurcations` that are met on
+            such a curve unless given.
+        input: the input, held at its value at `time`.
+        both_directions: whether the curve is followed both ways, or only to where the second
+            number first grows.
+        max_step: the longest step, scaled: the bounds are 1 apart.
+        max_points: the most attempted steps in each direction.
+        max_bifurcations: the most points of one type in each direction.
+        time: in ms.
+        throw: raise if the curve could not be followed to an end. Where a JAX transformation is
+            under way nothing can be raised: see `Curve.ends`.
+
+    Raises:
+        ConvergenceError: for a start that is none for this circuit, or a curve that did not reach
+            its end, if `throw` is true. The curve is its attribute `branch`.
+        ValueError, TypeError: for bounds, numbers or a start that do not fit.
+
+    References:
+        Kuznetsov (2004), Elements of Applied Bifurcation Theory, section 10.3.
+    """
+    type_ = _followed(start)
+    target, leaves, names, values = _checked(circuit, where, bounds, input, start)
+    if not 0 < max_step <= 1:
+        raise ValueError(f"max_step: expected a share of the bounds, in (0, 1], got {max_step}")
+    own, drive = apart(circuit, input)
+    if isinstance(type_, AbstractOfCycles):
+        if bifurcations is not None:
+            raise ValueError("bifurcations: none are looked for on curves of orbits; leave it out")
+        rest, most = starting_state(own, drive, None), counted(max_points, "max_points")
+        found = curve_of_cycles(
+            type_, target, leaves, names, values, rest, start, bounds, max_step, most, both_directions,
+            np.float64(time),
+        )  # fmt: skip
+        return found if is_traced(found) else _reached(found.trimmed(), throw)
+    state = starting_state(own, drive, start.state)
+    settings = _Settings(
+        type_,
+        _members(bifurcations, type_, sum(np.size(x) for x in jax.tree.leaves(state))),
+        leaves,
+        -(-counted(max_points, "max_points") // BLOCK),
+        counted(max_bifurcations, "max_bifurcations"),
+        (1.0, -1.0) if both_directions and start.label == type_.label else (1.0,),
+        start.label != type_.label,
+    )
+    limits = np.asarray([*np.ravel(bounds), max_step], np.float64)
+    result = in_float64(_curve, target, state, values, limits, np.float64(time), settings)
+    labels = tuple((m.label, m.kinds) for m in settings.members)
+    curve = Curve(*result, names=names, label=type_.label, kinds=type_.kinds, types=labels)
+    if is_traced(result):
+        return curve
+    return _reached(curve.trimmed(), throw)
+
+
+def _reached(curve: Any, throw: bool) -> Any:
+    """The curve, if it came to its ends."""
+    bad = [end for end in curve.endings if not end.reached]
+    if throw and bad:
+        raise ConvergenceError(
+            f"{curve.label} in {', '.join(curve.names)}: {bad[0].message}", curve
+        )
+    return curve
+
+
+def _followed(start: Any) -> Any:
+    """The type of the points of the curve."""
+    if not isinstance(start, Bifurcation | OrbitBifurcation):
+        raise TypeError(
+            "start: expected a point out of Branch.bifurcations or OrbitBranch.bifurcations, got "
+            f"{type(start).__name__}"
+        )
+    leads, found = {}, {t.label: t for t in known_types(AbstractOfCycles) if t.in_two}
+    if isinstance(start, Bifurcation):
+        leads = {t.label: t.leads_to for t in known_types(AbstractOnCurve) if t.leads_to}
+        found = {t.label: t for t in known_types(AbstractFollowed)}
+    label = leads.get(start.label, start.label)
+    if label not in found:
+        raise ValueError(
+            "start: expected a point of which there are curves, one of "
+            f"{sorted([*found, *leads])}, got a {start.label}"
+        )
+    return found[label]()
+
+
+def known_types(kind: type) -> list[Any]:
+    """The bifurcations of one kind that the package has."""
+    from rnnjax import bifurcations
+
+    found = [getattr(bifurcations, name) for name in sorted(vars(bifurcations))]
+    return [t for t in found if isinstance(t, type) and issubclass(t, kind) and not _abstract(t)]
+
+
+def _abstract(type_: type) -> bool:
+    return bool(getattr(type_, "__abstractmethods__", ()))
+
+
+def _members(given: Any, type_: AbstractFollowed, variables: int) -> tuple[AbstractOnCurve, ...]:
+    """The types that are looked for on the curve."""
+    if given is None:
+        given = [t() for t in known_types(AbstractOnCurve)]
+    for each in given:
+        if not isinstance(each, AbstractOnCurve):
+            raise TypeError(
+                f"bifurcations: expected objects such as Cusp(), got {each!r}: those that are met "
+                "on curves, see rnnjax.bifurcations"
+            )
+    return tuple(m for m in given if type_.label in m.on and m.variables <= variables)
+
+
+def _checked(
+    circuit: Any, where: Any, bounds: Any, input: Any, start: Any
+) -> tuple[Any, tuple[int, int], tuple[str, str], tuple[Any, Any]]:
+    """What is followed, which of its leaves, their names, and their values at the start."""
+    own, drive = apart(circuit, input)
+    check_run(own, drive, None, None)
+    if not isinstance(where, tuple | list) or len(where) != 2:
+        raise TypeError(
+            f"where: expected two functions, (lambda c: c.first, lambda c: c.second), got {where!r}"
+        )
+    if not isinstance(bounds, tuple | list) or len(bounds) != 2:
+        raise ValueError(f"bounds: expected ((low, high), (low, high)), got {bounds!r}")
+    target = circuit if isinstance(circuit, Driven) else Driven(circuit, as_input(own, input))
+    leaves, names = [], []
+    for each, limits in zip(where, bounds, strict=True):
+        path = path_of(circuit, each)
+        if np.shape(each(circuit)) != ():
+            raise ValueError(
+                f"where: expected one number, {path} has shape {np.shape(each(circuit))}: give "
+                "the number a field of its own"
+            )
+        low, high = checked_bounds(limits, path)
+        field = field_of(circuit, path)
+        if field is not None:
+            check_values(field, np.asarray([low, high]), owner="bounds")
+        inside = each if isinstance(circuit, Driven) else (lambda d, each=each: each(d.circuit))
+        leaves.append(leaf_of(target, inside))
+        names.append(path.rpartition(".")[2])
+    if leaves[0] == leaves[1]:
+        raise ValueError(f"where: expected two different numbers, got {names[0]} twice")
+    if np.ndim(start.parameter) == 1:
+        values = (start.parameter[0], start.parameter[1])
+    else:
+        values = (start.parameter, where[1](circuit))
+    for value, name, limits in zip(values, names, bounds, strict=True):
+        if not is_traced(value) and not limits[0] <= float(value) <= limits[1]:
+            raise ValueError(
+                f"bounds: expected them around the value of {name}, {float(value):g}, at which the "
+                f"curve begins, got {tuple(limits)}: change either"
+            )
+    values = [v if is_traced(v) else np.asarray(v, np.float64) for v in values]
+    return target, (leaves[0], leaves[1]), (names[0], names[1]), (values[0], values[1])
+
+
+@eqx.filter_jit
+def _curve(
+    target: Any, state: Any, values: Any, limits: Array, time: Any, settings: _Settings
+) -> Any:
+    x, unravel = flatten(jax.tree.map(jnp.asarray, state))
+    x, values, limits = lax.stop_gradient((x, jnp.stack(values), limits))
+    low, high = limits[0:4:2], limits[1:4:2]
+    scale = jnp.concatenate([jnp.maximum(abs(x), 1.0), high - low])
+    type_, n = settings.type_, x.size
+    families = scaled(fields_of(target, settings.leaves, unravel, time, n), scale)
+    u = jnp.concatenate([x, values])
+    begun, frame, units = _beginning(type_, families, u, settings.at_end)
+    own = units[n + 2 :]
+
+    def equations(family: Family, z: Array, frame: Any) -> Array:
+        return type_.equations(family, z.at[n + 2 :].multiply(own), frame)
+
+    path = Path(
+        lambda z, frame: equations(families.scaled, z, frame),
+        tuple(_test(type_, m, families.scaled, own, n + 2) for m in settings.members),
+        lambda z, frame: type_.reframe(families.scaled, z.at[n + 2 :].multiply(own), frame),
+    )
+    # where the second number grows, or the frequency from zero on
+    upward = jnp.zeros_like(begun).at[n + 2 if settings.at_end else n + 1].set(1.0)
+    u, solved = corrected(lambda z: path.equations(z, frame), begun, upward)
+    inside_bounds = ((values >= low) & (values <= high)).all()
+    end = jnp.where(solved & inside_bounds, BranchEnd.MAX_POINTS, BranchEnd.NO_START)
+    start = Start(jnp.where(solved, u, begun), frame, upward, 0.0, end.astype(jnp.int32))
+    wide, none = jnp.full(n, jnp.inf), jnp.zeros_like(own)
+    bounds = Limits(
+        jnp.concatenate([-wide, low / scale[n:], none]),
+        jnp.concatenate([wide, high / scale[n:], jnp.full_like(own, jnp.inf)]),
+        **steps_up_to(limits[4]),
+    )
+    of = families.of
+
+    def live(arrays: Any, z: Array, frame: Any, units: Array) -> Array:
+        inside = in_units(of(arrays), units[: n + 2])
+        return type_.equations(inside, z.at[n + 2 :].multiply(units[n + 2 :]), frame)
+
+    problem = Problem(
+        families, path, live, units,
+        tuple(Type(m, _begin(type_, m)) for m in settings.members),
+    )  # fmt: skip
+    whole = both_ways(problem, start, bounds, settings.directions, settings.blocks, settings.slots)
+    return _told(whole, families, type_, unravel, n)
+
+
+def _beginning(
+    type_: AbstractFollowed, families: Families, u: Array, at_end: bool
+) -> tuple[Array, Any, Array]:
+    """The unknowns of the curve where it begins, scaled, the frame there, and their units."""
+    inside = u / families.scale
+    unknowns, frame = type_.begin(families.scaled, inside, jnp.zeros_like(inside))
+    if at_end:
+        unknowns = unknowns.at[u.size :].set(0.0)
+        frame = type_.frame_at(families.scaled, unknowns)
+    a = by_state(jacobian(families.scaled, inside))
+    others = unknowns[u.size :]
+    units = abs(others) + (1.0 if at_end else _STILL) * (a**2).mean()
+    begun = jnp.append(inside, others / units)
+    return lax.stop_gradient((begun, frame, jnp.append(families.scale, units)))
+
+
+def _test(
+    type_: AbstractFollowed, member: AbstractOnCurve, family: Family, own: Array, count: int
+) -> Any:
+    return lambda z, frame, derivatives, direction: type_.test_of(
+        member, family, z.at[count:].multiply(own), frame
+    )
+
+
+def _begin(type_: AbstractFollowed, member: AbstractOnCurve) -> Any:
+    return lambda family, z, tangent: type_.begin_of(member, family, z)
+
+
+def _told(whole: Any, families: Families, type_: AbstractFollowed, unravel: Any, n: int) -> Any:
+    """What a `Curve` holds."""
+
+    def form(z: Array, kept: Array) -> Any:
+        safe = jnp.where(jnp.isfinite(z), z, 1.0)
+        found = type_.normal_form(families.live, safe, type_.frame_at(families.frozen, safe))
+        return refuse(kept, found.frequency), refuse(kept, found.coefficient)
+
+    frequency, coefficient = jax.vmap(form)(whole.points, whole.kept)
+    # the frequency of a curve of Hopf points is the only other bound
+    ends = whole.ends
+    if whole.points.shape[1] > n + 2:
+        square = whole.points[:, n + 2]
+        last = jnp.stack([_last(whole, sign) for sign in (1.0, -1.0)])[: ends.size]
+        stopped = abs(square[last]) <= 1e-9 * jnp.nanmax(abs(square))
+        still = (ends == BranchEnd.BOUND) & stopped
+        ends = jnp.where(still, BranchEnd.ZERO_FREQUENCY, ends).astype(jnp.int32)
+    return (
+        jax.vmap(unravel)(whole.points[:, :n]),
+        whole.points[:, n : n + 2],
+        frequency,
+        coefficient,
+        whole.at,
+        whole.kept,
+        special(whole, unravel, 2),
+        ends,
+    )
+
+
+def _last(whole: Any, sign: float) -> Array:
+    return index_of_largest(jnp.where(whole.kept, sign * whole.at, -jnp.inf))

@@ -1,0 +1,1 @@
+"""Through time: fixed steps and batches of adaptive lanes."""

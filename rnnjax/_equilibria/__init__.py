@@ -1,0 +1,1 @@
+"""Where can it rest, and is that stable? `find_equilibria` and its relatives."""

@@ -1,0 +1,193 @@
+"""Where is it slow without resting? `find_slow_points`."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from rnnjax._equilibria.find_equilibria import Linearization
+from rnnjax._equilibria.guesses import flat_guesses
+from rnnjax._numerics.deflation import repeats
+from rnnjax._numerics.eigenvalues import (
+    dogleg,
+    find_root,
+    flatten,
+    named_leaves,
+    refuse,
+    root_of,
+    vanishes,
+)
+from rnnjax._results import Status
+from rnnjax._types import Array, Float, Key, in_float64, is_traced
+from rnnjax.circuits._base import AbstractCircuit
+from rnnjax.circuits._checks import as_input, check_run, starting_state
+
+_FLAT = 1e-10  # relative curvature of q below which it may be that of rounding
+
+
+class SlowPoints(eqx.Module):
+    r"""The slow points that were found; fixed in shape, the found ones first.
+
+    Attributes:
+        states: in the circuit's structure, each leaf `(guess, ...)`; NaN where nothing was found.
+        found: `(guess,)`, whether this entry is a slow point, each of them once.
+        q: `(guess,)`, half the square of the speed, $|f|^2 / 2$.
+        jacobian: that of the circuit, `(guess, n, n)` per ms.
+        status: `(guess,)`, a `Status` per guess in the same order; guesses that ran into an
+            equilibrium, or into a slow point already listed, are OK and not `found`.
+    """
+
+    states: Any
+    found: Any
+    q: Float[Any, "*batch guess"]
+    jacobian: Float[Any, "*batch guess n n"]
+    status: Any
+
+    def __getitem__(self, index: int) -> Any:
+        """The state of one of them."""
+        return jax.tree.map(lambda x: x[index], self.states)
+
+    def __len__(self) -> int:
+        """How many there are.
+
+        Raises:
+            ValueError: for a batch, made by `vmap`.
+        """
+        if np.ndim(self.found) > 1:
+            raise ValueError("a batch of results: count with `.found.sum(-1)`, or select one lane")
+        return int(np.sum(self.found))
+
+    @property
+    def speed(self) -> Any:
+        r"""$|f| = \sqrt{2 q}$, in the state's unit per ms."""
+        return (2 * self.q) ** 0.5
+
+    @property
+    def linearizations(self) -> list[Linearization]:
+        """The circuit seen from nearby, one per slow point; what moves is left out."""
+        return [Linearization(self[k], self.jacobian[k]) for k in range(len(self))]
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset` with one entry per slow point."""
+        from rnnjax._files.sinks import Labels
+
+        count = len(self)
+        states = {k: np.asarray(x)[:count] for k, x in named_leaves(self.states).items()}
+        rates = np.asarray([each.growth_rate for each in self.linearizations], float)
+        data = states | {"q": np.asarray(self.q)[:count], "growth_rate": rates}
+        extra = {k: tuple(f"unit_{i}" for i in range(x.ndim - 1)) for k, x in states.items()}
+        meanings = {"growth_rate": {"units": "1/ms"}, "q": {"long_name": "half the squared speed"}}
+        return Labels(("slow_point",), (count,), {}, meanings, {}, extra).dataset(data)
+
+    def __repr__(self) -> str:
+        """How many, and how slow."""
+        if is_traced(self.found) or np.ndim(self.found) > 1:
+            return f"SlowPoints(up to {np.shape(self.found)[-1]})"
+        speeds = ", ".join(f"{float(v):.3g}" for v in self.speed[: len(self)][:8])
+        return f"SlowPoints({len(self)} found{f', speeds {speeds} per ms' if speeds else ''})"
+
+
+def find_slow_points(
+    circuit: AbstractCircuit[Any],
+    input: Any = None,
+    *,
+    guesses: Any = None,
+    key: Key | None = None,
+    tolerance: float = np.inf,
+    time: float = 0.0,
+    max_steps: int = 100,
+) -> SlowPoints:
+    r"""Minima of $q(x) = \tfrac12 |f(x, u)|^2$ that are no equilibria, in float64.
+
+    Trajectories linger there: at the ghost of a fold, along a nearly continuous attractor. From
+    each guess the speed is lowered by trust-region steps, and then $\nabla q = J^T f = 0$ is solved
+    by Newton steps; what is no minimum is left out, and so is every zero of $f$, which
+    `find_equilibria` lists. Each slow point is listed once. As in `find_equilibria`, derivatives
+    with respect to the circuit and the input are those of the implicit function.
+
+    The square adds the variables as they are: where they have different units, that in which
+    the numbers are largest decides.
+
+    Args:
+        circuit: the circuit.
+        input: the input; held at its value at `time`.
+        guesses: as for `find_equilibria`; states of a `Trajectory` find what it passes.
+        key: for the guesses.
+        tolerance: the largest q that counts as slow.
+        time: in ms.
+        max_steps: the most steps from one guess, of either kind.
+
+    Raises:
+        ValueError: for guesses that do not fit, or a tolerance that is not positive.
+
+    References:
+        Sussillo and Barak (2013), Neural Computation 25:626-649.
+    """
+    check_run(circuit, input, None, None)
+    if not is_traced(tolerance) and not tolerance > 0:
+        raise ValueError(
+            f"tolerance: expected the largest q that counts as slow, above 0, got {tolerance!r}"
+        )
+    rest = starting_state(circuit, input, None)
+    starts = flat_guesses(rest, guesses, key)
+    limits = (
+        np.float64(time),
+        jnp.asarray(tolerance) if is_traced(tolerance) else np.float64(tolerance),
+    )
+    return in_float64(_find, circuit, as_input(circuit, input), rest, starts, limits, max_steps)
+
+
+@eqx.filter_jit
+def _find(
+    circuit: Any, input: Any, rest: Any, starts: Any, limits: Any, max_steps: int
+) -> SlowPoints:
+    time, tolerance = limits
+    vector, unravel = flatten(jax.tree.map(jnp.asarray, rest))
+    given, rest_of = eqx.partition((circuit, input, time), eqx.is_array)
+
+    def field(given: Any, x: Array) -> Array:
+        circuit, input, time = eqx.combine(given, rest_of)
+        return flatten(circuit(unravel(x), input(time)))[0]
+
+    def q(given: Any, x: Array) -> Array:
+        return jnp.sum(field(given, x) ** 2) / 2
+
+    def uphill(given: Any, x: Array, _: None) -> Array:
+        return jax.grad(q, 1)(given, x)
+
+    def lowest_from(guess: Array) -> tuple[Array, Array]:
+        still = lax.stop_gradient(given)
+        near = dogleg(lambda x: field(still, x), guess, max_steps)
+        x, finite = find_root(lambda x: uphill(still, x, None), near, max_steps)
+        return root_of(uphill, given, x, None), finite
+
+    def judged(x: Array, finite: Array) -> tuple[Array, ...]:
+        slope, curvature = uphill(given, x, None), jax.jacfwd(lambda x: uphill(given, x, None))(x)
+        jacobian = jax.jacfwd(lambda x: field(given, x))(x)
+        level = finite & vanishes(slope, curvature, x) & _bends_up(curvature)
+        rests = vanishes(field(given, x), jacobian, x)
+        return q(given, x), jacobian, level | (finite & rests), level & ~rests
+
+    x, finite = jax.vmap(lowest_from)(lax.stop_gradient(jnp.asarray(starts)))
+    speed, jacobian, solved, slow = jax.vmap(judged)(x, finite)
+    slow &= speed <= tolerance
+    found = slow & ~repeats(x, slow, jnp.where(vector == 0, 1.0, abs(vector)))
+    order = jnp.argsort(~found, stable=True)
+    x, speed, jacobian, solved, found = (y[order] for y in (x, speed, jacobian, solved, found))
+    return SlowPoints(
+        states=jax.vmap(unravel)(refuse(found[:, None], x)),
+        found=found,
+        q=refuse(found, speed),
+        jacobian=refuse(found[:, None, None], jacobian),
+        status=jnp.where(solved, Status.OK, Status.NOT_CONVERGED).astype(jnp.int32),
+    )
+
+
+def _bends_up(curvature: Array) -> Array:
+    """Whether no direction leads down, to rounding: whether the matrix has a Cholesky factor."""
+    n = curvature.shape[0]
+    shift = _FLAT * abs(curvature).max() * jnp.eye(n, dtype=curvature.dtype)
+    return jnp.isfinite(jnp.linalg.cholesky(lax.stop_gradient(curvature + shift))).all()

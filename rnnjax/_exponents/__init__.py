@@ -1,0 +1,1 @@
+"""Is it chaotic? `lyapunov_exponents`."""

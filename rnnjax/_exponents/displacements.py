@@ -1,0 +1,269 @@
+"""How displacements grow along a run: steps with displacements, orthonormalized round after round."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from rnnjax._engine.fixed_steps import Run, integrate
+from rnnjax._exponents.block_means import block_errors, level_change
+from rnnjax._numerics.dense import determinant
+from rnnjax._numerics.eigenvalues import flatten
+from rnnjax._results import Regime, Status
+from rnnjax._types import Array
+from rnnjax.circuits._base import AbstractMap
+
+_UNROLLED = 8  # rows up to which the orthonormalization is written out
+_SETTLING = 10.0  # a zero exponent is measured as up to this over the length of the run
+
+
+class Schedule(NamedTuple):
+    """How a run is divided; all of it fixed when it compiles.
+
+    Attributes:
+        before: steps that are not counted.
+        every: steps of a round, after each of which the displacements are orthonormalized.
+        rounds: rounds in a block.
+        blocks: how many.
+    """
+
+    before: int
+    every: int
+    rounds: int
+    blocks: int
+
+
+def generic_basis(variables: int, count: int) -> np.ndarray:
+    """`(count, variables)`: orthonormal directions without any symmetry, the same in every run."""
+    random = np.random.default_rng(0).standard_normal((variables, count))
+    return np.ascontiguousarray(np.linalg.qr(random)[0].T)
+
+
+class _Carry(NamedTuple):
+    """What a run of rounds carries along: `well` is the last round's beginning that was finite."""
+
+    n: Any
+    state: Any
+    basis: Any
+    divergence: Any
+    well_n: Any
+    well: Any
+
+
+@eqx.filter_jit
+def spectrum_of(
+    circuit: Any, input: Any, start: Any, basis: Any, step: Any, noise: Any, key: Any,
+    solver: Any, schedule: Schedule,
+) -> tuple[dict[str, Any], Run]:  # fmt: skip
+    start = jax.tree.map(jnp.asarray, start)
+    whole = basis.shape[0] == basis.shape[1]
+    along = circuit if basis.shape[0] == 1 else _turned(circuit)
+    rounds = _Rounds(circuit, along, input, step, noise, key, solver, whole)
+    zero = jnp.zeros((), jnp.int32)
+    first = rounds.divergence(start, zero) if whole else jnp.nan * step
+    carry = _Carry(zero, start, basis, first, zero, start)
+    turns, rest = divmod(schedule.before, schedule.every)
+    if rest:
+        carry, _ = rounds.one(carry, rest)
+    carry, _ = lax.scan(lambda c, _: rounds.one(c, schedule.every), carry, None, turns)
+
+    @jax.checkpoint
+    def block(carry: _Carry, _: Any) -> tuple[_Carry, Any]:
+        carry, (grown, diverged) = lax.scan(
+            lambda c, _: rounds.one(c, schedule.every), carry, None, schedule.rounds
+        )
+        return carry, (grown.sum(0), diverged.sum())
+
+    end, (grown, diverged) = lax.scan(block, carry, None, schedule.blocks)
+    steps = schedule.every * schedule.rounds
+    last = schedule.before + steps * np.arange(1.0, schedule.blocks + 1)
+    well = (end.well_n == end.n) & ~jnp.isnan(grown).any()
+    local = jnp.where(well, grown / (steps * step), jnp.nan)
+    result = _summary(local, last * step, well, whole)
+    status = jnp.where(well, int(Status.OK), int(Status.NON_FINITE)).astype(jnp.int32)
+    run = Run(end.state, (), None, status, end.well_n, end.well)
+    return result | {
+        "divergence": jnp.where(well, diverged.sum() / (steps * schedule.blocks), jnp.nan),
+        "status": status,
+    }, run
+
+
+class _Rounds(eqx.Module):
+    """Steps with displacements, then an orthonormalization."""
+
+    circuit: Any
+    along: Any
+    input: Any
+    step: Any
+    noise: Any
+    key: Any
+    solver: Any
+    whole: bool
+
+    def one(self, carry: _Carry, steps: int) -> tuple[_Carry, tuple[Array, Array]]:
+        """One round: how the displacements grew, and the sum of the divergence over its steps."""
+        run = integrate(
+            self.circuit, self.input, (carry.state, _spread(carry.basis, carry.state)),
+            solver=self.solver, t0=jnp.zeros_like(self.step), step=self.step, steps=steps,
+            save_every=1 if self.whole else None, observe=_state_of, noise=self.noise,
+            key=self.key, first=carry.n, along=self.along,
+        )  # fmt: skip
+        state, moved = run.final
+        basis, stretch = orthonormalized(_gathered(moved))
+        n = carry.n + steps
+        before, diverged = carry.divergence, jnp.nan * self.step
+        if self.whole:
+            steps_done = carry.n + jnp.arange(1, steps + 1, dtype=jnp.int32)
+            each = jax.vmap(self.divergence)(run.saved, steps_done)
+            share = 1.0 if isinstance(self.circuit, AbstractMap) else 0.5
+            diverged, before = each.sum() + share * (before - each[-1]), each[-1]
+        fine = (run.status == Status.OK) & (carry.well_n == carry.n)
+        well_n = jnp.where(fine, n, carry.well_n)
+        well = jax.tree.map(lambda new, old: jnp.where(fine, new, old), state, carry.well)
+        return _Carry(n, state, basis, before, well_n, well), (jnp.log(stretch), diverged)
+
+    def divergence(self, state: Any, n: Any) -> Array:
+        """The divergence of the vector field after n steps; of a map the log of its |det J|."""
+        x, unravel = flatten(state)
+        u = self.input(n.astype(self.step.dtype) * self.step)
+
+        def slopes(function: Any) -> Array:
+            return jax.jacfwd(lambda z: flatten(function(unravel(z)))[0])(x)
+
+        jacobian = slopes(lambda z: self.circuit(z, u))
+        if isinstance(self.circuit, AbstractMap):
+            known = self.noise is None or self.noise.additive
+            return jnp.log(abs(determinant(jacobian))) + (0.0 if known else jnp.nan)
+        found = jnp.trace(jacobian)
+        if self.noise is None or self.noise.additive:
+            return found
+        return found - jnp.square(jnp.diagonal(slopes(self.noise))).sum() / 2
+
+
+def _state_of(pair: Any) -> Any:
+    return pair[0]
+
+
+def _turned(circuit: Any) -> Any:
+    """The circuit with its matrices turned in memory: rows of displacements meet columns of weights.
+
+    Where they are in the way that products with single vectors need, XLA for CPUs turns them again
+    for every product with a few.
+    """
+
+    def leaf(x: Any) -> Any:
+        if not eqx.is_inexact_array(x) or x.ndim != 2:
+            return x
+        return lax.optimization_barrier(x.T).T
+
+    return jax.tree.map(leaf, circuit)
+
+
+def _spread(basis: Array, state: Any) -> Any:
+    """The rows `(count, variables)` as displacements of the state."""
+    return jax.vmap(flatten(state)[1])(basis)
+
+
+def _gathered(displacements: Any) -> Array:
+    """The displacements of the state as rows."""
+    return jax.vmap(lambda z: flatten(z)[0])(displacements)
+
+
+def orthonormalized(rows: Array) -> tuple[Array, Array]:
+    """Orthonormal rows of the same nested spaces, and by how much each had grown.
+
+    Gram-Schmidt, twice for each row, in plain operations: LAPACK's QR runs on the host from a
+    GPU, and is slow in batches of small matrices. A row that vanished is replaced by a unit vector,
+    with growth 0.
+    """
+    count = rows.shape[0]
+    if count <= _UNROLLED:
+        done: list[Array] = []
+        grown = []
+        for j in range(count):
+            v = rows[j]
+            for _ in range(2):
+                for q in done:
+                    v = v - q * (q * v).sum()
+            q, r = _unit(v, j)
+            done.append(q)
+            grown.append(r)
+        return jnp.stack(done), jnp.stack(grown)
+    places = jnp.arange(count, dtype=jnp.int32)
+
+    def step(basis: Array, given: tuple[Array, Array]) -> tuple[Array, Array]:
+        v, j = given
+        for _ in range(2):
+            v = v - (basis @ v) @ basis
+        q, r = _unit(v, j)
+        here = (places == j).astype(rows.dtype)
+        return basis + here[:, None] * q, r
+
+    return lax.scan(step, jnp.zeros_like(rows), (rows, places))
+
+
+def _unit(v: Array, j: Any) -> tuple[Array, Array]:
+    """The direction of a vector and its length."""
+    square = (v * v).sum()
+    vanished = square == 0
+    length = jnp.sqrt(jnp.where(vanished, 1.0, square))
+    other = (jnp.arange(v.shape[0], dtype=jnp.int32) == jnp.asarray(j, jnp.int32)).astype(v.dtype)
+    return jnp.where(vanished, other, v / length), jnp.where(vanished, 0.0, length)
+
+
+def _summary(local: Array, times: Array, well: Array, whole: bool) -> dict[str, Any]:
+    """What the blocks say."""
+    count = local.shape[1]
+    exponents = local.mean(0)
+    fixed = lax.stop_gradient(local)
+    block = times[1] - times[0]
+    errors = block_errors(fixed)
+    resolution = jnp.maximum(3 * errors, _SETTLING / (block * local.shape[0]))
+    changed, where = level_change(fixed[:, 0], _SETTLING / block)
+    known = lax.stop_gradient(exponents)
+    sign = jnp.sign(jnp.where(abs(known) > resolution, known, 0.0))
+    return {
+        "exponents": exponents,
+        "standard_errors": errors,
+        "resolution": resolution,
+        "local": local,
+        "times": times,
+        "dimension": _kaplan_yorke(jnp.where(sign == 0, 0.0, exponents), whole),
+        "regime": _regime(sign, well & ~changed, count, whole),
+        "changed_at": jnp.where(changed, jnp.where(where, times, 0.0).sum(), jnp.nan),
+        "gradients_hold": well & (sign[0] <= 0),
+    }
+
+
+def _regime(sign: Array, known: Array, count: int, whole: bool) -> Array:
+    """The regime, as an integer."""
+    second = sign[1] if count > 1 else jnp.full((), -1.0 if whole else jnp.nan)
+    first = sign[0]
+    found = jnp.asarray(int(Regime.UNKNOWN), jnp.int32)
+    for regime, here in (
+        (Regime.FIXED, first < 0),
+        (Regime.PERIODIC, (first == 0) & (second < 0)),
+        (Regime.QUASIPERIODIC, (first == 0) & (second == 0)),
+        (Regime.CHAOTIC, first > 0),
+        (Regime.HYPERCHAOTIC, (first > 0) & (second > 0)),
+    ):
+        found = jnp.where(known & here, jnp.asarray(int(regime), jnp.int32), found)
+    return found
+
+
+def _kaplan_yorke(exponents: Array, whole: bool) -> Array:
+    r"""$j + \sum_{i \le j} \lambda_i / |\lambda_{j+1}|$, $j$ the most whose sum is not negative."""
+    count = exponents.shape[0]
+    falling = -jnp.sort(-exponents)
+    sums = jnp.cumsum(falling)
+    places = jnp.arange(count, dtype=exponents.dtype)
+    j = (sums >= 0).astype(exponents.dtype).sum()
+    reached = jnp.where(places == j - 1, sums, 0.0).sum()
+    following = jnp.where(places == j, falling, 0.0).sum()
+    inside = j < count
+    found = j + reached / jnp.where(inside, abs(following), 1.0)
+    beyond = float(count) if whole else jnp.nan
+    return jnp.where(inside, found, beyond)

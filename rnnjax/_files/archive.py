@@ -1,0 +1,48 @@
+"""A JSON header and NumPy arrays in one file: whole or not there, checksummed, and no code."""
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnnjax._files.sinks import replacing
+
+_DAMAGED = ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error
+
+
+def write_archive(path: Any, header: Mapping[str, Any], arrays: Sequence[Any]) -> None:
+    """Put a zip of the header and the arrays in the place of what was there.
+
+    Raises:
+        OSError: if it can't be written; what was there is still there.
+    """
+    with replacing(Path(path)) as partial, zipfile.ZipFile(partial, "w") as file:
+        known = {**header, "arrays": len(arrays)}
+        file.writestr("header.json", json.dumps(known, indent=1))
+        for k, array in enumerate(arrays):
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.asarray(array), allow_pickle=False)
+            file.writestr(f"{k}.npy", buffer.getvalue())
+
+
+def read_archive(path: Any) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """The header and the arrays. No code from the file is run.
+
+    Raises:
+        ValueError: with the reason, for a file that is none, or damaged.
+        OSError: if there is no such file.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            header = json.loads(file.read("header.json"))
+            parts = (io.BytesIO(file.read(f"{k}.npy")) for k in range(header["arrays"]))
+            return header, [np.lib.format.read_array(p, allow_pickle=False) for p in parts]
+    except FileNotFoundError:
+        raise
+    except (OSError, zipfile.BadZipFile, KeyError, TypeError, *_DAMAGED) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from None

@@ -1,0 +1,123 @@
+"""Circuits on disk: all their numbers to the last bit, and no code."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from rnnjax._files.archive import read_archive, write_archive
+from rnnjax._parameter import Parametric
+
+_FORMAT = 1
+
+
+def save(path: Any, circuit: Any) -> None:
+    """Write a circuit, with all its numbers to the last bit, to one file.
+
+    The file is a zip of a JSON header and NumPy arrays; each part carries a checksum.
+
+    Args:
+        path: where; an existing file is replaced, at once and whole.
+        circuit: a circuit, or any other part made of parameters.
+
+    Raises:
+        TypeError: for what can't be saved without code, such as a function of your own.
+        OSError: if the file can't be written; nothing is left half-written.
+    """
+    arrays: list[np.ndarray] = []
+    header = {"format": _FORMAT, "content": _encode(circuit, arrays)}
+    write_archive(path, header, arrays)
+
+
+def load(path: Any, known: Sequence[Any] = ()) -> Any:
+    """Read a circuit that `save` wrote. No code from the file is run.
+
+    Args:
+        path: the file.
+        known: classes and functions of your own that the circuit is made of; the package's are
+            known already.
+
+    Raises:
+        ValueError: for a damaged file, or a class that is not known.
+    """
+    try:
+        header, arrays = read_archive(path)
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is no circuit saved by rnnjax, or it is damaged: {error}"
+        ) from None
+    if header.get("format") != _FORMAT:
+        raise ValueError(f"{path}: expected format {_FORMAT}, got {header.get('format')}")
+    try:
+        return _decode(header["content"], dict(enumerate(arrays)), known)
+    except KeyError as error:
+        raise ValueError(f"{path} is damaged: {error} is missing") from None
+
+
+def _encode(value: Any, arrays: list[np.ndarray]) -> Any:
+    if isinstance(value, Parametric):
+        names = [f.name for f in dataclasses.fields(value)]
+        fields = {n: _encode(getattr(value, n), arrays) for n in names}
+        return {_kind("class", type(value)): type(value).__name__, "fields": fields}
+    if isinstance(value, jax.Array | np.ndarray | np.generic):
+        arrays.append(np.asarray(value))
+        return {"array": len(arrays) - 1}
+    if isinstance(value, tuple):
+        items = [_encode(v, arrays) for v in value]
+        if not hasattr(value, "_fields"):
+            return {"items": items}
+        return {_kind("tuple", type(value)): type(value).__name__, "items": items}
+    if value is None or isinstance(value, bool | int | float | str):
+        return {"value": value}
+    if callable(value) and getattr(value, "__name__", "<lambda>") != "<lambda>":
+        return {_kind("name", value): value.__name__}
+    raise TypeError(
+        f"can't save {value!r}: expected numbers, parts of rnnjax, or functions with a name; "
+        "give the function a name with def"
+    )
+
+
+def _kind(kind: str, value: Any) -> str:
+    """`kind` for what the package exports under its name, `own kind` for anything else."""
+    return kind if _known().get(value.__name__) is value else f"own {kind}"
+
+
+def _decode(node: Any, arrays: Mapping[int, np.ndarray], known: Sequence[Any]) -> Any:
+    ours, own = _known(), {each.__name__: each for each in known}
+
+    def find(kind: str) -> Any:
+        if kind in node and node[kind] in ours:
+            return ours[node[kind]]
+        name = node.get(kind) or node[f"own {kind}"]
+        if name not in own:
+            raise ValueError(
+                f"the file holds a {name}, which rnnjax does not know: load(path, known=[{name}])"
+            )
+        return own[name]
+
+    def has(kind: str) -> bool:
+        return kind in node or f"own {kind}" in node
+
+    if has("class"):
+        fields = {k: _decode(v, arrays, known) for k, v in node["fields"].items()}
+        return find("class")(**fields)
+    if "array" in node:
+        return arrays[node["array"]]
+    if "items" in node:
+        items = [_decode(v, arrays, known) for v in node["items"]]
+        return find("tuple")(*items) if has("tuple") else tuple(items)
+    return find("name") if has("name") else node["value"]
+
+
+@functools.cache
+def _known() -> dict[str, Any]:
+    """What the package exports, by name."""
+    from rnnjax import circuits, connectivity, inputs, measures, noise, tasks
+    from rnnjax.circuits import _task_network
+
+    families = (circuits, connectivity, inputs, measures, noise, tasks, _task_network)
+    found = {n: getattr(f, n) for f in families for n in dir(f) if not n.startswith("_")}
+    return found

@@ -1,0 +1,1 @@
+"""What runs where: processors, devices, lanes and compiled programs."""

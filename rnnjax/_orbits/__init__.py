@@ -1,0 +1,1 @@
+"""Rhythms: `find_orbit`, `continue_orbits` and `phase_response`."""

@@ -1,0 +1,316 @@
+"""A branch of periodic orbits and what happens on it."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Complex
+
+from rnnjax._continuation.points import ending, labels, outcome
+from rnnjax._numerics.eigenvalues import named_leaves
+from rnnjax._orbits.find_orbit import Orbit, as_complex, is_stable
+from rnnjax._results import BranchEnd, Status
+from rnnjax._types import is_traced
+
+_TOLD = 1e-11  # changes of the parameter that are more than rounding
+_FASTEST = -6.0  # exponents below this are no power law any more
+
+
+class OrbitBifurcation(eqx.Module):
+    """One bifurcation of periodic orbits, read off a branch.
+
+    Attributes:
+        label: LPC (fold of cycles), PD (period doubling), NS (Neimark-Sacker) or GR (grazing).
+        kind: in words; supercritical where what branches off is stable, in what the other
+            multipliers leave.
+        parameter: where it happens.
+        coefficient: of the normal form, see the types in `rnnjax.bifurcations`.
+        orbit: the orbit there.
+    """
+
+    label: str = eqx.field(static=True)
+    kind: str = eqx.field(static=True)
+    parameter: Any
+    coefficient: Any
+    orbit: Orbit
+
+    def __repr__(self) -> str:
+        """Its label and where it is."""
+        return (
+            f"{self.label} at {float(self.parameter):.10g}: {self.kind}, "
+            f"period {float(self.orbit.period):.8g} ms"
+            + (
+                f", coefficient {float(self.coefficient):.5g}"
+                if self.coefficient == self.coefficient
+                else ""
+            )
+        )
+
+
+class LimitOrbit(eqx.Module):
+    r"""What periodic orbits come to where their period grows without bound.
+
+    Attributes:
+        kind: "SNIC", where a fold of equilibria appears on the orbit and $T \sim |p - p^*|^{-1/2}$, or
+            "homoclinic", where the orbit comes to a saddle and $T \sim -\ln |p - p^*|$.
+        parameter: $p^*$.
+        exponent: of $|dp / dT| \sim T^s$ at the end: -3 at a SNIC, more and more negative otherwise.
+    """
+
+    kind: str = eqx.field(static=True)
+    parameter: float
+    exponent: float
+
+    def __repr__(self) -> str:
+        """What it is and where."""
+        return f"{self.kind} at {self.parameter:.10g}"
+
+
+class AbstractOrbits(eqx.Module):
+    """Periodic orbits one after the other, held as arrays.
+
+    `rows` names the fields with one row for each orbit.
+    """
+
+    states: eqx.AbstractVar[Any]
+    widths: eqx.AbstractVar[Any]
+    period: eqx.AbstractVar[Any]
+    multipliers_real: eqx.AbstractVar[Any]
+    multipliers_imaginary: eqx.AbstractVar[Any]
+    found: eqx.AbstractVar[Any]
+    ends: eqx.AbstractVar[Any]
+    rows: eqx.AbstractClassVar[tuple[str, ...]]
+
+    @property
+    def multipliers(self) -> Complex[Any, "*batch point n"]:
+        """The Floquet multipliers at each point."""
+        return as_complex(self.multipliers_real, self.multipliers_imaginary)
+
+    @property
+    def endings(self) -> list[BranchEnd]:
+        """Where each direction ended."""
+        return [BranchEnd(int(e)) for e in np.ravel(self.ends)]
+
+    def __getitem__(self, k: int) -> Orbit:
+        """One of the orbits."""
+        if not -len(self) <= k < len(self):
+            raise IndexError(f"expected one of {len(self)} orbits, got {k}")
+        return orbit_of(
+            self.states, self.widths, self.period, self.multipliers_real,
+            self.multipliers_imaginary, k % len(self),
+        )  # fmt: skip
+
+    def trimmed(self) -> Any:
+        """Without the room for points that were not needed; for concrete results."""
+        count = len(self)
+
+        def along(orbits: Any) -> Any:
+            return [getattr(orbits, name) for name in self.rows]
+
+        return eqx.tree_at(along, self, jax.tree.map(lambda x: x[:count], along(self)))
+
+    def __len__(self) -> int:
+        """How many orbits there are."""
+        return int(np.sum(self.found))
+
+
+class OrbitBranch(AbstractOrbits):
+    """Periodic orbits along a parameter, in the order in which they were followed.
+
+    Attributes:
+        states: in the circuit's structure, each leaf `(point, node, ...)`; NaN where there is none.
+        widths: the intervals of each mesh as shares of the period, `(point, interval)`.
+        parameter: `(point,)`.
+        period: in ms, `(point,)`.
+        multipliers_real, multipliers_imaginary: of the Floquet multipliers, `(point, n)`, the
+            largest absolute value first.
+        minima, maxima: of each variable, each leaf `(point, ...)`.
+        at: how far along the branch from its start, scaled.
+        found: `(point,)`, the points of the branch first.
+        special: the bifurcations in the same way, `(slot, ...)`, with `type_index` and `unsolved`.
+        ends: a `BranchEnd` for each direction.
+        name: of the parameter.
+        types: the label and the kinds of each type that was looked for.
+    """
+
+    states: Any
+    widths: Any
+    parameter: Any
+    period: Any
+    multipliers_real: Any
+    multipliers_imaginary: Any
+    minima: Any
+    maxima: Any
+    at: Any
+    found: Any
+    special: Any
+    ends: Any
+    name: str = eqx.field(static=True)
+    types: tuple[tuple[str, tuple[str, ...]], ...] = eqx.field(static=True)
+
+    rows = (
+        "states", "widths", "parameter", "period", "multipliers_real", "multipliers_imaginary",
+        "minima", "maxima", "at", "found",
+    )  # fmt: skip
+
+    @property
+    def stable(self) -> Any:
+        """Whether every perturbation decays, at each point."""
+        return is_stable(self.multipliers)
+
+    @property
+    def frequency(self) -> Any:
+        """In Hz, at each point."""
+        return 1000 / self.period
+
+    @property
+    def limits(self) -> list[LimitOrbit | None]:
+        """For each direction what its orbits come to if their period grew beyond bound, or None.
+
+        Raises:
+            ValueError: for a batch, made by `vmap`.
+        """
+        if is_traced(self.found) or np.ndim(self.found) != 1:
+            raise ValueError("a batch of branches: select one lane")
+        p, period = (np.asarray(x)[: len(self)] for x in (self.parameter, self.period))
+        sides = (p, period), (p[::-1], period[::-1])
+        return [
+            _limit(*side) if end == BranchEnd.LONG_PERIOD else None
+            for end, side in zip(self.endings, sides, strict=False)
+        ]
+
+    def swept(self) -> tuple[dict[str, tuple[tuple[str, ...], Any, dict[str, Any]]], Any]:
+        """What a sweep keeps of it: its bifurcations and how it ended; not its points.
+
+        Returns:
+            Variables by name, each `(dims, values, attributes)`, and a `Status`: OK if every
+            direction came to an end of its own and every zero of a test was solved for.
+
+        Raises:
+            ValueError: for a batch, made by `vmap`.
+        """
+        found, at, along = labels(self) | ending(self), self.special, ("bifurcation",)
+        xp: Any = jnp if is_traced(self) else np
+        place = {"long_name": f"{self.name} at the bifurcation", "parameter": self.name}
+        found |= {
+            "at": (along, at.parameter, place),
+            "period": (along, at.period, {"units": "ms", "long_name": "period at the bifurcation"}),
+            "coefficient": (along, at.coefficient, {"long_name": "coefficient of the normal form"}),
+            "longest_period": (
+                (), xp.nanmax(self.period), {"units": "ms", "long_name": "longest period"}
+            ),
+        }  # fmt: skip
+        return found, outcome(self)
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset`: periods, multipliers and extremes along `orbit`, its bifurcations."""
+        from rnnjax._files.datasets import orbits_dataset
+
+        return orbits_dataset(self, *(named_leaves(x) for x in (self.minima, self.maxima)))
+
+    @property
+    def bifurcations(self) -> list[OrbitBifurcation]:
+        """The bifurcations in the order of the branch.
+
+        Raises:
+            ValueError: for a batch, made by `vmap`.
+        """
+        if is_traced(self.found) or np.ndim(self.found) != 1:
+            raise ValueError("a batch of branches: see `.special`, or select one lane")
+        return [
+            OrbitBifurcation(
+                *self._named(k),
+                self.special.parameter[k],
+                self.special.coefficient[k],
+                self.special.orbit(k),
+            )
+            for k in range(int(np.sum(self.special.found)))
+        ]
+
+    def _named(self, k: int) -> tuple[str, str]:
+        label, kinds = self.types[int(self.special.type_index[k])]
+        return label, kinds[int(self.special.kind_index[k])]
+
+    def __repr__(self) -> str:
+        """Where it goes and what happens on it."""
+        if is_traced(self.found) or np.ndim(self.found) != 1:
+            return f"OrbitBranch({self.name}, up to {np.shape(self.found)[-1]} orbits)"
+        if not len(self):
+            return f"OrbitBranch({self.name}: {self.endings[0].message})"
+        values, periods = self.parameter[: len(self)], self.period[: len(self)]
+        ends = ", ".join(e.name.lower().replace("_", " ") for e in self.endings)
+        head = (
+            f"OrbitBranch({len(self)} orbits, {self.name} from {np.min(values):.6g} to "
+            f"{np.max(values):.6g}, periods from {np.min(periods):.6g} to {np.max(periods):.6g} ms, "
+            f"ends: {ends},"
+        )
+        limits = [f"  {each!r}," for each in self.limits if each is not None]
+        return "\n".join([head, *(f"  {each!r}," for each in self.bifurcations), *limits, ")"])
+
+
+def _limit(p: np.ndarray, period: np.ndarray) -> LimitOrbit | None:
+    """The limit of orbits whose period grows towards the end of the arrays."""
+    rising = len(p) - 1
+    while rising > 0 and period[rising - 1] < period[rising]:
+        rising -= 1
+    p, period = p[rising:], period[rising:]
+    told = np.flatnonzero(abs(np.diff(p)) > _TOLD * (1 + abs(p[1:])))
+    if len(told) < 2:
+        return None
+    a, b = told[-2:]
+    slopes = [abs((p[k + 1] - p[k]) / (period[k + 1] - period[k])) for k in (a, b)]
+    places = [np.sqrt(period[k] * period[k + 1]) for k in (a, b)]
+    exponent = float(np.log(slopes[1] / slopes[0]) / np.log(places[1] / places[0]))
+    if exponent < _FASTEST:
+        return LimitOrbit("homoclinic", float(p[-1]), exponent)
+    last = period[-3:]
+    powers = np.stack([np.ones(3), last**-2.0 * last[-1] ** 2, last**-3.0 * last[-1] ** 3], 1)
+    return LimitOrbit("SNIC", float(np.linalg.solve(powers, p[-3:])[0]), exponent)
+
+
+class SpecialOrbits(eqx.Module):
+    """The bifurcations of a branch of orbits, in its order, the found ones first.
+
+    Attributes:
+        states, widths, period, multipliers_real, multipliers_imaginary: see `OrbitBranch`.
+        parameter: where it happens, `(slot,)`.
+        type_index: which of the types that were looked for; -1 where there is none.
+        kind_index: which of the kinds of that type.
+        coefficient: of the normal form.
+        at: how far along the branch.
+        found: `(slot,)`.
+        unsolved: how many zeros of tests could not be solved for, or had no room.
+    """
+
+    states: Any
+    widths: Any
+    parameter: Any
+    period: Any
+    multipliers_real: Any
+    multipliers_imaginary: Any
+    type_index: Any
+    kind_index: Any
+    coefficient: Any
+    at: Any
+    found: Any
+    unsolved: Any
+
+    def orbit(self, k: int) -> Orbit:
+        """The orbit in one slot."""
+        return orbit_of(
+            self.states, self.widths, self.period, self.multipliers_real,
+            self.multipliers_imaginary, k,
+        )  # fmt: skip
+
+
+def orbit_of(states: Any, widths: Any, period: Any, real: Any, imaginary: Any, k: int) -> Orbit:
+    """One of several orbits held as arrays."""
+    ends = np.concatenate([[0.0], np.cumsum(widths[k])])
+    degree = jax.tree.leaves(states)[0].shape[1] // widths.shape[1]
+    phases = ends[:-1, None] + np.asarray(widths[k])[:, None] * np.arange(degree) / degree
+    return Orbit(
+        jax.tree.map(lambda x: x[k], states), phases.ravel(), period[k], real[k], imaginary[k],
+        0.0, int(Status.OK), widths[k],
+    )  # fmt: skip

@@ -1,0 +1,242 @@
+"""Bifurcations of periodic orbits in the plane of two parameters."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from rnnjax._continuation.both_ways import in_order, needed
+from rnnjax._continuation.zeros import fields_of
+from rnnjax._numerics.collocation import (
+    DEGREE,
+    Cycle,
+    Family,
+    Row,
+    linearized,
+    phase_row,
+    reduced,
+    solved,
+)
+from rnnjax._numerics.eigenvalues import flatten, refuse, without_derivatives
+from rnnjax._orbits.find_orbit import rows_of
+from rnnjax._orbits.orbit_branch import AbstractOrbits, OrbitBifurcation
+from rnnjax._orbits.orbit_problem import (
+    BLOCK,
+    Condition,
+    Limits,
+    Point,
+    corrected,
+    follow,
+    inner,
+    place_of,
+    point,
+    row_of,
+)
+from rnnjax._orbits.search import sorted_multipliers
+from rnnjax._results import BranchEnd
+from rnnjax._types import Array, in_float64, is_traced
+from rnnjax.bifurcations._cycle import AbstractOfCycles, Nothing
+from rnnjax.bifurcations._cycle_form import orbiting
+
+_FIRST = 1e-2  # the first step, scaled
+
+
+class OrbitCurve(AbstractOrbits):
+    """Bifurcations of periodic orbits as two parameters change, in the order they were followed in.
+
+    Attributes:
+        states, widths, period, multipliers_real, multipliers_imaginary: see `OrbitBranch`.
+        parameters: both values at each of them, `(point, 2)`.
+        coefficient: of the normal form; where it changes its sign, a doubling or a torus turns from
+            supercritical to subcritical.
+        at: how far along the curve from its start, scaled.
+        found: `(point,)`, the points of the curve first.
+        ends: a `BranchEnd` for each direction.
+        names: of the two parameters.
+        label: LPC, PD or NS.
+    """
+
+    states: Any
+    widths: Any
+    parameters: Any
+    period: Any
+    multipliers_real: Any
+    multipliers_imaginary: Any
+    coefficient: Any
+    at: Any
+    found: Any
+    ends: Any
+    names: tuple[str, str] = eqx.field(static=True)
+    label: str = eqx.field(static=True)
+
+    rows = (
+        "states", "widths", "parameters", "period", "multipliers_real", "multipliers_imaginary",
+        "coefficient", "at", "found",
+    )  # fmt: skip
+
+    def __repr__(self) -> str:
+        """Where it goes."""
+        one, two = self.names
+        if is_traced(self.found) or np.ndim(self.found) != 1:
+            return (
+                f"OrbitCurve({self.label} in {one}, {two}, up to {np.shape(self.found)[-1]} points)"
+            )
+        if not len(self):
+            return f"OrbitCurve({self.label} in {one}, {two}: {self.endings[0].message})"
+        (a, c), (b, d) = np.min(self.parameters, 0), np.max(self.parameters, 0)
+        ends = ", ".join(e.name.lower().replace("_", " ") for e in self.endings)
+        return (
+            f"OrbitCurve({len(self)} points {self.label}, {one} from {a:.6g} to {b:.6g}, {two} from "
+            f"{c:.6g} to {d:.6g}, ends: {ends})"
+        )
+
+
+class _Settings(NamedTuple):
+    type_: AbstractOfCycles
+    leaves: tuple[int, int]
+    blocks: int
+    directions: tuple[float, ...]
+
+
+def curve_of_cycles(
+    type_: AbstractOfCycles, target: Any, leaves: tuple[int, int], names: tuple[str, str], values: Any, rest: Any,
+    start: OrbitBifurcation, bounds: Any, max_step: float, max_points: int, both: bool, time: Any,
+) -> OrbitCurve:  # fmt: skip
+    """The curve of a bifurcation of orbits; see `continue_bifurcation`."""
+    settings = _Settings(type_, leaves, -(-max_points // BLOCK), (1.0, -1.0) if both else (1.0,))
+    limits = np.asarray([*np.ravel(bounds), max_step], np.float64)
+    orbit = start.orbit
+    result = in_float64(
+        _curve, target, rest, rows_of(rest, orbit.states), orbit.widths, orbit.period, values,
+        limits, time, settings,
+    )  # fmt: skip
+    return OrbitCurve(*result, names=names, label=type_.label)
+
+
+@eqx.filter_jit
+def _curve(
+    target: Any, rest: Any, nodes: Array, widths: Array, period: Array, values: Any, limits: Array,
+    time: Any, settings: _Settings,
+) -> Any:  # fmt: skip
+    x, unravel = flatten(jax.tree.map(jnp.asarray, rest))
+    given = eqx.filter((target, values), eqx.is_inexact_array)
+    target, nodes, widths, period, values, limits, time = lax.stop_gradient(
+        jax.tree.map(
+            lambda a: jnp.asarray(a) if eqx.is_array(a) else a,
+            (target, nodes, widths, period, jnp.stack(values), limits, time),
+        )
+    )
+    low, high = limits[0:4:2], limits[1:4:2]
+    size = jnp.maximum(abs(nodes).max(0), 1e-3)
+    scale = jnp.concatenate([size, high - low])
+    fields = fields_of(target, settings.leaves, unravel, time, x.size)
+    inside = fields.of(fields.arrays)
+
+    def field(u: Array) -> Array:
+        return inside(u * scale) / size
+
+    begun = Cycle((nodes / size).reshape(-1, DEGREE, x.size), period, values / (high - low), widths)
+    condition = condition_of(field, settings.type_)
+    border = _first_border(field, begun)
+    zero = jnp.zeros(())
+    upward = Row(jnp.zeros_like(begun.x), zero, jnp.asarray([0.0, 1.0]))
+    cycle, good = corrected(field, begun, upward, lambda c: condition.value(c, border))
+    cycle = jax.tree.map(lambda a, b: jnp.where(good, a, b), cycle, begun)
+    first = point(field, (Nothing(),), cycle, upward, condition, border)
+    bounds = Limits(low / (high - low), high / (high - low), limits[4], 1e3 * period)
+
+    def one_way(sign: Array) -> Any:
+        begin = first._replace(tangent=Row(*(sign * t for t in first.tangent)))
+        step = jnp.asarray(_FIRST)
+        now, record = follow(field, (Nothing(),), begin, step, bounds, settings.blocks, condition)
+        return now.end, record.end, sign * (record.length + record.step), record.taken
+
+    ends, points, at, kept = lax.map(one_way, jnp.asarray(settings.directions))
+
+    points, at, kept = in_order(first, points, at, kept & needed(ends)[:, None], good)
+    coefficient = lax.map(lambda p: _form(field, size, settings.type_, p), points)
+    multipliers = sorted_multipliers(points.first, points.last)
+    rows = points.cycle.x.reshape(at.size, -1, x.size) * size
+    found = (
+        jax.vmap(jax.vmap(unravel))(refuse(kept[:, None, None], rows)),
+        points.cycle.widths,
+        refuse(kept[:, None], points.cycle.parameter * (high - low)),
+        refuse(kept, points.cycle.period),
+        refuse(kept[:, None], multipliers.real),
+        refuse(kept[:, None], multipliers.imag),
+        refuse(kept, coefficient),
+        refuse(kept, at),
+    )
+    return (
+        *without_derivatives(given, found),
+        kept,
+        jnp.where(good, ends, BranchEnd.NO_START).astype(jnp.int32),
+    )
+
+
+def condition_of(field: Family, type_: AbstractOfCycles) -> Condition:
+    r"""The test of a type as what holds along a curve.
+
+    That of a fold, what the parameter changes along the branch in the first one, is seen against a
+    border, the direction that the branch had: with $R_x \delta x + R_T \delta T + R_p \delta p = 0$ and
+    one more row equal to 1 it is $\delta p$, which is smooth and zero where the equations without p are singular.
+    """
+    folds = type_.turns
+
+    def seen(cycle: Cycle, border: Row) -> tuple[Family, Cycle, Row, Any]:
+        first, single = _in_the_first(field, cycle)
+        equations = linearized(first, single)
+        if not folds:
+            still = Row(jnp.zeros_like(cycle.x), jnp.zeros(()), jnp.zeros(()))
+            return first, single, still, reduced(equations)
+        rows, wanted = (phase_row(single), row_of(single, border)), jnp.asarray([0.0, 1.0])
+        return first, single, *solved(equations, jnp.zeros_like(equations.value), rows, wanted)
+
+    def value(cycle: Cycle, border: Row) -> Array:
+        first, single, tangent, small = seen(cycle, border)
+        system = small.system
+        place = place_of(first, single, tangent, system.first, system.last, system.sign)
+        return type_.test(place)
+
+    def following(cycle: Cycle, border: Row) -> Row:
+        _, single, tangent, _ = seen(cycle, border)
+        if not folds:
+            return border
+        return _of_length_one(single, tangent)
+
+    return Condition(value, following)
+
+
+def _in_the_first(field: Family, cycle: Cycle) -> tuple[Family, Cycle]:
+    """The field and the cycle with the second parameter held."""
+    held = cycle.parameter[1]
+    return lambda u: field(jnp.append(u, held)), cycle._replace(parameter=cycle.parameter[0])
+
+
+def _first_border(field: Family, cycle: Cycle) -> Row:
+    """The direction of the branch in the first parameter, found against a generic one."""
+    first, single = _in_the_first(field, cycle)
+    equations = linearized(first, single)
+    generic = jnp.cos(1.7 * jnp.arange(cycle.x.size, dtype=cycle.x.dtype)).reshape(cycle.x.shape)
+    against = row_of(single, Row(generic, jnp.zeros(()), jnp.ones(())))
+    rows, wanted = (phase_row(single), against), jnp.asarray([0.0, 1.0])
+    tangent, _ = solved(equations, jnp.zeros_like(equations.value), rows, wanted)
+    return _of_length_one(single, tangent)
+
+
+def _of_length_one(cycle: Cycle, change: Row) -> Row:
+    """A direction of length 1."""
+    length = jnp.sqrt(inner(cycle, change, change))
+    return Row(*(t / length for t in change))
+
+
+def _form(field: Family, size: Array, type_: AbstractOfCycles, at: Point) -> Array:
+    """The coefficient of the normal form."""
+    first, single = _in_the_first(field, at.cycle)
+    of = orbiting(first, single, size)
+    assert at.border is not None
+    place = place_of(first, single, at.border, at.first, at.last, at.sign)
+    return type_.form(of, place, at.border)[1]

@@ -1,0 +1,127 @@
+"""Where a branch of periodic orbits begins: at a Hopf point, at a period doubling, or at an orbit."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from rnnjax._numerics.collocation import (
+    DEGREE,
+    Cycle,
+    Family,
+    Row,
+    ends_of,
+    interpolated,
+    places_of,
+)
+from rnnjax._orbits.orbit_problem import Point, corrected, inner, moved, point, row_of
+from rnnjax._orbits.search import antiperiodic
+from rnnjax._types import Array
+from rnnjax.bifurcations._cycle import AbstractOfCycles
+
+_FIRST, _BORN = 1e-2, 1e-3  # the first step, and how far from a Hopf point orbits begin, scaled
+
+
+class Settings(NamedTuple):
+    """What a compiled continuation depends on besides shapes."""
+
+    types: tuple[AbstractOfCycles, ...]
+    leaf: int
+    blocks: int
+    slots: int
+    directions: tuple[float, ...]
+    count: int
+    doubled: bool
+
+
+class Begin(NamedTuple):
+    """Where it begins: nodes `(node, n)` of an orbit on a mesh, or a Hopf point as one node.
+
+    Of a doubled orbit those of the orbit whose period doubles.
+    """
+
+    nodes: Any
+    widths: Any
+    period: Any
+    parameter: Any
+
+
+def started(
+    field: Family, begin: Begin, scale: Array, settings: Settings
+) -> tuple[Point, Array, Array]:
+    """The first orbit with the direction of the branch, the first step, and whether it is one."""
+    parameter = begin.parameter / scale[-1]
+    zero = jnp.zeros(())
+    if begin.nodes.shape[0] > 1 and not settings.doubled:
+        x = begin.nodes.reshape(-1, DEGREE, scale.size - 1) / scale[:-1]
+        cycle = Cycle(x, begin.period, parameter, begin.widths)
+        if begin.widths.size != settings.count:
+            cycle, _ = _on_even_mesh(cycle, cycle.x, settings.count)
+        along = normal = Row(jnp.zeros_like(cycle.x), zero, jnp.ones(()))
+        step = jnp.asarray(_FIRST)
+    else:
+        still, wave = _born(field, begin, parameter, scale, settings)
+        size = jnp.sqrt(inner(still, Row(wave, zero, zero), Row(wave, zero, zero)))
+        along = Row(wave / size, zero, zero)
+        step = jnp.asarray(_BORN)
+        cycle = moved(still, along, _BORN)
+        normal = row_of(still, along)
+    solved_, good = corrected(field, cycle, normal)
+    solved_ = jax.tree.map(lambda a, b: jnp.where(good, a, b), solved_, cycle)
+    return point(field, settings.types, solved_, along), step, good
+
+
+def _born(
+    field: Family, begin: Begin, parameter: Array, scale: Array, settings: Settings
+) -> tuple[Cycle, Array]:
+    """The orbit that has only just begun to swing, or to double, and in which direction it goes on."""
+    if not settings.doubled:
+        u = jnp.append(begin.nodes[0] / scale[:-1], parameter)
+        angle = 2 * np.pi * places_of(begin.widths)
+        q = _critical(jax.jacfwd(field)(u)[:, :-1], 2 * np.pi / begin.period)
+        wave = jnp.cos(angle)[..., None] * q.real - jnp.sin(angle)[..., None] * q.imag
+        return Cycle(
+            jnp.broadcast_to(u[:-1], wave.shape), begin.period, parameter, begin.widths
+        ), wave
+    x = begin.nodes.reshape(-1, DEGREE, scale.size - 1) / scale[:-1]
+    wave = antiperiodic(field, Cycle(x, begin.period, parameter, begin.widths))
+    twice = Cycle(
+        jnp.concatenate([x, x]), 2 * begin.period, parameter, jnp.tile(begin.widths, 2) / 2
+    )
+    wave = jnp.concatenate([wave, -wave])
+    if twice.widths.size == settings.count:
+        return twice, wave
+    return _on_even_mesh(twice, wave, settings.count)
+
+
+def _on_even_mesh(cycle: Cycle, wave: Array, count: int) -> tuple[Cycle, Array]:
+    """The cycle, and nodes beside it, on a mesh of equal intervals."""
+    ends = ends_of(cycle.widths)
+    widths = jnp.full(count, 1 / count)
+    x, wave = (interpolated(each, ends, places_of(widths)) for each in (cycle.x, wave))
+    return cycle._replace(x=x, widths=widths), wave
+
+
+def _critical(a: Array, omega: Array) -> Array:
+    """The eigenvector of the eigenvalue nearest to i omega."""
+    values, vectors = lax.linalg.eig(a, compute_left_eigenvectors=False)
+    off = abs(lax.complex(values.real, values.imag - omega))
+    nearest = (off == off.min()).astype(vectors.dtype)
+    return vectors @ nearest
+
+
+def sizes_of(field: Family, begin: Begin, size: Array) -> Array:
+    """The sizes of the variables, of those at zero by how far they swing when the others do.
+
+    A variable that is the derivative of another, in units of its own, may swing by thousands.
+    """
+    x = begin.nodes[0]
+    jacobian = jax.jacfwd(field)(jnp.append(x, begin.parameter))[:, :-1]
+    swing = abs(_critical(jacobian, 2 * np.pi / begin.period))
+    resting = abs(x) < 1e-6 * abs(x).max()
+    share = jnp.where(
+        resting | (swing == 0), jnp.inf, size / jnp.where(swing > 0, swing, 1.0)
+    ).min()
+    return jnp.where(resting & jnp.isfinite(share), jnp.maximum(size, share * swing), size)

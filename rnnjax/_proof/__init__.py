@@ -1,0 +1,1 @@
+"""Every equilibrium, with proof: `enumerate_equilibria`."""

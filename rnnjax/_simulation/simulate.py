@@ -1,0 +1,284 @@
+"""How does it move? `simulate` and the `Trajectory` it gives."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax._engine.adaptive_steps import MAX_STEPS
+from rnnjax._numerics.eigenvalues import named_leaves, variable_names
+from rnnjax._numerics.memory import AbstractMemory
+from rnnjax._parameter import counted
+from rnnjax._results import SimulationError, Status, describe_failure
+from rnnjax._simulation.choose_run import Choice, run_adaptive
+from rnnjax._simulation.fixed_run import as_batch, devices_for, run_fixed
+from rnnjax._types import DTypeLike, Float, Key, cast, is_traced, lane_of, precision, to_host
+from rnnjax.circuits._base import AbstractSystem
+from rnnjax.circuits._checks import (
+    as_input,
+    check_noise,
+    check_run,
+    check_step,
+    iterated,
+    starting_state,
+)
+from rnnjax.noise._base import AbstractNoise
+from rnnjax.solvers._checks import check_tolerances, checked_solver, positive
+
+
+class Trajectory(eqx.Module):
+    """How a circuit moved.
+
+    Attributes:
+        times: `(time,)` in ms.
+        states: the states in the circuit's structure, each leaf `(time, ...)`; under `vmap`
+            the batch is in front.
+        status: a `Status`; anything but OK means that some states are not finite.
+        failed_at: the last time (ms) at which all was well.
+        failed_variable: which variable of the flattened state to blame (see `variables`).
+        stats: the numbers of steps taken and rejected, where the solver chose them.
+        interpolation: the dense output, if asked for; call the trajectory to use it.
+        unit: the unit of the state.
+        of: the variables of the whole state, where `observe` kept less of it.
+    """
+
+    times: Float[Any, "*batch time"]
+    states: Any
+    status: Any
+    failed_at: Any
+    failed_variable: Any
+    stats: dict[str, Any]
+    interpolation: Any = None
+    unit: str = eqx.field(static=True, default="")
+    of: tuple[str, ...] = eqx.field(static=True, default=())
+
+    def __call__(self, t: Any) -> Any:
+        """The state at any time (ms) of the run, from the dense output.
+
+        Args:
+            t: one time or several, `(time,)`.
+
+        Raises:
+            ValueError: if the run was made without `dense=True`, or t lies outside of it.
+        """
+        if self.interpolation is None:
+            raise ValueError("no dense output was kept: call simulate(..., dense=True)")
+        with precision(np.result_type(self.times)):
+            at = np.asarray(t, np.result_type(self.times))
+            if at.min() < self.times[0] or at.max() > self.times[-1]:
+                raise ValueError(
+                    f"t: expected times from {self.times[0]:g} to {self.times[-1]:g} ms, got {t}"
+                )
+            evaluate = self.interpolation.evaluate
+            return to_host(jax.vmap(evaluate)(at) if at.ndim else evaluate(at))
+
+    @property
+    def variables(self) -> list[str]:
+        """The names of the variables, in the order of the flattened state."""
+        batch = np.ndim(self.status) + 1
+        return variable_names(
+            jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x)[batch:], x.dtype), self.states)
+        )
+
+    @property
+    def final(self) -> Any:
+        """The last state."""
+        axis = np.ndim(self.status)
+        return jax.tree.map(lambda x: x[(slice(None),) * axis + (-1,)], self.states)
+
+    def raise_failures(self) -> "Trajectory":
+        """This trajectory, if it succeeded (all of its batch did).
+
+        Raises:
+            SimulationError: which lane, when, which variable, and what to change.
+        """
+        if np.any(np.asarray(self.status) != Status.OK):
+            names = list(self.of) or self.variables
+            raise SimulationError(
+                describe_failure(self.status, self.failed_at, self.failed_variable, names)
+            )
+        return self
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset`: one variable per field of the state, dims `(batch..., time, ...)`."""
+        from rnnjax._files.datasets import trajectory_dataset
+
+        return trajectory_dataset(self.times, named_leaves(self.states), self.status, self.unit)
+
+    def _repr_html_(self) -> str:
+        return self.to_xarray()._repr_html_()
+
+    def __repr__(self) -> str:
+        """The shape of the run and how it ended."""
+        codes = np.atleast_1d(np.asarray(self.status)) if not is_traced(self.status) else []
+        ended = ", ".join(sorted({Status(int(c)).name for c in np.ravel(codes)}))
+        shape = np.shape(self.times)
+        return f"Trajectory({shape[-1]} times, variables {self.variables[:4]}, {ended})"
+
+
+def simulate(
+    circuit: AbstractSystem[Any],
+    times: Any,
+    input: Any = None,
+    *,
+    start: Any = None,
+    noise: AbstractNoise | None = None,
+    key: Key | None = None,
+    solver: diffrax.AbstractSolver | None = None,
+    step: float | None = None,
+    rtol: Any = 1e-6,
+    atol: Any = 1e-6,
+    max_steps: int = MAX_STEPS,
+    adjoint: diffrax.AbstractAdjoint | AbstractMemory | None = None,
+    dense: bool = False,
+    observe: Callable[[Any], Any] | None = None,
+    dtype: DTypeLike | None = None,
+    throw: bool = True,
+) -> Trajectory:
+    r"""Solve $\dot x = f(x, u(t))$ from the first of `times` to the last.
+
+    Without `step` the solver chooses its steps, by the PI control of diffrax with relative
+    tolerance `rtol` and absolute `atol` in the state's unit. Explicit solvers without noise run in
+    the package's own lanes; their gradients, and everything else, are diffrax's. With `step` the
+    package's fixed-step engine takes them; `times` must then lie on its grid, and so should the
+    jumps of the input. A batch of starts runs as one program, in which a network's weights meet the
+    rates of all lanes in one product; batches of circuits or inputs come by `jax.vmap` or
+    `eqx.filter_vmap`.
+
+    Args:
+        circuit: the circuit, or a map, whose times are numbers of iterations.
+        times: `(time,)` in ms, increasing; the state is returned at each.
+        input: a function of time in ms, or a constant in the circuit's input structure; None
+            for no input. Adaptive steps know where the inputs of `rnnjax.inputs` jump; through a
+            function of your own they are at most as long as the longest gap of `times`.
+        start: the first state, or a function from the circuit to it; `circuit.rest()` unless
+            given. One axis more, in front, is a batch: the results have it in front as well.
+        noise: the diffusion of an Ito equation; it needs `key`.
+        key: a JAX random key; lane k of a batch draws with `fold_in(key, k)`.
+        solver: a diffrax solver; `Tsit5()` unless given, `Euler()` under noise. `Kvaerno5()`
+            for stiff circuits.
+        step: a fixed step in ms.
+        rtol: relative tolerance of adaptive steps.
+        atol: absolute tolerance of adaptive steps.
+        max_steps: the most steps an adaptive solver may take.
+        adjoint: how reverse mode goes back. Through adaptive steps diffrax's
+            `RecursiveCheckpointAdjoint()` unless given, `ForwardMode()` for forward mode. Through
+            fixed steps `StoreAll()`, `Checkpoint()` or, fastest for networks, `BlockedAdjoint()`
+            of rnnjax; blocks of 200 steps are computed again unless given. Fixed steps
+            differentiate forward as well, but for `BlockedAdjoint()`.
+        dense: keep the dense output, so that the trajectory can be called at any time.
+        observe: what to return of each state, a function of it (defined once, with a name: a new
+            lambda compiles again); all of it unless given. With fixed steps nothing else is kept.
+        dtype: float32 or float64; JAX's current default unless given. Where a JAX transformation
+            is under way its own precision holds.
+        throw: raise on failure. Where a JAX transformation is under way nothing can be
+            raised: the status is in the result, see `Trajectory.raise_failures`.
+
+    Raises:
+        SimulationError: if the run failed and `throw` is true.
+        ValueError, TypeError: for arguments that can't be right, before anything compiles.
+    """
+    check_run(circuit, input, noise, key, maps=True)
+    solver, step = iterated(circuit, solver, step)
+    traced = is_traced(circuit, times, input, start, noise, key, rtol, atol)
+    times = jnp.asarray(times) if is_traced(times) else np.asarray(times, np.float64)
+    solver = checked_solver(solver, noise, step, dense)
+    if observe is not None and not callable(observe):
+        raise TypeError(
+            f"observe: expected a function of the state, e.g. lambda s: s.v, got {observe!r}"
+        )
+    adjoint = _checked_adjoint(adjoint, step)
+    start = start(circuit) if callable(start) else start
+    with precision(None if traced else dtype) as found:
+        check_step(circuit, step)
+        start, lanes = as_batch(circuit, start)
+        state = starting_state(circuit, input, start if lanes is None else lane_of(start, 0))
+        state = state if lanes is None else start
+        check_noise(noise, state if lanes is None else lane_of(state, 0))
+        if step is None:
+            check_tolerances(rtol, atol, found)
+            max_steps = counted(max_steps, "max_steps")
+        grid = _grid(times, step)
+        circuit, driven, state, times, noise = cast(
+            (circuit, as_input(circuit, input), state, times, noise), found
+        )
+        if lanes is not None and key is not None:
+            key = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(lanes))
+        if grid is not None:
+            devices = 1 if lanes is None else devices_for(circuit, driven, state, lanes)
+            result = run_fixed(
+                circuit, driven, state, times[0], np.asarray(step, found), noise, key, solver, grid,
+                adjoint, lanes, devices, observe,
+            )  # fmt: skip
+        else:
+            tolerances = tuple(x if is_traced(x) else np.float64(x) for x in (rtol, atol))
+            result = run_adaptive(
+                circuit, driven, state, times, noise, key,
+                cast(tolerances, found),
+                Choice(solver, max_steps, adjoint, dense, lanes, observe),
+            )  # fmt: skip
+    if lanes is not None:
+        times = np.broadcast_to(times, (lanes, *np.shape(times)))
+    one = state if lanes is None else lane_of(state, 0)
+    names = () if observe is None else tuple(variable_names(one))
+    trajectory = Trajectory(
+        times=times, **result, unit=getattr(circuit, "state_unit", ""), of=names
+    )
+    if is_traced(trajectory):
+        return trajectory
+    # on the host the interpolation would lose its weak types, which strict promotion needs
+    kept = trajectory.interpolation
+    trajectory = to_host(dataclasses.replace(trajectory, interpolation=None))
+    trajectory = dataclasses.replace(trajectory, interpolation=kept)
+    return trajectory.raise_failures() if throw else trajectory
+
+
+def _checked_adjoint(adjoint: Any, step: Any) -> Any:
+    """How to differentiate, refused where it belongs to the other kind of steps."""
+    if step is None:
+        if isinstance(adjoint, AbstractMemory):
+            raise ValueError(
+                f"{type(adjoint).__name__} is for fixed steps: give step=, or an adjoint of "
+                "diffrax such as RecursiveCheckpointAdjoint()"
+            )
+        return adjoint
+    if adjoint is not None and not isinstance(adjoint, AbstractMemory):
+        raise ValueError(
+            "adjoint: with step= expected StoreAll(), Checkpoint() or BlockedAdjoint() of rnnjax, "
+            f"got {adjoint!r}"
+        )
+    return adjoint
+
+
+def _grid(times: Any, step: Any) -> tuple[int, int, tuple[int, ...]] | None:
+    """Steps in all, steps between saved states, and which saved states are the times'."""
+    shape = np.shape(times)
+    if len(shape) != 1 or shape[0] < 2:
+        raise ValueError(f"times: expected at least two, (time,) in ms, got shape {shape}")
+    if is_traced(times):
+        if step is not None:
+            raise ValueError("times must be concrete with step=: make them outside of jit and vmap")
+        return None
+    values = np.asarray(times, np.float64)
+    if not np.isfinite(values).all() or (np.diff(values) <= 0).any():
+        raise ValueError(f"times: expected finite, increasing times in ms, got {values[:5]}...")
+    if step is None:
+        return None
+    step = positive(step, "step")
+    offsets = (values - values[0]) / step
+    index = np.round(offsets).astype(int)
+    off = np.abs(offsets - index) > 1e-6 * np.maximum(1, offsets)
+    if off.any():
+        raise ValueError(
+            f"times: expected multiples of step = {step:g} ms after the first, got "
+            f"{values[off][0]:g} ms: choose times on the grid, or leave out step="
+        )
+    every = int(functools.reduce(math.gcd, np.diff(index).tolist()))
+    return int(index[-1]), every, tuple((index // every).tolist())

@@ -1,0 +1,1 @@
+"""And over a million parameter settings? `sweep`."""

@@ -1,0 +1,208 @@
+"""What the results of a sweep are called: names, units, meanings, and how they were made."""
+
+import importlib.metadata
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from rnnjax._files.sinks import Labels, status_attributes
+from rnnjax._machine.plan import Plan
+from rnnjax._parameter import field_of
+from rnnjax._sweep.axes import Design
+from rnnjax.circuits._base import AbstractCircuit, Driven
+from rnnjax.measures._base import AbstractMeasure
+
+
+@runtime_checkable
+class Swept(Protocol):
+    """A noun that says which of its numbers a sweep keeps, and what they are called."""
+
+    def swept(self) -> tuple[dict[str, tuple[tuple[str, ...], Any, dict[str, Any]]], Any]:
+        """Variables by name, each `(dims, values, attributes)`, and a `Status`.
+
+        The first dimensions of the values have the names given, before which the sweep puts the
+        name of the measure. Of the attributes, `units` may be "state", for those of the circuit's
+        state, and `parameter` the name of one of its parameters, which has the same units.
+        """
+        ...
+
+
+class Kept(eqx.Module):
+    """What a sweep keeps of a noun: its numbers, and beside them what they are called."""
+
+    values: tuple[Any, ...]
+    status: Any
+    names: tuple[str, ...] = eqx.field(static=True)
+    dims: tuple[tuple[str, ...], ...] = eqx.field(static=True)
+    words: tuple[tuple[tuple[str, Any], ...], ...] = eqx.field(static=True)
+
+
+class Variable(NamedTuple):
+    """One array of the results of a sweep.
+
+    Attributes:
+        owner: the measure it is of.
+        value: the array.
+        dims: the names of its first dimensions, if it has them from a noun.
+        words: its attributes, if it has them from a noun.
+    """
+
+    owner: str
+    value: Any
+    dims: tuple[str, ...] = ()
+    words: dict[str, Any] | None = None
+
+
+def kept(results: Any) -> Any:
+    """Results in which every noun that says what a sweep keeps of it is replaced by that."""
+
+    def keep(value: Any) -> Any:
+        if not isinstance(value, Swept):
+            return value
+        found, status = value.swept()
+        dims, values, words = zip(*found.values(), strict=True)
+        static = tuple(
+            tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in each.items())
+            for each in words
+        )
+        return Kept(values, status, tuple(found), dims, static)
+
+    return jax.tree.map(keep, results, is_leaf=lambda x: isinstance(x, Swept))
+
+
+def parts(results: Any) -> list[Any]:
+    """The arrays of the results, and the kept part of each noun as one."""
+    return jax.tree.leaves(results, is_leaf=_is_kept)
+
+
+def _is_kept(value: Any) -> bool:
+    return isinstance(value, Kept)
+
+
+def flat(results: Mapping[str, Any]) -> dict[str, Variable]:
+    """One variable per array, `amplitude_e`, and which measure it is of; complex ones as two.
+
+    Raises:
+        ValueError: if two results would have the same name.
+    """
+    found: dict[str, Variable] = {}
+
+    def add(name: str, variable: Variable) -> None:
+        if name in found:
+            raise ValueError(
+                f"measures {found[name].owner!r} and {variable.owner!r} both give a variable "
+                f"{name!r}: rename one"
+            )
+        found[name] = variable
+
+    for owner, value in results.items():
+        for path, leaf in jax.tree_util.tree_leaves_with_path(value, is_leaf=_is_kept):
+            part = jax.tree_util.keystr(path, simple=True, separator="_")
+            name = f"{owner}_{part}" if part else owner
+            if isinstance(leaf, Kept):
+                each = zip(leaf.names, leaf.values, leaf.dims, leaf.words, strict=True)
+                for own, array, dims, words in each:
+                    places = tuple(f"{name}_{dim}" for dim in dims)
+                    add(f"{name}_{own}", Variable(owner, array, places, dict(words)))
+            elif np.issubdtype(leaf.dtype, np.complexfloating):
+                real = isinstance(leaf, np.ndarray)
+                add(f"{name}_real", Variable(owner, leaf.real if real else leaf))
+                add(f"{name}_imag", Variable(owner, leaf.imag if real else leaf))
+            else:
+                add(name, Variable(owner, leaf))
+    return found
+
+
+def label(design: Design, shapes: Any, measures: Mapping[str, Any], settings: Any) -> Labels:
+    """Names, units and meanings, all settled before anything is computed."""
+    meanings: dict[str, dict[str, Any]] = {"status": status_attributes()}
+    dims: dict[str, tuple[str, ...]] = {}
+    coordinates = design.coordinates()
+    for name, variable in flat(shapes).items():
+        each = measures[variable.owner]
+        own = list(variable.dims)
+        if isinstance(each, AbstractMeasure):
+            of = name[len(variable.owner) :].strip("_")
+            unit = settings["state_unit"] if each.unit == "state" else each.unit
+            meaning = f"{each.meaning} of {of}" if of else each.meaning
+            meanings[name] = {"units": unit, "long_name": meaning}
+            for axis, (values, unit) in each.axes().items():
+                own.append(f"{variable.owner}_{axis}")
+                coordinates[own[-1]] = ([own[-1]], np.asarray(values), {"units": unit})
+        elif variable.words is not None:
+            meanings[name] = _worded(variable.words, settings)
+        else:
+            words = (getattr(each, "__doc__", None) or variable.owner).strip().splitlines()[0]
+            meanings[name] = {"long_name": words}
+        rest = range(len(variable.value.shape) - len(own))
+        dims[name] = (*own, *("unit" if len(rest) == 1 else f"{name}_{k}" for k in rest))
+    _check_names(design, coordinates, dims)
+    attributes = {k: v for k, v in settings.items() if k not in ("state_unit", "units")}
+    return Labels(design.dims, design.shape, coordinates, meanings, attributes, dims)
+
+
+def _worded(words: dict[str, Any], settings: Any) -> dict[str, Any]:
+    """The attributes that a noun gives, with the units that only the circuit knows."""
+    units = words.get("units", settings["units"].get(words.get("parameter")))
+    units = settings["state_unit"] if units == "state" else units
+    found = {k: list(v) if isinstance(v, tuple) else v for k, v in words.items() if k != "units"}
+    return found | ({"units": units} if units else {})
+
+
+def _check_names(design: Design, coordinates: Mapping[str, Any], dims: Mapping[str, Any]) -> None:
+    taken = {"status", *design.dims, *coordinates, *(d for each in dims.values() for d in each)}
+    for name in (*dims, *(d for d in design.dims if d == "status")):
+        if name in taken:
+            raise ValueError(
+                f"{name!r} is the name of an axis, a coordinate or the status as well: rename the "
+                "measure, or the axis with axis(..., name=)"
+            )
+
+
+def layout(plan: Plan, size: int, key: Any) -> dict[str, Any]:
+    """What, beside the numbers, decides the last bits: the same again gives the same bits."""
+    return {
+        "tile": plan.tile or 0,
+        "devices": plan.devices,
+        "chunk": size,
+        "device_kind": jax.devices()[0].device_kind,
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "key": "" if key is None else str(np.asarray(jax.random.key_data(key)).tolist()),
+    }
+
+
+def describe(
+    target: Any, duration: Any, step: Any, transient: Any, run: Any, dtype: Any
+) -> dict[str, Any]:
+    circuit: AbstractCircuit[Any] = target.circuit if isinstance(target, Driven) else target
+    versions = " ".join(
+        f"{name} {importlib.metadata.version(name)}" for name in ("rnnjax", "jax", "jaxlib")
+    )
+    found = {
+        "circuit": repr(circuit),
+        "state_unit": getattr(circuit, "state_unit", ""),
+        "units": _units(target),
+        "dtype": str(dtype),
+        "versions": versions,
+    }
+    if run is not None:
+        found |= {
+            "duration_ms": duration, "transient_ms": transient,
+            "solver": type(run.solver).__name__,
+        }  # fmt: skip
+        found |= {"rtol": run.rtol, "atol": run.atol} if step is None else {"step_ms": step}
+    return found
+
+
+def _units(target: Any) -> dict[str, str]:
+    """The units of the parameters by their names, where all of a name have the same."""
+    found: dict[str, set[str]] = {}
+    for path, _ in jax.tree_util.tree_leaves_with_path(target):
+        place = jax.tree_util.keystr(path, simple=True, separator=".")
+        field = field_of(target, place)
+        found.setdefault(place.rpartition(".")[2], set()).add(field.unit if field else "")
+    return {name: units.pop() for name, units in found.items() if len(units) == 1}

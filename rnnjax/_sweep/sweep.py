@@ -1,0 +1,147 @@
+"""And over a million parameter settings? `sweep`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import equinox as eqx
+
+from rnnjax._machine.plan import Plan, checked_plan
+from rnnjax._simulation.measure import MeasuredRun
+from rnnjax._sweep.axes import Axis, Design, Points
+from rnnjax._sweep.coordinates import describe
+from rnnjax._sweep.point import program
+from rnnjax._types import DTypeLike, Key, cast, precision
+from rnnjax.circuits._base import Driven
+from rnnjax.circuits._checks import apart, check_run
+from rnnjax.measures._base import AbstractMeasure
+
+
+def sweep(
+    circuit: Any,
+    measures: Mapping[str, Any],
+    over: Sequence[Axis] | Points,
+    *,
+    duration: float | None = None,
+    step: float | None = None,
+    transient: float = 0.0,
+    input: Any = None,
+    start: Any = None,
+    noise: Any = None,
+    key: Key | None = None,
+    solver: Any = None,
+    rtol: float = 1e-6,
+    atol: float = 1e-6,
+    chunk: int | None = None,
+    store: Any = None,
+    plan: Plan | None = None,
+    dtype: DTypeLike | None = None,
+    progress: bool | None = None,
+) -> Any:
+    """Compute `measures` of a circuit at every point of a grid, a list or a random design.
+
+    The points are run in chunks of one fixed shape, so that everything compiles once and memory
+    stays flat. A point that fails has NaN and a status; the others finish.
+
+    A function may return a `Branch`, so that there is a bifurcation diagram at every point, with
+    `{"rest": lambda c: continue_equilibria(c, where, bounds=..., max_bifurcations=4)}`. Of it are
+    kept, along `rest_bifurcation` in the order of the branch, with room for `max_bifurcations` of
+    each type in each direction: `rest_label`, `rest_kind` (codes, `flag_meanings` says for what;
+    -1 where there is no further point), `rest_at` (the parameter), `rest_frequency`,
+    `rest_coefficient` and each variable of the state; further the numbers of points of each type,
+    `rest_count_H` (NaN where some may be missing), and `rest_end`, how each direction ended
+    (`BranchEnd`). The points of the branch in between are not kept: follow a single one with
+    `continue_equilibria` to see them. The status of a branch that did not come to its ends, on
+    which `rest_unsolved` points were not solved for, or had no room, is NOT_CONVERGED; what was found is there.
+    `.dropna("rest_bifurcation", how="all", subset=["rest_at"])` removes the room not used. Other
+    results are kept likewise if they have the method, see `Branch.swept`.
+
+    Args:
+        circuit: a circuit, or `Driven(circuit, input)` to vary the input's numbers as well.
+        measures: by name, each a measure of a simulation (`Amplitude()`) or any function of the
+            circuit (of the `Driven` pair, if that was given) that JAX can trace, e.g.
+            `lambda c: linearize(c, find_equilibria(c, guesses=near)[0]).growth_rate`. Give the
+            function a name, defined once: a new lambda at every call compiles at every call.
+        over: axes, which make a grid, or `points(...)`, or `random_points(...)`.
+        duration: length of each simulation in ms, the transient included.
+        step: its fixed step in ms; without one each point chooses its own steps, see `measure`.
+        transient: how much of its beginning is not measured, in ms.
+        input: as for `simulate`.
+        start: the first state, or a function from the circuit to it.
+        noise: as for `simulate`; point k draws with `fold_in(key, k)`.
+        key: for the noise.
+        solver: as for `measure`.
+        rtol: relative tolerance of adaptive steps.
+        atol: absolute tolerance of adaptive steps, in the state's unit.
+        chunk: points run together; chosen from the size of the state, or of what the functions
+            hold (256 diagrams at most on a CPU), unless given.
+        store: a name ending in `.zarr` (written while it runs) or `.nc` (when it is done). The
+            result appears under that name when it is whole.
+        plan: how lanes are laid out, `rnnjax.Plan(tile, devices)`; chosen unless given, and
+            reported in the attributes, with the attempted steps (done in all, idle lanes
+            included, and needed) where each point chooses its own.
+        dtype: as for `simulate`. Functions such as `continue_equilibria` compute in float64 in
+            either, but in float32 with rounded parameters and rounded results: about six digits.
+            `dtype="float64"` keeps them all.
+        progress: show a bar; where the output is a terminal unless given.
+
+    Returns:
+        An `xarray.Dataset` with a dimension per axis (or `point`), the measures with their units
+        and meanings, and `status`.
+
+    Raises:
+        ValueError, TypeError, OSError: for what can't work, before anything compiles.
+        SweepInterrupted: on Ctrl-C; says what was kept.
+    """
+    target, given = circuit, input
+    circuit, input = apart(circuit, input)
+    check_run(circuit, input, noise, key)
+    simulated, functions = _sort(measures)
+    run = None
+    if not simulated and not (given is None and noise is None and start is None):
+        raise ValueError(
+            "input=, noise= and start= are for measures of a simulation, and there is none here: "
+            "give the input inside the function, e.g. find_equilibria(circuit, input)"
+        )
+    if simulated:
+        if duration is None:
+            raise ValueError(
+                f"measures {list(simulated)} are of a simulation: give duration= in ms, and step= "
+                "for fixed steps"
+            )
+        run = MeasuredRun(
+            simulated, duration, input, step, transient, start, noise, solver, rtol, atol
+        )
+        run.check(circuit)
+    design = Design(target, over)
+    if run is not None:
+        for values in design.extremes():
+            changed = eqx.tree_at(lambda t: [a.where(t) for a in design.axes], target, values)
+            run.check(changed.circuit if isinstance(changed, Driven) else changed)
+    if plan is not None:
+        plan = checked_plan(plan)
+    with precision(dtype) as found:
+        if run is not None:
+            run.check_dtype(found)
+        shared = cast((target, None if run is None else run.values(circuit)), found)
+        compiled = program(
+            shared, design.leaves, tuple(functions.items()), None if run is None else run.settings()
+        )
+        settings = describe(target, duration, step, transient, run, found)
+        return compiled.run(design, shared, key, chunk, store, plan, progress, measures, settings)
+
+
+def _sort(measures: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Measures of a simulation, and functions of the circuit."""
+    if not isinstance(measures, Mapping) or not measures:
+        raise TypeError(
+            "measures: expected a dictionary from names to measures or functions, got "
+            f"{measures!r}: give e.g. {{'amplitude': Amplitude()}}"
+        )
+    simulated = {n: m for n, m in measures.items() if isinstance(m, AbstractMeasure)}
+    functions = {n: m for n, m in measures.items() if n not in simulated}
+    for name, each in functions.items():
+        if not callable(each):
+            raise TypeError(f"measures[{name!r}]: expected a measure or a function, got {each!r}")
+    if "status" in measures:
+        raise ValueError("measures: the name 'status' is taken")
+    return simulated, functions

@@ -1,0 +1,1 @@
+"""Which connections make it do this task? `fit`."""

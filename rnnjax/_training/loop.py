@@ -1,0 +1,183 @@
+"""A fit step by step, from the host: progress, audits, checkpoints, Ctrl-C."""
+
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax._files.checkpoint import identity_of, read, write
+from rnnjax._files.sinks import check_writable
+from rnnjax._results import warn_caller
+from rnnjax._training.audit import Audit, Every, audited, gathered, restored
+from rnnjax._training.step import (
+    Recipe,
+    Seen,
+    State,
+    advance_compiled,
+    advance_lanes,
+    begin_compiled,
+    begin_lanes,
+    layout,
+)
+from rnnjax._types import like, numbers_of, to_host
+from rnnjax._where import rebuild
+
+
+class Outcome(NamedTuple):
+    """How far a fit came.
+
+    Attributes:
+        interrupted: after how many steps it was interrupted, or None.
+        state: the last state.
+        seen: what was seen of each step, steps last.
+        audits: what was found out on the way.
+    """
+
+    interrupted: int | None
+    state: State
+    seen: Seen
+    audits: Audit | None
+
+
+class Course(NamedTuple):
+    """A fit step by step, from the host."""
+
+    circuit: Any
+    key: Any
+    recipe: Recipe
+    steps: int
+    lanes: int | None
+    audit: Every | None
+    checkpoint: Any
+    interval: float
+
+    def run(self, free: Any, progress: bool | None) -> Outcome:
+        """All steps that are left."""
+        from tqdm.auto import tqdm
+
+        start = begin_compiled if self.lanes is None else begin_lanes
+        k, state, history, audits = self._resumed(start(self.circuit, free, self.key, self.recipe))
+        where = layout(self.circuit, self.key, self.recipe.objective, self.lanes)
+        state = where.placed(state)
+        self = self._replace(circuit=where.placed(self.circuit), key=where.placed(self.key))
+        ended = not np.any(state.alive & state.going)
+        now, written = (k, state), time.monotonic()  # one name, so that Ctrl-C finds both or none
+        hidden = None if progress is None else not progress
+        with tqdm(total=self.steps, initial=k, unit="step", disable=hidden) as bar:
+            try:
+                while now[0] <= self.steps and not ended:
+                    k, state = now
+                    late = time.monotonic() - written >= self.interval
+                    if k == self.steps or (late and k > 0):
+                        self._write(k, state, history, audits)
+                        written = time.monotonic()
+                    audits = [*audits, *self._audited(state, k)]
+                    state, found = self._advance(state, k)
+                    history.append(found)
+                    now = (k + 1, state)
+                    bar.update(k < self.steps)
+                    if k % 10 == 0 or k == self.steps:  # asking for a value waits for the device
+                        bar.set_postfix(loss=shown(found.loss), refresh=False)
+                        ended = not np.any(state.alive & state.going)
+                        if ended and k < self.steps:  # what ends with the last step is written
+                            self._write(k + 1, state, history, audits)
+            except KeyboardInterrupt:
+                k, state = now
+                self._write(k, state, history[:k], audits)
+                return Outcome(k, state, self._seen(history[:k]), gathered(audits))
+            except Exception:  # of an audit, or of the machine: what was reached is kept
+                k, state = now
+                if k > 0:
+                    self._write(k, state, history[:k], audits)
+                raise
+        return Outcome(None, now[1], self._seen(history), gathered(audits))
+
+    def _advance(self, state: State, k: int) -> tuple[State, Seen]:
+        step = advance_compiled if self.lanes is None else advance_lanes
+        number, moving = jnp.asarray(k, jnp.int32), jnp.asarray(k < self.steps)
+        return step(state, number, self.circuit, self.key, moving, self.recipe)
+
+    def _audited(self, state: State, k: int) -> list[Audit]:
+        """An audit where one is due, and the fit has not ended."""
+        if self.audit is None or k % self.audit.steps or not np.any(state.alive & state.going):
+            return []
+        current = rebuild(self.circuit, self.recipe.chosen, state.free)
+        return [audited(to_host(current), self.audit, k)]  # it may be on several devices
+
+    def _nothing(self) -> list[list[np.ndarray]]:
+        """The columns of a history of no steps."""
+        shape = () if self.lanes is None else (self.lanes,)
+        return [[np.full(shape, np.nan)] for _ in Seen._fields]
+
+    def _seen(self, history: list[Seen]) -> Seen:
+        """One array each, steps last, NaN for steps that were not taken."""
+        columns = []
+        for values in zip(*history, strict=True) if history else self._nothing():
+            table = np.stack([np.asarray(x) for x in values], -1)
+            rest = self.steps + 1 - table.shape[-1]
+            missing = np.full((*table.shape[:-1], rest), np.nan, table.dtype)
+            columns.append(jnp.asarray(np.concatenate([table, missing], -1)))
+        return Seen(*columns)
+
+    def _identity(self) -> dict[str, str]:
+        return identity_of(
+            circuit=self.circuit, trained=self.recipe.chosen.names, key=self.key,
+            objective=self.recipe.objective, optimizer=self.recipe.optimizer, stop=self.recipe.stop,
+            validate_every=self.recipe.validate_every, audit=self.audit,
+        )  # fmt: skip
+
+    def _write(self, k: int, state: State, history: list[Seen], audits: list[Any]) -> None:
+        if self.checkpoint is None:
+            return
+        columns = [
+            np.stack([np.asarray(x) for x in values]) for values in zip(*history, strict=True)
+        ]
+        columns = columns or [np.zeros(0)] * len(Seen._fields)
+        records = [x for each in audits for x in jax.tree.leaves(each)]
+        arrays = [numbers_of(x) for x in (*jax.tree.leaves(state), *columns, *records)]
+        write(Path(self.checkpoint), self._identity(), k, arrays)
+
+    def _resumed(self, state: State) -> tuple[int, State, list[Seen], list[Any]]:
+        """Where the fit goes on: the number of the step, the state, and what was seen."""
+        if self.checkpoint is None:
+            return 0, state, [], []
+        check_writable(Path(self.checkpoint))
+        found = read(Path(self.checkpoint), self._identity())
+        if found is None:
+            return 0, state, [], []
+        k, arrays, version = found
+        if k > self.steps:
+            raise ValueError(
+                f"{self.checkpoint} holds a fit of {k} steps already: expected at least as many, got "
+                f"steps={self.steps}"
+            )
+        if version != jax.__version__:
+            warn_caller(
+                f"{self.checkpoint} was written with jax {version}, and goes on with "
+                f"{jax.__version__}: numbers may differ in their last digits"
+            )
+        leaves, structure = jax.tree.flatten(state)
+        own, rest = arrays[: len(leaves)], arrays[len(leaves) :]
+        if len(own) != len(leaves) or any(
+            np.shape(a) != np.shape(b) or a.dtype != b.dtype
+            for a, b in zip(own, map(numbers_of, leaves), strict=True)
+        ):
+            raise ValueError(
+                f"{self.checkpoint} was written with another optimizer or dtype: give the same to "
+                "go on, or another path to begin anew"
+            )
+        state = jax.tree.unflatten(structure, list(map(like, own, leaves)))
+        columns, records = rest[: len(Seen._fields)], rest[len(Seen._fields) :]
+        history = [Seen(*values) for values in zip(*columns, strict=True)]
+        kept = [each for each in restored(records) if int(each.steps[0]) < k]
+        return k, state, history, kept
+
+
+def shown(losses: Any) -> str:
+    """A loss in few digits, of many fits the one in the middle of those that are finite."""
+    values = np.asarray(losses)
+    finite = values[np.isfinite(values)]
+    return f"{np.median(finite):.4g}" if finite.size else "nan"

@@ -1,0 +1,239 @@
+"""What a fit makes small: a function of the circuit, or something with a gradient of its own."""
+
+import abc
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax._machine.plan import has_lapack, may_spread, one_device
+from rnnjax._machine.setup import LAPACK_WAITS, tuned_devices
+from rnnjax._parameter import Parametric, parameter
+from rnnjax._types import Array, Key, Scalar, by_shapes, lane_of
+
+_PARTS = 2**30  # added to the number of a part, beyond what jax.random.split folds in
+
+
+class Work(NamedTuple):
+    """What an objective works on at once.
+
+    Attributes:
+        numbers: about how many numbers of state; 0 where that is not known.
+        devices: over how many devices it spreads them.
+    """
+
+    numbers: int = 0
+    devices: int = 1
+
+
+class AbstractObjective(Parametric):
+    """What a fit makes small, with its own way to a gradient.
+
+    A plain function of `(circuit, key)` is one as well, differentiated by JAX. They add up, and can
+    be weighted: `2.0 * OnTask(...) + penalty`.
+    """
+
+    __array_ufunc__ = None  # lets `numpy_number * objective` reach __rmul__
+
+    def check(self, circuit: Any, key: Key | None) -> None:
+        """Refuse a circuit that it is not for, before anything compiles."""
+
+    def check_many(self, circuits: Any, keys: Any) -> None:
+        """Refuse circuits, lanes in front, of which one can't be right; the first unless overridden."""
+        self.check(*lane_of((circuits, keys), 0))
+
+    def judge(self, circuit: Any) -> None:
+        """Warn of what a fit has made of a circuit."""
+
+    def begin(self, circuit: Any, key: Key | None) -> Any:
+        """What it remembers from step to step, at the start of a fit."""
+        return None
+
+    def advance(self, memory: Any, circuit: Any, key: Key | None, k: Any) -> Any:
+        """What it remembers after step k, which was given `key`."""
+        return memory
+
+    def work(self, circuit: Any) -> Work:
+        """How much it works on at once, and where."""
+        return Work()
+
+    def validate(self, circuit: Any, key: Key | None) -> Any:
+        """How good the circuit is apart from training; the loss itself unless overridden."""
+        return self(circuit, key)
+
+    @abc.abstractmethod
+    def __call__(self, circuit: Any, key: Key | None) -> Any:
+        """The loss."""
+
+    def value_and_gradient(
+        self, rebuild: Callable[[Any], Any], free: Sequence[Array], key: Key | None, memory: Any
+    ) -> tuple[Array, Any]:
+        """The loss and its gradient with respect to the free arrays, of which `rebuild` makes a circuit."""
+        return jax.value_and_grad(lambda free: self(rebuild(free), key))(free)
+
+    def __add__(self, other: Any) -> "Combined":
+        """Both at once."""
+        return combined(self, other)
+
+    def __radd__(self, other: Any) -> "Combined":
+        """Both at once."""
+        return combined(other, self)
+
+    def __rmul__(self, weight: Any) -> "Combined":
+        """The same, weighted."""
+        return Combined((self,), (weight,))
+
+    def __mul__(self, weight: Any) -> "Combined":
+        """The same, weighted."""
+        return weight * self
+
+
+class Function(AbstractObjective):
+    """A plain function of `(circuit, key)`, differentiated by JAX."""
+
+    function: Callable[[Any, Any], Any]
+
+    def check(self, circuit: Any, key: Key | None) -> None:
+        """Refuse a function that does not give one number."""
+        shape = eqx.filter_eval_shape(self.function, circuit, key)
+        if getattr(shape, "shape", None) != ():
+            raise ValueError(
+                f"objective: expected one number, got {jax.tree.map(lambda x: x.shape, shape)}: "
+                "return a scalar loss, e.g. a mean of squares"
+            )
+
+    def __call__(self, circuit: Any, key: Key | None) -> Any:
+        """The loss."""
+        return self.function(circuit, key)
+
+
+class Combined(AbstractObjective):
+    r"""A weighted sum of objectives, $\sum_k w_k L_k$.
+
+    Attributes:
+        parts: the objectives.
+        weights: what each counts.
+    """
+
+    parts: tuple[AbstractObjective, ...]
+    weights: tuple[Scalar, ...] = parameter(unit="1", doc="what each part counts")
+
+    def check(self, circuit: Any, key: Key | None) -> None:
+        """Refuse a circuit that one of the parts is not for."""
+        for part in self.parts:
+            part.check(circuit, key)
+
+    def check_many(self, circuits: Any, keys: Any) -> None:
+        """Refuse circuits that one of the parts is not for."""
+        for part in self.parts:
+            part.check_many(circuits, keys)
+
+    def judge(self, circuit: Any) -> None:
+        """Warn of what a fit has made of a circuit."""
+        for part in self.parts:
+            part.judge(circuit)
+
+    def begin(self, circuit: Any, key: Key | None) -> Any:
+        """What each part remembers."""
+        return tuple(p.begin(circuit, k) for p, k in zip(self.parts, self._keys(key), strict=True))
+
+    def advance(self, memory: Any, circuit: Any, key: Key | None, k: Any) -> Any:
+        """What each part remembers after step k."""
+        each = zip(self.parts, memory, self._keys(key), strict=True)
+        return tuple(part.advance(m, circuit, own, k) for part, m, own in each)
+
+    def work(self, circuit: Any) -> Work:
+        """That of the largest part, on the devices of all."""
+        each = [part.work(circuit) for part in self.parts]
+        return Work(max(w.numbers for w in each), max(w.devices for w in each))
+
+    def validate(self, circuit: Any, key: Key | None) -> Any:
+        """The weighted sum of the parts' validations."""
+        found = [p.validate(circuit, k) for p, k in zip(self.parts, self._keys(key), strict=True)]
+        return self._sum(found)
+
+    def __call__(self, circuit: Any, key: Key | None) -> Any:
+        """The weighted sum of the losses."""
+        with one_device(works_alone(self, circuit, key)):
+            each = zip(self.parts, self._keys(key), strict=True)
+            return self._sum([part(circuit, own) for part, own in each])
+
+    def value_and_gradient(
+        self, rebuild: Callable[[Any], Any], free: Sequence[Array], key: Key | None, memory: Any
+    ) -> tuple[Array, Any]:
+        """The weighted sum of the losses, and of the parts' gradients."""
+        each = zip(self.parts, memory, self._keys(key), strict=True)
+        found = [part.value_and_gradient(rebuild, free, own, m) for part, m, own in each]
+        gradients = [gradient for _, gradient in found]
+        return (
+            self._sum([value for value, _ in found]),
+            jax.tree.map(lambda *g: self._sum(list(g)), *gradients),
+        )
+
+    def __rmul__(self, weight: Any) -> "Combined":
+        """Every part, weighted; sums stay flat, so that each part has a key of its own."""
+        return Combined(self.parts, tuple(weight * w for w in self.weights))
+
+    def _sum(self, values: list[Any]) -> Any:
+        terms = [jnp.asarray(w, v.dtype) * v for w, v in zip(self.weights, values, strict=True)]
+        return functools.reduce(jnp.add, terms)
+
+    def _keys(self, key: Key | None) -> list[Any]:
+        """One key per part, the first part's the key itself, as if it were alone."""
+        if key is None:
+            return [None] * len(self.parts)
+        return [key] + [jax.random.fold_in(key, _PARTS + k) for k in range(1, len(self.parts))]
+
+
+def works_alone(objective: AbstractObjective, circuit: Any, key: Key | None) -> bool:
+    """Whether a step of a fit must not run on several devices at once: see `LAPACK_WAITS`."""
+    if not LAPACK_WAITS or tuned_devices() <= 1 or not may_spread():
+        return False
+    arrays = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, circuit)
+    return _calls_lapack(objective, arrays, key)
+
+
+@by_shapes
+def _calls_lapack(objective: AbstractObjective, circuit: Any, key: Key | None) -> bool:
+    arrays, fixed = eqx.partition((objective, circuit, key), eqx.is_array)
+
+    def step(arrays: Any) -> Any:
+        objective, circuit, key = eqx.combine(arrays, fixed)
+        trained, rest = eqx.partition(circuit, eqx.is_inexact_array)
+        free, structure = jax.tree.flatten(trained)
+        memory = objective.begin(circuit, key)
+        gradient = objective.value_and_gradient(
+            lambda free: eqx.combine(jax.tree.unflatten(structure, free), rest), free, key, memory
+        )
+        after = objective.advance(memory, circuit, key, jnp.zeros((), jnp.int32))
+        return gradient, after, objective.validate(circuit, key)
+
+    with one_device(True):
+        return has_lapack(step, arrays)
+
+
+def as_objective(value: Any) -> AbstractObjective:
+    """An objective as it is, or a function as one.
+
+    Raises:
+        TypeError: for what is neither.
+    """
+    if isinstance(value, AbstractObjective):
+        return value
+    if not callable(value):
+        raise TypeError(f"objective: expected a function of (circuit, key), got {value!r}")
+    return Function(value)
+
+
+def combined(*values: Any) -> Combined:
+    """The sum of objectives, sums taken apart."""
+    parts, weights = [], []
+    for each in map(as_objective, values):
+        inner = isinstance(each, Combined)
+        parts += each.parts if inner else (each,)
+        weights += each.weights if inner else (1.0,)
+    return Combined(tuple(parts), tuple(weights))

@@ -1,0 +1,277 @@
+"""One step of a fit: the loss, its gradient, the update, a validation now and then."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+
+from rnnjax._machine.plan import Plan, all_or_one, one_device, placed, spread
+from rnnjax._machine.setup import tuned_devices
+from rnnjax._parameter import Parametric, counted, parameter
+from rnnjax._training.objective import AbstractObjective, works_alone
+from rnnjax._types import Scalar, lane_of
+from rnnjax._where import Chosen, choose, rebuild
+
+# Keys of a fit: step k is given `fold_in(key, k)`; these lie beyond any number of steps.
+_VALIDATION, _BEGIN = 2**31 - 1, 2**31 - 2
+_TOGETHER = 4096  # numbers of state from which on a kernel of a CPU is worth its call
+
+
+class Stop(Parametric):
+    r"""When a fit is done before its last step, by its validations (see `Fit`).
+
+    It stops after $n$ validations in a row below a loss, `Stop(below=0.01, times=10)`, or once so
+    many validations in a row have not been better than the best, `Stop(patience=20)`.
+
+    Args:
+        below: the loss; none unless given.
+        times: $n$.
+        patience: validations without a new best; no limit unless given.
+
+    Raises:
+        ValueError: if neither is given.
+    """
+
+    below: Scalar = parameter(None, "1", doc="loss that is low enough")
+    times: int = eqx.field(static=True, default=1)
+    patience: int | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self) -> None:
+        """Refuse a rule that never stops."""
+        if self.below is None and self.patience is None:
+            raise ValueError("Stop: expected below= or patience=, got neither: it would never stop")
+        counted(self.times, "Stop.times")
+        if self.patience is not None:
+            counted(self.patience, "Stop.patience")
+
+
+class Recipe(NamedTuple):
+    """What stays the same over the steps of a fit."""
+
+    chosen: Chosen
+    objective: AbstractObjective
+    optimizer: optax.GradientTransformation
+    validate_every: int | None
+    stop: Stop | None
+
+
+class State(NamedTuple):
+    """What goes from one step of a fit to the next.
+
+    Attributes:
+        free: the free numbers.
+        optimizer: what the optimizer remembers.
+        memory: what the objective remembers.
+        good: the last free numbers whose loss and gradient were finite.
+        taken: how many steps led to them.
+        alive: whether all was finite so far.
+        going: whether it has not stopped early.
+        best: the free numbers with the lowest validation loss.
+        lowest: that loss.
+        low: how many validations in a row were low enough.
+        since: how many validations in a row were no better than the best.
+    """
+
+    free: Any
+    optimizer: Any
+    memory: Any
+    good: Any
+    taken: Any
+    alive: Any
+    going: Any
+    best: Any
+    lowest: Any
+    low: Any
+    since: Any
+
+
+class Seen(NamedTuple):
+    """What is kept of a step: NaN where there was nothing."""
+
+    loss: Any
+    norm: Any
+    validation: Any
+
+
+def _own(key: Any, number: Any) -> Any:
+    """The key of a step, or of what comes once; None without keys."""
+    return None if key is None else jax.random.fold_in(key, number)
+
+
+def begin(circuit: Any, free: Any, key: Any, recipe: Recipe) -> State:
+    """The state before the first step."""
+    zero = jnp.zeros((), jnp.int32)
+    return State(
+        free=free,
+        optimizer=recipe.optimizer.init(free),
+        memory=recipe.objective.begin(circuit, _own(key, _BEGIN)),
+        good=free,
+        taken=zero,
+        alive=jnp.asarray(True),
+        going=jnp.asarray(True),
+        best=free,
+        lowest=jnp.full((), jnp.inf, free[0].dtype),
+        low=zero,
+        since=zero,
+    )
+
+
+def advance(
+    state: State, k: Any, circuit: Any, key: Any, moving: Any, recipe: Recipe
+) -> tuple[State, Seen]:
+    """Evaluate, and take one step if all is finite, the fit goes on, and it is `moving`."""
+    own = _own(key, k)
+
+    def built(free: Any) -> Any:
+        return rebuild(circuit, recipe.chosen, free)
+
+    with one_device(works_alone(recipe.objective, circuit, own)):
+        loss, gradient = recipe.objective.value_and_gradient(built, state.free, own, state.memory)
+        norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in gradient))
+        running = state.alive & state.going
+        finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+        well = running & finite
+        state, validation = _validated(state, k, key, well, moving, built, recipe)
+    go = well & state.going & moving
+    with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
+        updates, optimizer = _updates(recipe.optimizer, gradient, state, loss)
+    memory = recipe.objective.advance(state.memory, built(state.free), own, k)
+    following = state._replace(
+        free=_where(go, optax.apply_updates(state.free, updates), state.free),
+        optimizer=_where(go, optimizer, state.optimizer),
+        memory=_where(go, memory, state.memory),
+        good=_where(well, state.free, state.good),
+        taken=jnp.where(well, jnp.asarray(k, jnp.int32), state.taken),
+        alive=state.alive & (finite | ~running),
+    )
+    nan = jnp.full_like(loss, jnp.nan)
+    return following, Seen(jnp.where(well, loss, nan), jnp.where(well, norm, nan), validation)
+
+
+def _updates(optimizer: Any, gradient: Any, state: State, loss: Any) -> tuple[Any, Any]:
+    """What an optax optimizer makes of a gradient; some look at the loss as well."""
+    update = optax.with_extra_args_support(optimizer).update
+    try:
+        return update(gradient, state.optimizer, state.free, value=loss, grad=gradient)
+    except TypeError as error:
+        raise TypeError(
+            f"optimizer: it asks for more than a loss and a gradient ({error}): take one that does "
+            "not search along a line, e.g. optax.adam(1e-2)"
+        ) from error
+
+
+def _where(condition: Any, new: Any, old: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
+
+
+def _validated(
+    state: State, k: Any, key: Any, well: Any, moving: Any, built: Any, recipe: Recipe
+) -> tuple[State, Any]:
+    """The state after a validation, where step k has one or is the last, and its loss."""
+    nan = jnp.full_like(state.lowest, jnp.nan)
+    every, stop = recipe.validate_every, recipe.stop
+    if every is None:
+        return state, nan
+    own = _own(key, _VALIDATION)
+    due = (k % every == 0) | ~moving
+    loss = jax.lax.cond(
+        due,
+        lambda free: recipe.objective.validate(built(free), own).astype(nan.dtype),
+        lambda free: nan,
+        state.free,
+    )
+    counts = due & well
+    better = counts & (loss < state.lowest)
+    low, since = state.low, jnp.where(better, 0, state.since + 1)
+    going = state.going
+    if stop is not None and stop.below is not None:
+        low = jnp.where(loss < jnp.asarray(stop.below, loss.dtype), low + 1, 0)
+        going = going & ~(counts & (low >= stop.times))
+    if stop is not None and stop.patience is not None:
+        going = going & ~(counts & (since >= stop.patience))
+    following = state._replace(
+        best=_where(better, state.free, state.best),
+        lowest=jnp.where(better, loss, state.lowest),
+        low=jnp.where(counts, low, state.low).astype(jnp.int32),
+        since=jnp.where(counts, since, state.since).astype(jnp.int32),
+        going=going,
+    )
+    return following, jnp.where(counts, loss, nan)
+
+
+@eqx.filter_jit
+def first_gradient(circuit: Any, where: Any, objective: AbstractObjective, key: Any) -> Any:
+    """The loss of the first step, and the gradients of the free arrays."""
+    free, chosen = choose(circuit, where)
+    memory = objective.begin(circuit, _own(key, _BEGIN))
+    with one_device(works_alone(objective, circuit, key)):
+        return objective.value_and_gradient(
+            lambda free: rebuild(circuit, chosen, free), free, _own(key, 0), memory
+        )
+
+
+advance_compiled = eqx.filter_jit(advance)
+begin_compiled = eqx.filter_jit(begin)
+
+
+@eqx.filter_jit
+def advance_lanes(
+    state: State, k: Any, circuit: Any, key: Any, moving: Any, recipe: Recipe
+) -> tuple[State, Seen]:
+    """A step of many fits, lanes in front of every array but those of the recipe."""
+    lanes, fixed = eqx.partition((state, circuit, key), eqx.is_array)
+    count = jax.random.key_data(key).shape[0]
+    devices, together, _ = layout(circuit, key, recipe.objective, count)
+
+    def share(lanes: Any, shared: Any) -> tuple[State, Seen]:
+        def one(lane: Any) -> tuple[State, Seen]:
+            state, circuit, key = eqx.combine(lane, fixed)
+            return advance(state, shared[0], circuit, key, shared[1], recipe)
+
+        return jax.lax.map(one, lanes, batch_size=together if together > 1 else None)
+
+    return spread(share, Plan(None, devices))(lanes, (k, moving))
+
+
+class Layout(NamedTuple):
+    """Where the work of a step is done.
+
+    Attributes:
+        fits: over how many devices fits are spread.
+        together: how many of them a device takes at once.
+        trials: over how many devices the trials of each are spread, where fits are not.
+    """
+
+    fits: int
+    together: int
+    trials: int
+
+    def placed(self, tree: Any) -> Any:
+        """Arrays where a step leaves them, so that it compiles once."""
+        many = self.fits > 1
+        return placed(tree, self.fits if many else self.trials, shared=not many)
+
+
+def layout(circuit: Any, key: Any, objective: AbstractObjective, lanes: int | None) -> Layout:
+    """How the steps of one fit, or of many, are laid out.
+
+    Many go all at once on an accelerator. The fits of a CPU do not share their weights, so that
+    products of many at once are only longer; small ones still share the call of each kernel.
+    """
+    one, own = (circuit, key) if lanes is None else lane_of((circuit, key), 0)
+    numbers, trials = objective.work(one)
+    alone = works_alone(objective, one, own)
+    trials = 1 if alone else trials
+    if lanes is None or jax.default_backend() != "cpu":
+        return Layout(1, lanes or 1, trials)
+    fits = 1 if alone else all_or_one(max(tuned_devices(), 1), lanes)
+    share = lanes // fits
+    return Layout(fits, min(max(1, _TOGETHER // numbers) if numbers else share, share), trials)
+
+
+@eqx.filter_jit
+def begin_lanes(circuit: Any, free: Any, key: Any, recipe: Recipe) -> State:
+    """The states of many fits before the first step."""
+    return eqx.filter_vmap(lambda c, f, k: begin(c, f, k, recipe))(circuit, free, key)
