@@ -57,10 +57,11 @@ def course(spec, steps, seeds=None):
     import optax
 
     from rnnjax import LinearEncoder, OnTask, StateReadout, TaskNetwork
+    from rnnjax._precision import cast
     from rnnjax._training.loop import Course
-    from rnnjax._training.step import Recipe, begin_compiled, begin_lanes
+    from rnnjax._training.networks_together import begin_lanes
+    from rnnjax._training.step import Recipe, begin_compiled
     from rnnjax._training.trials import pass_through
-    from rnnjax._types import cast
     from rnnjax._where import choose
     from rnnjax.circuits import CurrentNetwork
     from rnnjax.connectivity import Dense

@@ -98,7 +98,7 @@ def simulate(
 def stability(name: str, settings: tuple[str, ...]) -> None:
     """Find where a circuit can rest, and say whether that is stable."""
     import rnnjax
-    from rnnjax._numerics.eigenvalues import variable_names
+    from rnnjax._numerics.trees import variable_names
 
     _keep_programs()
     circuit = circuit_called(name, settings)
@@ -277,7 +277,7 @@ def _keep_programs() -> None:
 
 
 def _folder(out: Path) -> None:
-    from rnnjax._files.sinks import check_writable
+    from rnnjax._files.archive import check_writable
 
     check_writable(out / "file")
 

@@ -13,7 +13,8 @@ from oracles import StuartLandau
 import rnnjax
 from rnnjax import measures
 from rnnjax._engine.adaptive_steps import AdaptiveLane, Tolerances, Window
-from rnnjax._machine.plan import Plan, Worker, map_workers
+from rnnjax._machine.lanes import Worker, map_workers
+from rnnjax._machine.plan import Plan
 from rnnjax.circuits import ExcitatoryInhibitory, ExcitatoryInhibitoryState, LinearNetwork
 from rnnjax.connectivity import Dense
 from rnnjax.inputs import Constant, Step

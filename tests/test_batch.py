@@ -10,8 +10,8 @@ import pytest
 import rnnjax
 from rnnjax import noise
 from rnnjax._engine.fixed_steps import integrate
+from rnnjax._precision import cast
 from rnnjax._simulation.fixed_run import run_fixed
-from rnnjax._types import cast
 from rnnjax.circuits import CurrentNetwork, ExcitatoryInhibitory, ExcitatoryInhibitoryState
 from rnnjax.connectivity import Dense
 from rnnjax.connectivity._base import product

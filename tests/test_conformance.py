@@ -23,7 +23,7 @@ from rnnjax import (
     tasks,
 )  # fmt: skip
 from rnnjax._engine.fixed_steps import integrate
-from rnnjax._types import cast
+from rnnjax._precision import cast
 
 SHAPING = {"Sum", "Profile"}  # inputs made of inputs; built by `+` and `*`
 

@@ -10,8 +10,8 @@ import optax
 import pytest
 
 import rnnjax
+from rnnjax._precision import by_shapes
 from rnnjax._results import Status
-from rnnjax._types import by_shapes
 from rnnjax.circuits import ExcitatoryInhibitory, LinearNetwork, RateNetwork
 from rnnjax.circuits import ExcitatoryInhibitoryState as State
 from rnnjax.circuits import rectified as rectified_of_the_package

@@ -18,7 +18,7 @@ from training import (
 )
 
 from rnnjax import OnTask, RateReadout, StateReadout
-from rnnjax._types import cast
+from rnnjax._precision import cast
 from rnnjax.circuits import RateNetwork
 from rnnjax.forcing import (
     AdaptiveTeacherForcing,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnnjax import inputs
-from rnnjax._types import cast
+from rnnjax._precision import cast
 from rnnjax.circuits import ExcitatoryInhibitoryState
 
 

@@ -15,9 +15,10 @@ from oracles import central_difference, relative
 import rnnjax
 from rnnjax import measures, noise, parameter
 from rnnjax._engine.fixed_steps import integrate
-from rnnjax._machine.plan import Plan, lanes_together, map_lanes
+from rnnjax._machine.lanes import lanes_together, map_lanes
+from rnnjax._machine.plan import Plan
 from rnnjax._numerics.memory import BLOCK
-from rnnjax._types import cast
+from rnnjax._precision import cast
 from rnnjax.inputs import Sinusoid
 from rnnjax.solvers import RK4
 

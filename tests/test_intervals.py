@@ -10,7 +10,7 @@ import pytest
 from jax import lax
 
 from rnnjax import circuits
-from rnnjax._numerics.eigenvalues import flatten
+from rnnjax._numerics.trees import flatten
 from rnnjax._proof import intervals
 from rnnjax._proof.enclosure import MOVABLE, MOVES, Enclosure
 from rnnjax._proof.interval_rules import RULES

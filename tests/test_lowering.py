@@ -17,10 +17,11 @@ from oracles import ORACLES, Oscillator, StuartLandau
 import rnnjax
 from rnnjax import TaskNetwork, credit, forcing, measures, noise
 from rnnjax._engine.fixed_steps import integrate
-from rnnjax._machine.plan import Plan, map_lanes
+from rnnjax._machine.lanes import map_lanes
+from rnnjax._machine.plan import Plan
 from rnnjax._numerics.memory import BLOCK
+from rnnjax._precision import cast
 from rnnjax._training.step import Recipe, advance, begin_compiled
-from rnnjax._types import cast
 from rnnjax._where import choose
 from rnnjax.circuits import CurrentNetwork, RateNetwork
 from rnnjax.connectivity import Dense

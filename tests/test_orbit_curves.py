@@ -13,7 +13,7 @@ from test_orbits import Shifted, circle
 
 import rnnjax
 from rnnjax import BranchEnd, Orbit
-from rnnjax._numerics.eigenvalues import without_derivatives
+from rnnjax._numerics.implicit import without_derivatives
 from rnnjax._orbits.orbit_branch import OrbitBifurcation
 from rnnjax.circuits import MorrisLecar
 

@@ -10,7 +10,7 @@ from training import network, numbers
 
 import rnnjax
 from rnnjax import OnTask, RateReadout, StateReadout, plot
-from rnnjax._training.on_task import drawn
+from rnnjax._training.batches import drawn
 from rnnjax.circuits import CurrentNetwork
 from rnnjax.connectivity import Dense
 from rnnjax.tasks import FromTrials

@@ -13,7 +13,7 @@ from rnnjax import measures
 from rnnjax._machine import plan as _plan
 from rnnjax._machine.compute_once import kept, what_to_keep
 from rnnjax._machine.plan import Loop, Plan, choose_plan
-from rnnjax._types import cast
+from rnnjax._precision import cast
 from rnnjax.solvers import RK4
 from rnnjax.solvers._base import step_function
 from rnnjax.solvers._embedded import embedded_pair

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax import LinearEncoder, StateReadout, TaskNetwork
+from rnnjax._precision import cast
 from rnnjax._training.trials import pass_through
-from rnnjax._types import cast
 from rnnjax._where import choose, rebuild
 from rnnjax.circuits import CurrentNetwork, tanh
 from rnnjax.connectivity import Dense

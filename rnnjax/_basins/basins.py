@@ -17,11 +17,12 @@ from rnnjax._basins.settling import (
     settled,
 )
 from rnnjax._basins.starts import as_starts, as_states
-from rnnjax._equilibria.find_equilibria import Equilibria, find_equilibria
+from rnnjax._equilibria.equilibria import Equilibria
+from rnnjax._equilibria.find_equilibria import find_equilibria
 from rnnjax._equilibria.guesses import GUESSES, flat_guesses
-from rnnjax._files.sinks import Labels, status_attributes
-from rnnjax._numerics.eigenvalues import named_leaves
-from rnnjax._simulation.measure import MeasuredRun
+from rnnjax._files.labels import Labels, status_attributes
+from rnnjax._numerics.trees import named_leaves
+from rnnjax._simulation.measured_run import MeasuredRun
 from rnnjax._types import Key, is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, held_input, starting_state

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnnjax._equilibria.find_equilibria import Equilibria, Stability
-from rnnjax._numerics.eigenvalues import flatten
-from rnnjax._types import in_float64
+from rnnjax._equilibria.equilibria import Equilibria
+from rnnjax._equilibria.linearize import Stability
+from rnnjax._numerics.trees import flatten
+from rnnjax._precision import in_float64
 
 _ATTRACTING = (Stability.STABLE_NODE, Stability.STABLE_FOCUS)
 _SHELLS = np.geomspace(1e2, 1e-6, 96)  # of ellipsoids, relative to the size of the state

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._basins.neighborhood import Neighborhood
-from rnnjax._numerics.eigenvalues import flatten
+from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import parameter
 from rnnjax._results import Status
 from rnnjax._sweep.axes import axis, points

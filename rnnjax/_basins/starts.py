@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from rnnjax._equilibria.guesses import flat_guesses
-from rnnjax._numerics.eigenvalues import variable_names
+from rnnjax._numerics.trees import variable_names
 from rnnjax._sweep.axes import Axis, Points
 
 

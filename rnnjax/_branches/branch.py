@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._continuation.points import Bifurcation, Special, kept_of, listed, read
-from rnnjax._numerics.eigenvalues import eigenvalues, index_of_largest, named_leaves
+from rnnjax._numerics.eigenvalues import eigenvalues
+from rnnjax._numerics.trees import named_leaves
+from rnnjax._precision import index_of_largest
 from rnnjax._results import BranchEnd
 from rnnjax._types import is_traced
 

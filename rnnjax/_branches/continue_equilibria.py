@@ -1,7 +1,7 @@
 """When does where it rests change? `continue_equilibria`."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,48 +10,26 @@ import numpy as np
 from jax import lax
 
 from rnnjax._branches.branch import Branch
-from rnnjax._continuation.both_ways import Problem, Start, both_ways, special, steps_up_to
-from rnnjax._continuation.march import BLOCK, Limits, Path, corrected
+from rnnjax._branches.start import Settings, near_rest, started
+from rnnjax._continuation.arguments import checked_target
+from rnnjax._continuation.both_ways import both_ways, special, steps_up_to
+from rnnjax._continuation.march import BLOCK
 from rnnjax._continuation.points import Bifurcation
-from rnnjax._continuation.zeros import Type, fields_of, scaled
-from rnnjax._numerics.dense import solve
-from rnnjax._numerics.eigenvalues import (
-    dogleg,
-    first_of,
-    flatten,
-    index_of_largest,
-    refuse,
-    vanishes,
-)
-from rnnjax._parameter import check_values, counted, field_of, leaf_of, path_of
+from rnnjax._continuation.problem import Limits, Path, Problem, Type
+from rnnjax._numerics.implicit import refuse
+from rnnjax._numerics.trees import flatten
+from rnnjax._parameter import counted, path_of
+from rnnjax._precision import in_float64
 from rnnjax._results import BranchEnd, ConvergenceError
-from rnnjax._types import Array, in_float64, is_traced
+from rnnjax._types import Array, is_traced
 from rnnjax.bifurcations._base import (
     AbstractOnBranch,
-    Family,
     jacobian,
-    jacobian_and_value,
 )
-from rnnjax.bifurcations._crossing import other_direction
 from rnnjax.circuits._base import AbstractCircuit, Driven
-from rnnjax.circuits._checks import apart, as_input, check_run, starting_state
+from rnnjax.circuits._flat import fields_of, scaled
 
 MAX_STEP = 0.05  # scaled: the bounds are 1 apart, a state variable is its own size or 1
-_GUESSES, _ROUNDS = 16, 8  # beside rest, where a search from there leads nowhere
-_NEAR = 0.1  # scaled distance within which a start must lie from an equilibrium
-_OFF = 1e-2  # scaled distance from a branch point at which the other branch is begun
-_SINGULAR = 1e11  # length of the null vector of a singular matrix, had it an inverse
-
-
-class Settings(NamedTuple):
-    """What a compiled continuation depends on besides shapes."""
-
-    types: tuple[AbstractOnBranch, ...]
-    leaf: int
-    blocks: int
-    slots: int
-    directions: tuple[float, ...]
-    begin: str  # "rest", "state" or "switch"
 
 
 def continue_equilibria(
@@ -150,56 +128,6 @@ def _checked(
     return target, leaf, (state, value, tangent)
 
 
-def checked_target(
-    circuit: Any, where: Any, bounds: Any, input: Any, start: Any, value: Any = None
-) -> tuple[Any, int, Any, Any]:
-    """What is followed, which of its leaves, and from which state and value, or a ValueError.
-
-    Args:
-        circuit: the circuit, or `Driven`.
-        where: names the number.
-        bounds: its lowest and highest value.
-        input: the input.
-        start: a state, or None for `rest()`.
-        value: that of the number where the branch begins; its own unless given.
-    """
-    own, drive = apart(circuit, input)
-    check_run(own, drive, None, None)
-    path = path_of(circuit, where)
-    value = where(circuit) if value is None else value
-    if np.shape(value) != ():
-        raise ValueError(
-            f"where: expected one number to follow, {path} has shape {np.shape(value)}: give the "
-            "number a field of its own"
-        )
-    low, high = checked_bounds(bounds, path)
-    if not is_traced(value) and not low <= float(value) <= high:
-        raise ValueError(
-            f"bounds: expected them around the value of {path}, {float(value):g}, at which the "
-            f"branch begins, got ({low:g}, {high:g}): change either"
-        )
-    field = field_of(circuit, path)
-    if field is not None:
-        check_values(field, np.asarray([low, high]), owner="bounds")
-    state = starting_state(own, drive, start)
-    target = circuit if isinstance(circuit, Driven) else Driven(circuit, as_input(own, input))
-    inside = where if isinstance(circuit, Driven) else (lambda d: where(d.circuit))
-    return target, leaf_of(target, inside), state, value
-
-
-def checked_bounds(bounds: Any, path: str) -> tuple[float, float]:
-    """The lowest and the highest value of the parameter, or a ValueError."""
-    if bounds is None or np.shape(bounds) != (2,) or not np.isfinite(bounds).all():
-        raise ValueError(f"bounds: expected (lowest, highest) of {path}, got {bounds}")
-    low, high = (float(b) for b in bounds)
-    if low >= high:
-        raise ValueError(
-            f"bounds: expected (lowest, highest) of {path} with lowest < highest, got "
-            f"({low:g}, {high:g}): swap them"
-        )
-    return low, high
-
-
 def _types(
     given: tuple[AbstractOnBranch, ...] | None, circuit: Any, variables: int
 ) -> tuple[AbstractOnBranch, ...]:
@@ -228,10 +156,10 @@ def _continued(
     low, high, largest = limits
     fields = fields_of(target, (settings.leaf,), unravel, time, x.size)
     if settings.begin == "rest":
-        x = _near_rest(lambda z: fields.frozen(jnp.append(z, p)), x)
+        x = near_rest(lambda z: fields.frozen(jnp.append(z, p)), x)
     scale = jnp.append(jnp.maximum(abs(x), 1.0), high - low)
     families = scaled(fields, scale)
-    start = _started(families.scaled, jnp.append(x, p) / scale, tangent, scale, settings)
+    start = started(families.scaled, jnp.append(x, p) / scale, tangent, scale, settings)
     if families.scaled.switching is not None:
         start = start._replace(frame=families.scaled.switching(start.u) > 0)
     start = start._replace(
@@ -266,67 +194,5 @@ def _continued(
     )
 
 
-def _all_of(field: Any) -> Family:
-    """The vector field and what its rectifiers act on: a silent unit may wake up farther on."""
-    if field.switching is None:
-        return field
-    return lambda u: jnp.concatenate([field(u), field.switching(u)])
-
-
 def _test(type_: AbstractOnBranch) -> Any:
     return lambda z, frame, derivatives, direction: type_.test(derivatives, direction)
-
-
-def _near_rest(field: Family, rest: Array) -> Array:
-    """An equilibrium by a search from rest; where it leads nowhere, from beside it."""
-    steps = np.random.default_rng(0).normal(size=(_ROUNDS, _GUESSES, rest.size))
-    steps = jnp.asarray(steps * np.geomspace(0.01, 30.0, _GUESSES)[:, None]).at[0, 0].set(0.0)
-
-    def search(now: Any) -> Any:
-        _, _, k = now
-        found = jax.vmap(lambda x: dogleg(field, x, 100))(rest + steps[k] * (1 + abs(rest)))
-        rests = jax.vmap(at_rest)(found)
-        return found[index_of_largest(rests)], rests.any(), k + 1
-
-    def at_rest(x: Array) -> Array:
-        derivatives, value = jacobian_and_value(field, x)
-        return vanishes(value, derivatives, x)
-
-    first = rest, jnp.zeros((), bool), jnp.zeros((), jnp.int32)
-    return lax.while_loop(lambda now: ~now[1] & (now[2] < _ROUNDS), search, first)[0]
-
-
-def _started(frozen: Family, u: Array, tangent: Any, scale: Array, settings: Settings) -> Start:
-    """The point where the branch begins, and whether it can."""
-    upward = jnp.zeros_like(u).at[-1].set(1.0)
-    going, no = jnp.asarray(BranchEnd.MAX_POINTS, jnp.int32), BranchEnd.NO_START
-    if settings.begin == "switch":
-        direction = tangent / scale
-        direction = direction / jnp.sqrt(direction @ direction)
-        along = other_direction(frozen, u, direction)
-        along = along * jnp.where(along[-1] < 0, -1.0, 1.0)
-        well = jnp.isfinite(along).all()
-        return Start(u, (), jnp.where(well, along, upward), _OFF, jnp.where(well, going, no))
-    polished, solved = corrected(frozen, u, upward)
-    solved &= jnp.isfinite(polished).all()
-    if settings.begin == "state":
-        solved &= (abs(u - polished) <= _NEAR).all()
-    polished = jnp.where(solved, polished, u)
-    derivatives = jacobian(frozen, polished)
-    # with a row more the derivatives are regular, whichever it is, but where their rank is lower
-    rows = np.random.default_rng(0).normal(size=(2, u.size))
-    last = jnp.zeros_like(u).at[-1].set(1.0)
-    across = [solve(jnp.concatenate([derivatives, row[None]]), last) for row in rows]
-    singular = jnp.stack([~(jnp.sqrt(x @ x) < _SINGULAR) for x in across]).all()
-    # at the start, and a little beside it in every direction
-    beside = polished + 0.1 * jnp.concatenate(
-        [jnp.zeros((1, u.size)), jnp.eye(u.size)[:-1], -jnp.eye(u.size)[:-1]]
-    )
-    there = jnp.isfinite(frozen(u)).all()
-    effects = jax.vmap(lambda v: jax.jvp(_all_of(frozen), (v,), (upward,))[1])(beside)
-    end = first_of(
-        [~there | (~solved & ~singular), (effects == 0).all(), singular],
-        [no, BranchEnd.INDEPENDENT, BranchEnd.SINGULAR],
-        going,
-    )
-    return Start(polished, (), upward, 0.0, end)

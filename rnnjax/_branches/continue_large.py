@@ -9,15 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnnjax._branches.continue_equilibria import checked_target
 from rnnjax._branches.large_branch import LargeBranch
 from rnnjax._branches.large_problem import Effort, Limits, follow
+from rnnjax._continuation.arguments import checked_target
 from rnnjax._equilibria.leading_eigenvalues import checked_effort, random_vectors
-from rnnjax._numerics.eigenvalues import flatten, refuse
-from rnnjax._numerics.roots_by_products import eigenvalues_by_products, opaque, root_by_products
+from rnnjax._numerics.implicit import opaque, refuse, root_by_products
+from rnnjax._numerics.roots_by_products import eigenvalues_by_products
+from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import counted, path_of
+from rnnjax._precision import in_float64
 from rnnjax._results import BranchEnd, ConvergenceError
-from rnnjax._types import Array, in_float64, is_traced
+from rnnjax._types import Array, is_traced
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import as_input
 

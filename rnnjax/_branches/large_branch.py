@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from rnnjax._numerics.eigenvalues import named_leaves
+from rnnjax._numerics.trees import named_leaves
 from rnnjax._results import BranchEnd
 from rnnjax._types import is_traced
 
@@ -129,7 +129,7 @@ class LargeBranch(eqx.Module):
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` along `point`, with the eigenvalues along `eigenvalue`."""
-        from rnnjax._files.sinks import Labels
+        from rnnjax._files.labels import Labels
 
         count = len(self)
         states = {k: np.asarray(x)[:count] for k, x in named_leaves(self.states).items()}

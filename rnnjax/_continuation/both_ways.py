@@ -1,68 +1,21 @@
 """A branch or a curve in both directions from where it begins, as arrays of fixed shape."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from rnnjax._continuation.march import Limits, Path, corrected, follow, hermite
+from rnnjax._continuation.corrector import corrected, hermite
+from rnnjax._continuation.march import follow
 from rnnjax._continuation.points import Special
-from rnnjax._continuation.zeros import Families, Located, Type, locate, sorted_once
-from rnnjax._numerics.eigenvalues import index_of_largest, refuse, root_of
+from rnnjax._continuation.problem import Limits, Located, Path, Problem, Start, Whole
+from rnnjax._continuation.zeros import locate, sorted_once
+from rnnjax._numerics.implicit import refuse, root_of
+from rnnjax._precision import index_of_largest
 from rnnjax._results import BranchEnd
 from rnnjax._types import Array
 
 MIN_STEP, FIRST_STEP, FARTHEST = 1e-7, 1e-3, 1e6  # scaled
-
-
-class Problem(NamedTuple):
-    """What is followed.
-
-    Attributes:
-        families: the vector field of state and parameters.
-        path: the equations and tests, in scaled coordinates.
-        live: `(arrays, point, frame, units) -> ` the equations of given arrays of the circuit; it
-            captures none.
-        units: what a scaled unit of each unknown is; those of state and parameters come first.
-        types: the bifurcations looked for.
-    """
-
-    families: Families
-    path: Path
-    live: Callable[[Any, Array, Any, Array], Array]
-    units: Array
-    types: tuple[Type, ...]
-
-
-class Start(NamedTuple):
-    """Where it begins, scaled: a point, its frame, a direction, and how far off each way begins."""
-
-    u: Array
-    frame: Any
-    along: Array
-    offset: float
-    end: Array  # a BranchEnd: MAX_POINTS, or why there is no start
-
-
-class Whole(NamedTuple):
-    """All of it, in the order in which it was followed, what is not there last.
-
-    Attributes:
-        points: the unknowns, with their derivatives across; NaN where there is none.
-        at: how far along from the start, scaled; NaN where there is no point.
-        kept: whether there is one.
-        found: the bifurcations.
-        lost: how many bifurcations there was no room for.
-        ends: a `BranchEnd` for each direction.
-    """
-
-    points: Array
-    at: Array
-    kept: Array
-    found: Located
-    lost: Array
-    ends: Array
 
 
 def steps_up_to(largest: Array) -> dict[str, Array]:

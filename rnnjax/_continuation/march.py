@@ -1,148 +1,25 @@
 """Following a branch of equilibria: steps along it, and what vanishes between them."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnnjax._numerics.dense import solve
-from rnnjax._numerics.eigenvalues import first_of, index_of_largest
+from rnnjax._continuation.corrector import corrected, hermite, nearest, place
+from rnnjax._continuation.problem import Limits, March, Path, Place, Taken
+from rnnjax._precision import first_of, index_of_largest
 from rnnjax._results import BranchEnd
 from rnnjax._types import Array
-from rnnjax.bifurcations._base import ASIDE, Family, jacobian, jacobian_and_value
-
-Equations = Callable[[Array, Any], Array]  # (point (m + 1,), frame) -> what vanishes (m,)
+from rnnjax.bifurcations._base import ASIDE
 
 BLOCK = 32  # attempts between looks at whether the branch has ended
 _GOING = BranchEnd.MAX_POINTS  # unless it ends for another reason
-_CORRECTED = 1e-8  # scaled length of the last correction; the error is about its square
-_NEWTON = 8  # corrections of a step at most
 _SAMPLES = 16  # places between two points at which a test is looked at
 _BEND = 0.02  # of a step, the distance between its chord and the mean of its tangents
 _ON_KINK = 1e-9  # scaled distance from a kink below which a point is on it
 _SMOOTH = 0.15  # of a test's size, what its values and slopes may disagree by
-
-
-class Path(NamedTuple):
-    """What is followed, in scaled coordinates.
-
-    Attributes:
-        equations: vanish on it, and are regular there; they may be written in a frame.
-        tests: `(point, frame, derivatives of the equations, tangent) -> number` each, vanishing
-            at a bifurcation. They depend on the frame by orientation only.
-        reframe: the frame for what follows, of a point and the frame in which it was found.
-        switching: the functions at whose zeros the equations have kinks; the frame then says
-            which of them are positive.
-        kink: which of the tests stands for those kinks.
-    """
-
-    equations: Equations
-    tests: tuple[Callable[[Array, Any, Array, Array], Array], ...]
-    reframe: Callable[[Array, Any], Any]
-    switching: Callable[[Array], Array] | None = None
-    kink: int | None = None
-
-
-class Limits(NamedTuple):
-    """How far and how finely a branch is followed, in scaled coordinates.
-
-    `low` and `high` are those of the whole point `(m + 1,)`, infinite where there is none.
-    """
-
-    low: Array
-    high: Array
-    first: Any
-    smallest: Any
-    largest: Any
-    farthest: Any
-
-
-class Place(NamedTuple):
-    """A point of the branch, the direction in which it goes on, and the tests there.
-
-    The equations of what follows are written in its frame.
-    """
-
-    u: Array
-    tangent: Array
-    values: Array
-    slopes: Array
-    frame: Any
-
-
-class March(NamedTuple):
-    """Where the steps have come to."""
-
-    at: Place
-    step: Array
-    length: Array
-    going: Array
-    end: Array
-
-
-class Taken(NamedTuple):
-    """One attempt: from where, to where and in which direction it went on, and whether it was taken.
-
-    `root` is where between the two points each test vanishes, as a share of the step; NaN where
-    it does not.
-    """
-
-    begin: Place
-    end: Array
-    onward: Array
-    step: Array
-    taken: Array
-    root: Array
-
-
-def corrected(family: Family, guess: Array, normal: Array) -> tuple[Array, Array]:
-    """The point of the branch on the plane through `guess`, by Newton's method; whether found."""
-    return _nearest(family, guess, lambda u: (normal, normal @ (u - guess)))
-
-
-def _nearest(
-    family: Family, guess: Array, across: Callable[[Array], tuple[Array, Array]]
-) -> tuple[Array, Array]:
-    """The point of the branch where the value of `across`, given with its gradient, is zero."""
-    tolerance = _CORRECTED
-
-    def body(now: Any) -> Any:
-        u, size, _, count = now
-        derivatives, value = jacobian_and_value(family, u)
-        gradient, off = across(u)
-        matrix = jnp.concatenate([derivatives, gradient[None]])
-        rest = jnp.append(value, off)
-        change = solve(matrix, -rest)
-        new = jnp.sqrt(change @ change)
-        fails = ~jnp.isfinite(new) | ((count > 0) & (new > 0.7 * size) & (new > tolerance))
-        return jnp.where(fails, u, u + change), new, fails, count + 1
-
-    def go(now: Any) -> Any:
-        _, size, fails, count = now
-        return ~fails & (size > tolerance) & (count < _NEWTON)
-
-    start = (guess, jnp.full((), jnp.inf), jnp.zeros((), bool), jnp.zeros((), jnp.int32))
-    u, size, fails, _ = lax.while_loop(go, body, start)
-    return u, ~fails & (size <= tolerance)
-
-
-def place(path: Path, u: Array, frame: Any, along: Array) -> Place:
-    """The tangent and the tests at a point, and the slopes of the tests along the branch."""
-
-    def looked_at(v: Array) -> tuple[Array, Array]:
-        derivatives = jacobian(lambda z: path.equations(z, frame), v)
-        matrix = jnp.concatenate([derivatives, along[None]])
-        direction = solve(matrix, jnp.zeros_like(v).at[-1].set(1.0))
-        direction = direction / jnp.sqrt(direction @ direction)
-        values = [test(v, frame, derivatives, direction) for test in path.tests]
-        return direction, jnp.stack(values) if values else jnp.zeros(0)
-
-    # the tangent is needed before the slopes along it: one linearization serves both
-    (tangent, values), slope = jax.linearize(looked_at, u)
-    return Place(u, tangent, values, slope(tangent)[1], path.reframe(u, frame))
 
 
 def follow(
@@ -264,7 +141,7 @@ def _tried(path: Path, now: March) -> tuple[Array, Array, Array, Array]:
             lambda a, b: jnp.where(lands, a, b), (gradient / size, value / size), plane
         )
 
-    u, solved = _nearest(lambda z: path.equations(z, active), guess, across)
+    u, solved = nearest(lambda z: path.equations(z, active), guess, across)
     value = switching(u)
     gradients = jax.jacfwd(switching)(u)
     zero = abs(value) <= _ON_KINK * jnp.sqrt((gradients**2).sum(1))
@@ -314,12 +191,3 @@ def _between(at: Place, new: Place, step: Array) -> tuple[Array, Array, Array]:
     right = jnp.take_along_axis(cubic, k[None] + 1, 0)[0]
     root = (k.astype(left.dtype) + left / jnp.where(left == right, 1.0, left - right)) / _SAMPLES
     return rough.max(initial=0.0), dips.any(), jnp.where(once, root, jnp.nan)
-
-
-def hermite(before: Array, after: Array, rise: Array, fall: Array, share: Any) -> Array:
-    """The cubic with these values and slopes at 0 and 1."""
-    s = share
-    return (
-        before * (1 + 2 * s) * (1 - s) ** 2 + after * s**2 * (3 - 2 * s)
-        + rise * s * (1 - s) ** 2 - fall * s**2 * (1 - s)
-    )  # fmt: skip

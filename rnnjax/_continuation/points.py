@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._numerics.eigenvalues import named_leaves
+from rnnjax._numerics.trees import named_leaves
 from rnnjax._results import BranchEnd, Status
 from rnnjax._types import is_traced
 

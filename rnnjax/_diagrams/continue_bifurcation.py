@@ -8,18 +8,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnnjax._branches.continue_equilibria import MAX_STEP, checked_bounds
-from rnnjax._continuation.both_ways import Problem, Start, both_ways, special, steps_up_to
-from rnnjax._continuation.march import BLOCK, Limits, Path, corrected
+from rnnjax._branches.continue_equilibria import MAX_STEP
+from rnnjax._continuation.arguments import checked_bounds
+from rnnjax._continuation.both_ways import both_ways, special, steps_up_to
+from rnnjax._continuation.corrector import corrected
+from rnnjax._continuation.march import BLOCK
 from rnnjax._continuation.points import Bifurcation
-from rnnjax._continuation.zeros import Families, Type, fields_of, in_units, scaled
+from rnnjax._continuation.problem import Limits, Path, Problem, Start, Type
 from rnnjax._diagrams.curve import Curve
-from rnnjax._numerics.eigenvalues import flatten, index_of_largest, refuse
+from rnnjax._numerics.implicit import refuse
+from rnnjax._numerics.trees import flatten
 from rnnjax._orbits.orbit_branch import OrbitBifurcation
 from rnnjax._orbits.orbit_curve import curve_of_cycles
 from rnnjax._parameter import check_values, counted, field_of, leaf_of, path_of
+from rnnjax._precision import in_float64, index_of_largest
 from rnnjax._results import BranchEnd, ConvergenceError
-from rnnjax._types import Array, in_float64, is_traced
+from rnnjax._types import Array, is_traced
 from rnnjax.bifurcations._base import (
     AbstractFollowed,
     AbstractOnCurve,
@@ -27,9 +31,10 @@ from rnnjax.bifurcations._base import (
     by_state,
     jacobian,
 )
-from rnnjax.bifurcations._cycle import AbstractOfCycles
+from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import apart, as_input, check_run, starting_state
+from rnnjax.circuits._flat import Families, fields_of, in_units, scaled
 
 _STILL = 1e-3  # of the mean square of the Jacobian's entries: what of omega^2 counts as small
 

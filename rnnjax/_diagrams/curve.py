@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from rnnjax._continuation.points import Bifurcation, Special, kept_of, listed
-from rnnjax._numerics.eigenvalues import named_leaves
+from rnnjax._numerics.trees import named_leaves
 from rnnjax._results import BranchEnd
 from rnnjax._types import is_traced
 

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 
 from rnnjax._branches.branch import Branch
-from rnnjax._branches.continue_equilibria import checked_bounds, continue_equilibria
+from rnnjax._branches.continue_equilibria import continue_equilibria
+from rnnjax._continuation.arguments import checked_bounds
 from rnnjax._continuation.points import Bifurcation
 from rnnjax._diagrams.continue_bifurcation import continue_bifurcation
 from rnnjax._diagrams.curve import Curve

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from rnnjax._machine.compute_once import kept, what_to_keep
-from rnnjax._numerics.eigenvalues import flatten
+from rnnjax._numerics.trees import flatten
 from rnnjax._results import Status
 from rnnjax.inputs._base import AbstractInput
 from rnnjax.measures._base import AbstractMeasure, begun, finished, observed

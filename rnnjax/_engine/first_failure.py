@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 from rnnjax._engine.fixed_steps import Run, integrate
-from rnnjax._numerics.eigenvalues import flatten
 from rnnjax._numerics.memory import BLOCK
+from rnnjax._numerics.trees import flatten
 
 
 def first_failure(

@@ -22,7 +22,6 @@ import jax.numpy as jnp
 from jax import lax
 
 from rnnjax._machine.compute_once import Keeping, what_to_keep
-from rnnjax._numerics.eigenvalues import flatten
 from rnnjax._numerics.memory import (
     AbstractMemory,
     BlockedAdjoint,
@@ -33,6 +32,7 @@ from rnnjax._numerics.memory import (
     block_length,
     observed_later,
 )
+from rnnjax._numerics.trees import flatten
 from rnnjax._results import Status
 from rnnjax.measures._base import AbstractMeasure, begun, finished, observed
 from rnnjax.noise._base import AbstractNoise

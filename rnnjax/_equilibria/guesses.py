@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._types import default_dtype, is_traced
+from rnnjax._precision import default_dtype
+from rnnjax._types import is_traced
 
 GUESSES = 64
 

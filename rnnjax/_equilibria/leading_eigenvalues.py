@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Complex
 
-from rnnjax._numerics.eigenvalues import flatten, refuse
+from rnnjax._numerics.implicit import refuse
 from rnnjax._numerics.roots_by_products import eigenvalues_by_products
+from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import counted
+from rnnjax._precision import default_dtype, in_float64
 from rnnjax._results import ConvergenceError
-from rnnjax._types import Array, Float, default_dtype, in_float64, is_traced
+from rnnjax._types import Array, Float, is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
 

@@ -8,20 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnnjax._equilibria.find_equilibria import Linearization
 from rnnjax._equilibria.guesses import flat_guesses
+from rnnjax._equilibria.linearize import Linearization
 from rnnjax._numerics.deflation import repeats
-from rnnjax._numerics.eigenvalues import (
-    dogleg,
-    find_root,
-    flatten,
-    named_leaves,
-    refuse,
-    root_of,
-    vanishes,
-)
+from rnnjax._numerics.implicit import refuse, root_of
+from rnnjax._numerics.roots import dogleg, find_root, vanishes
+from rnnjax._numerics.trees import flatten, named_leaves
+from rnnjax._precision import in_float64
 from rnnjax._results import Status
-from rnnjax._types import Array, Float, Key, in_float64, is_traced
+from rnnjax._types import Array, Float, Key, is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
 
@@ -72,7 +67,7 @@ class SlowPoints(eqx.Module):
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` with one entry per slow point."""
-        from rnnjax._files.sinks import Labels
+        from rnnjax._files.labels import Labels
 
         count = len(self)
         states = {k: np.asarray(x)[:count] for k, x in named_leaves(self.states).items()}

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._numerics.eigenvalues import flatten, variable_names
-from rnnjax._types import Float, in_float64
+from rnnjax._numerics.trees import flatten, variable_names
+from rnnjax._precision import in_float64
+from rnnjax._types import Float
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
 

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from rnnjax._numerics.eigenvalues import index_of_largest
+from rnnjax._precision import index_of_largest
 from rnnjax._types import Array
 
 _GROUPS = 20  # of blocks, whose means an error is made of

@@ -11,7 +11,7 @@ from jax import lax
 from rnnjax._engine.fixed_steps import Run, integrate
 from rnnjax._exponents.block_means import block_errors, level_change
 from rnnjax._numerics.dense import determinant
-from rnnjax._numerics.eigenvalues import flatten
+from rnnjax._numerics.trees import flatten
 from rnnjax._results import Regime, Status
 from rnnjax._types import Array
 from rnnjax.circuits._base import AbstractMap

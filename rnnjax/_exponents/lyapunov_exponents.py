@@ -9,10 +9,11 @@ import numpy as np
 from rnnjax._engine.first_failure import first_failure
 from rnnjax._engine.fixed_steps import Solver
 from rnnjax._exponents.displacements import Schedule, generic_basis, spectrum_of
-from rnnjax._numerics.eigenvalues import variable_names
+from rnnjax._numerics.trees import variable_names
 from rnnjax._parameter import counted
+from rnnjax._precision import in_float64
 from rnnjax._results import Regime, SimulationError, Status, describe_failure
-from rnnjax._types import Float, Key, in_float64, is_traced
+from rnnjax._types import Float, Key, is_traced
 from rnnjax.circuits._base import AbstractMap, AbstractSystem
 from rnnjax.circuits._checks import (
     as_input,

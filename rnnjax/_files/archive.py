@@ -1,16 +1,17 @@
 """A JSON header and NumPy arrays in one file: whole or not there, checksummed, and no code."""
 
+import contextlib
 import io
 import json
+import os
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from rnnjax._files.sinks import replacing
 
 _DAMAGED = ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error
 
@@ -46,3 +47,35 @@ def read_archive(path: Any) -> tuple[dict[str, Any], list[np.ndarray]]:
         raise
     except (OSError, zipfile.BadZipFile, KeyError, TypeError, *_DAMAGED) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from None
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place when the block ends well."""
+    check_writable(path)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        yield partial
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a place that can't be written, before anything is computed.
+
+    Raises:
+        OSError: says which folder and why.
+    """
+    folder = path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"can't write to {folder}: {error.strerror or error}; choose a folder that exists "
+            "and is yours"
+        ) from None

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnjax._files.sinks import status_attributes
+from rnnjax._files.labels import status_attributes
 
 
 def trajectory_dataset(times: Any, states: Mapping[str, Any], status: Any, unit: str) -> Any:

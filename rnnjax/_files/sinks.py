@@ -4,107 +4,17 @@ Everything is written beside its destination and renamed when it is whole: what 
 its own name is finished.
 """
 
-import contextlib
-import dataclasses
 import math
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rnnjax._files.archive import check_writable, replacing
+from rnnjax._files.labels import Labels
 from rnnjax._results import Status
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place when the block ends well."""
-    check_writable(path)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        yield partial
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def check_writable(path: Path) -> None:
-    """Refuse a place that can't be written, before anything is computed.
-
-    Raises:
-        OSError: says which folder and why.
-    """
-    folder = path.parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OSError(
-            f"can't write to {folder}: {error.strerror or error}; choose a folder that exists "
-            "and is yours"
-        ) from None
-
-
-def status_attributes() -> dict[str, Any]:
-    """What the codes of a status variable mean, in the words of the CF conventions."""
-    return {
-        "long_name": "how the computation ended",
-        "flag_values": [int(s) for s in Status],
-        "flag_meanings": " ".join(s.name for s in Status),
-    }
-
-
-@dataclasses.dataclass(frozen=True)
-class Labels:
-    """What the results of a sweep are called: dimensions, coordinates, units, meanings.
-
-    Attributes:
-        dims: the swept dimensions.
-        shape: the number of points along each.
-        coordinates: name -> (dims, values, attributes).
-        meanings: the attributes of each variable.
-        attributes: those of the dataset.
-        extra: the dimensions that a variable has of its own.
-    """
-
-    dims: tuple[str, ...]
-    shape: tuple[int, ...]
-    coordinates: dict[str, Any]
-    meanings: dict[str, dict[str, Any]]
-    attributes: dict[str, Any]
-    extra: dict[str, tuple[str, ...]]
-
-    def dims_of(self, name: str) -> tuple[str, ...]:
-        """The dimensions of a variable."""
-        return (*self.dims, *self.extra.get(name, ()))
-
-    def fill(self, name: str, dtype: np.dtype) -> Any:
-        """What a variable is where nothing was computed: no number, or the code for none."""
-        if name == "status":
-            return int(Status.NOT_RUN)
-        if np.issubdtype(dtype, np.inexact):
-            return np.nan
-        codes = self.meanings.get(name, {}).get("flag_values", [0])
-        return np.asarray(min(codes), dtype)[()]
-
-    def dataset(self, arrays: Mapping[str, np.ndarray]) -> Any:
-        """Arrays `(points, ...)` as a labelled `xarray.Dataset`."""
-        import xarray
-
-        data = {
-            name: (
-                self.dims_of(name),
-                values.reshape(self.shape + values.shape[1:]),
-                self.meanings.get(name, {}),
-            )
-            for name, values in arrays.items()
-        }
-        return xarray.Dataset(data, self.coordinates, self.attributes)
 
 
 class MemorySink:

@@ -12,12 +12,8 @@ from typing import Any, NamedTuple
 import jax
 from jax import lax
 
-_EXPENSIVE = {
-    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "digamma",
-    "div", "dot_general", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "lgamma", "log", "log1p",
-    "logistic", "pow", "rem", "rsqrt", "sin", "sinh", "sqrt", "tan", "tanh",
-}  # fmt: skip
-_PASSING = {"broadcast_in_dim", "convert_element_type", "copy", "neg", "reshape", "squeeze"}
+from rnnjax._machine.programs import ends_expensively
+
 _FEWEST_STAGES = 3  # variables from which on it pays to keep the stages of quotients as well
 
 
@@ -66,28 +62,7 @@ def what_to_keep(field: Callable[[Any, Any], Any], t: Any, state: Any, like: Any
     if count < 2 or jax.default_backend() != "cpu":
         return None
     jaxpr = jax.make_jaxpr(field)(t, state).jaxpr
-    slopes = tuple(not _ends_expensively(jaxpr, x) for x in jaxpr.outvars)
+    slopes = tuple(not ends_expensively(jaxpr, x) for x in jaxpr.outvars)
     if count < _FEWEST_STAGES and not any(slopes):
         return None
     return Keeping(like, True, slopes)
-
-
-def _ends_expensively(jaxpr: Any, result: Any) -> bool:
-    """Whether a result of a program is that of an expensive operation."""
-    for equation in jaxpr.eqns:
-        if not any(result is x for x in equation.outvars):
-            continue
-        name, first = equation.primitive.name, equation.invars[0]
-        if name in _PASSING:
-            return _ends_expensively(jaxpr, first)
-        if name == "div":  # by a constant, it becomes a product
-            return not hasattr(equation.invars[1], "val")
-        if name in _EXPENSIVE:
-            return True
-        inner = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
-        inner = getattr(inner, "jaxpr", inner)
-        if not hasattr(inner, "eqns"):
-            return False
-        place = next(k for k, x in enumerate(equation.outvars) if x is result)
-        return _ends_expensively(inner, inner.outvars[place])
-    return False

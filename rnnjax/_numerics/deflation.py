@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rnnjax._numerics.eigenvalues import find_root, vanishes
+from rnnjax._numerics.roots import find_root, vanishes
 from rnnjax._types import Array
 
 _SAME = 1e-6  # relative distance below which two zeros are one

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnnjax._numerics.krylov import Product, Ritz, by_parts, gmres, leading, length_of, solve
+from rnnjax._numerics.krylov import Product, Ritz, by_parts, gmres, leading, length_of
 from rnnjax._types import Array
 
 Equations = Callable[[Any, Array], Array]  # (arrays, state (n,)) -> f (n,); captures no arrays
@@ -78,29 +78,6 @@ def rests(field: Callable[[Array], Array], x: Array) -> Array:
     return (abs(value) <= _TOLERANCE * rows + _ROUNDING * rows.max()).all()
 
 
-def root_by_products(equations: Equations, arrays: Any, x: Array) -> Array:
-    r"""A solved $x$ of `equations(arrays, x)` = 0 with its derivatives, by GMRES.
-
-    $dx = -(\partial f / \partial x)^{-1} (\partial f / \partial \theta)\, d\theta$ for the arrays
-    $\theta$; NaN where that system could not be solved. It costs nothing where no derivative is
-    asked for.
-    """
-
-    @jax.custom_jvp
-    def root(arrays: Any, x: Array) -> Array:
-        return x
-
-    @root.defjvp
-    def _(primals: Any, tangents: Any) -> tuple[Array, Array]:
-        arrays, x = primals
-        solved = root(arrays, x)
-        _, change = jax.jvp(lambda a: equations(a, solved), (arrays,), (tangents[0],))
-        product = _product(equations, arrays, solved)
-        return solved, solve(product, -change, DIMENSION, _CYCLES, _SOLVED)
-
-    return root(arrays, x)
-
-
 def eigenvalues_by_products(
     equations: Equations, arrays: Any, x: Array, random: Array, effort: tuple[int, int, float]
 ) -> tuple[Ritz, Array]:
@@ -153,22 +130,6 @@ def eigenvalues_by_products(
         return (ritz, right), (change, np.zeros(right.shape, jax.dtypes.float0))
 
     return found(arrays, x, random)
-
-
-def opaque(arrays: Any, x: Array) -> Array:
-    """`x`, whose derivatives by `arrays` are not known: NaN, if they are asked for."""
-
-    @jax.custom_jvp
-    def hidden(arrays: Any, x: Array) -> Array:
-        return x
-
-    @hidden.defjvp
-    def _(primals: Any, tangents: Any) -> tuple[Array, Array]:
-        x = hidden(*primals)
-        moves = [t.sum() for t in jax.tree.leaves(tangents[0]) if t.dtype == x.dtype]
-        return x, _only(jnp.zeros((), bool), jnp.broadcast_to(sum(moves), x.shape))
-
-    return hidden(arrays, x)
 
 
 def _product(equations: Equations, arrays: Any, x: Array) -> Product:

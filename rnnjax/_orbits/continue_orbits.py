@@ -9,14 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnnjax._branches.continue_equilibria import checked_target
+from rnnjax._continuation.arguments import checked_target
 from rnnjax._continuation.both_ways import flat, in_order, needed
 from rnnjax._continuation.points import Bifurcation
-from rnnjax._continuation.zeros import fields_of, in_units
 from rnnjax._numerics.collocation import Cycle, Family, Row, ends_of, interpolated
-from rnnjax._numerics.eigenvalues import flatten, refuse, without_derivatives
+from rnnjax._numerics.implicit import refuse, without_derivatives
+from rnnjax._numerics.trees import flatten
 from rnnjax._orbits.derivatives import across, at_zero, zero_of
-from rnnjax._orbits.find_orbit import Orbit, find_orbit, rows_of
+from rnnjax._orbits.find_orbit import find_orbit
+from rnnjax._orbits.orbit import Orbit, rows_of
 from rnnjax._orbits.orbit_branch import OrbitBifurcation, OrbitBranch, SpecialOrbits
 from rnnjax._orbits.orbit_problem import (
     BLOCK,
@@ -29,13 +30,15 @@ from rnnjax._orbits.orbit_problem import (
 from rnnjax._orbits.search import sorted_multipliers
 from rnnjax._orbits.start import Begin, Settings, sizes_of, started
 from rnnjax._parameter import counted, path_of
+from rnnjax._precision import in_float64
 from rnnjax._results import BranchEnd, ConvergenceError
-from rnnjax._simulation.simulate import Trajectory
-from rnnjax._types import Array, in_float64, is_traced
-from rnnjax.bifurcations._cycle import AbstractOfCycles, Nothing
+from rnnjax._simulation.trajectory import Trajectory
+from rnnjax._types import Array, is_traced
+from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles, Nothing
 from rnnjax.bifurcations._cycle_form import orbiting
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import apart
+from rnnjax.circuits._flat import fields_of, in_units
 
 _SAMPLES = 8  # places in each interval at which extremes are looked for
 

@@ -9,7 +9,7 @@ from jax import lax
 from rnnjax._numerics.collocation import Cycle, Family, Row, linearized, phase_row, residual, solved
 from rnnjax._orbits.orbit_problem import Point, Taken, corrected, point, row_of
 from rnnjax._types import Array
-from rnnjax.bifurcations._cycle import AbstractOfCycles
+from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles
 
 _SECANTS = 40  # steps to a zero of a test at most
 

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Complex
 
 from rnnjax._continuation.points import ending, labels, outcome
-from rnnjax._numerics.eigenvalues import named_leaves
-from rnnjax._orbits.find_orbit import Orbit, as_complex, is_stable
+from rnnjax._numerics.trees import named_leaves
+from rnnjax._orbits.orbit import Orbit, as_complex, is_stable
 from rnnjax._results import BranchEnd, Status
 from rnnjax._types import is_traced
 

@@ -9,7 +9,6 @@ import numpy as np
 from jax import lax
 
 from rnnjax._continuation.both_ways import in_order, needed
-from rnnjax._continuation.zeros import fields_of
 from rnnjax._numerics.collocation import (
     DEGREE,
     Cycle,
@@ -20,8 +19,9 @@ from rnnjax._numerics.collocation import (
     reduced,
     solved,
 )
-from rnnjax._numerics.eigenvalues import flatten, refuse, without_derivatives
-from rnnjax._orbits.find_orbit import rows_of
+from rnnjax._numerics.implicit import refuse, without_derivatives
+from rnnjax._numerics.trees import flatten
+from rnnjax._orbits.orbit import rows_of
 from rnnjax._orbits.orbit_branch import AbstractOrbits, OrbitBifurcation
 from rnnjax._orbits.orbit_problem import (
     BLOCK,
@@ -36,10 +36,12 @@ from rnnjax._orbits.orbit_problem import (
     row_of,
 )
 from rnnjax._orbits.search import sorted_multipliers
+from rnnjax._precision import in_float64
 from rnnjax._results import BranchEnd
-from rnnjax._types import Array, in_float64, is_traced
-from rnnjax.bifurcations._cycle import AbstractOfCycles, Nothing
+from rnnjax._types import Array, is_traced
+from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles, Nothing
 from rnnjax.bifurcations._cycle_form import orbiting
+from rnnjax.circuits._flat import fields_of
 
 _FIRST = 1e-2  # the first step, scaled
 

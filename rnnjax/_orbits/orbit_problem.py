@@ -19,10 +19,10 @@ from rnnjax._numerics.collocation import (
     solved,
     weights,
 )
-from rnnjax._numerics.eigenvalues import first_of
+from rnnjax._precision import first_of
 from rnnjax._results import BranchEnd
 from rnnjax._types import Array
-from rnnjax.bifurcations._cycle import AbstractOfCycles, CyclePlace
+from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles, CyclePlace
 
 BLOCK = 16  # attempts between looks at whether the branch has ended
 _SMALLEST, _CORRECTED, _NEWTON = 1e-6, 1e-9, 8

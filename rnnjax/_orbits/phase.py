@@ -25,11 +25,13 @@ from rnnjax._numerics.collocation import (
     places_of,
     solved,
 )
-from rnnjax._numerics.eigenvalues import flatten, index_of_largest, named_leaves, refuse
-from rnnjax._orbits.find_orbit import Orbit, at_phases, rows_of
+from rnnjax._numerics.implicit import refuse
+from rnnjax._numerics.trees import flatten, named_leaves
+from rnnjax._orbits.orbit import Orbit, at_phases, rows_of
 from rnnjax._parameter import counted
+from rnnjax._precision import in_float64, index_of_largest
 from rnnjax._results import ConvergenceError, Status
-from rnnjax._types import Array, in_float64, is_traced
+from rnnjax._types import Array, is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
 from rnnjax.solvers._checks import checked_solver
@@ -84,7 +86,7 @@ class PhaseResponse(eqx.Module):
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` along `phase`, which begins at the origin."""
-        from rnnjax._files.sinks import Labels
+        from rnnjax._files.labels import Labels
 
         phases = np.linspace(0.0, 1.0, 4 * len(self.phases) // DEGREE, endpoint=False)
         values = {k: np.asarray(x) for k, x in named_leaves(self(phases)).items()}

@@ -19,7 +19,7 @@ from rnnjax._numerics.collocation import (
 from rnnjax._orbits.orbit_problem import Point, corrected, inner, moved, point, row_of
 from rnnjax._orbits.search import antiperiodic
 from rnnjax._types import Array
-from rnnjax.bifurcations._cycle import AbstractOfCycles
+from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles
 
 _FIRST, _BORN = 1e-2, 1e-3  # the first step, and how far from a Hopf point orbits begin, scaled
 

@@ -7,15 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._equilibria.find_equilibria import Equilibria
-from rnnjax._numerics.eigenvalues import flatten, variable_names
+from rnnjax._equilibria.equilibria import Equilibria
+from rnnjax._numerics.trees import flatten, variable_names
 from rnnjax._parameter import counted
+from rnnjax._precision import cast, in_float64
 from rnnjax._proof import supports as _supports
 from rnnjax._proof.boxes import zeros_in
 from rnnjax._proof.enclosure import Enclosure
 from rnnjax._proof.intervals import Interval, add, matrix_product, middle, point
 from rnnjax._results import Status
-from rnnjax._types import Array, cast, in_float64, is_traced
+from rnnjax._types import Array, is_traced
 from rnnjax.circuits._base import AbstractCircuit, ThresholdLinear
 from rnnjax.circuits._checks import check_run, held_input, starting_state
 

@@ -9,18 +9,13 @@ import numpy as np
 
 from rnnjax._engine.first_failure import first_failure
 from rnnjax._engine.fixed_steps import Run, integrate
-from rnnjax._machine.plan import (
-    Loop,
-    Plan,
-    all_or_one,
-    choose_plan,
-    has_product,
-    may_spread,
-    spread,
-)
-from rnnjax._numerics.eigenvalues import fastest_variable
+from rnnjax._machine.devices import all_or_one, may_spread, spread
+from rnnjax._machine.plan import Loop, Plan, choose_plan
+from rnnjax._machine.programs import has_product
+from rnnjax._numerics.trees import fastest_variable
+from rnnjax._precision import by_shapes
 from rnnjax._results import Status
-from rnnjax._types import by_shapes, is_traced, lane_of
+from rnnjax._types import is_traced, lane_of
 
 
 def as_batch(circuit: Any, start: Any) -> tuple[Any, int | None]:

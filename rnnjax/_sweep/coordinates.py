@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from rnnjax._files.sinks import Labels, status_attributes
+from rnnjax._files.labels import Labels, status_attributes
 from rnnjax._machine.plan import Plan
 from rnnjax._parameter import field_of
 from rnnjax._sweep.axes import Design

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -12,19 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._files.sinks import open_sink
-from rnnjax._machine.plan import (
-    Loop,
-    Plan,
-    Worker,
-    choose_plan,
-    has_product,
-    lanes_together,
-    map_lanes,
-    map_workers,
-)
+from rnnjax._machine.lanes import Worker, lanes_together, map_lanes, map_workers
+from rnnjax._machine.plan import Loop, Plan, choose_plan
+from rnnjax._machine.programs import has_product, numbers_in_loops
 from rnnjax._machine.setup import mention_tuning, tuned_devices
 from rnnjax._results import Status, SweepInterrupted
-from rnnjax._simulation.measure import (
+from rnnjax._simulation.measured_run import (
     RunSettings,
     adaptive_lane,
     measured_results,
@@ -239,19 +232,7 @@ def _steps_by_products(program: Program, probe: Any, arrays: Any) -> bool:
 
 def _held(program: Program, probe: Any, arrays: Any) -> int:
     """How many numbers the largest loop of the functions of a point holds."""
-    return max(_in_loops(jax.make_jaxpr(program.functions)(probe, arrays).jaxpr), default=0)
-
-
-def _in_loops(jaxpr: Any) -> Iterator[int]:
-    """How many numbers each loop of a program holds."""
-    for equation in jaxpr.eqns:
-        if equation.primitive.name in ("while", "scan"):
-            yield sum(math.prod(v.aval.shape) for v in equation.outvars)
-        for value in equation.params.values():
-            for inner in value if isinstance(value, tuple | list) else (value,):
-                inner = getattr(inner, "jaxpr", inner)
-                if hasattr(inner, "eqns"):
-                    yield from _in_loops(inner)
+    return max(numbers_in_loops(jax.make_jaxpr(program.functions)(probe, arrays).jaxpr), default=0)
 
 
 def _on_cpu() -> bool:

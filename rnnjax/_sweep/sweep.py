@@ -6,11 +6,12 @@ from typing import Any
 import equinox as eqx
 
 from rnnjax._machine.plan import Plan, checked_plan
-from rnnjax._simulation.measure import MeasuredRun
+from rnnjax._precision import cast, precision
+from rnnjax._simulation.measured_run import MeasuredRun
 from rnnjax._sweep.axes import Axis, Design, Points
 from rnnjax._sweep.coordinates import describe
 from rnnjax._sweep.point import program
-from rnnjax._types import DTypeLike, Key, cast, precision
+from rnnjax._types import DTypeLike, Key
 from rnnjax.circuits._base import Driven
 from rnnjax.circuits._checks import apart, check_run
 from rnnjax.measures._base import AbstractMeasure

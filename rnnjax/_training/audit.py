@@ -8,10 +8,12 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from rnnjax._equilibria.find_equilibria import Stability, classify, find_equilibria
+from rnnjax._equilibria.find_equilibria import find_equilibria
+from rnnjax._equilibria.linearize import Stability, classify
 from rnnjax._exponents.lyapunov_exponents import lyapunov_exponents
 from rnnjax._files.datasets import audit_dataset
-from rnnjax._numerics.eigenvalues import eigenvalues, flatten
+from rnnjax._numerics.eigenvalues import eigenvalues
+from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import Parametric, counted, parameter
 from rnnjax._results import warn_caller
 from rnnjax._types import Scalar

@@ -11,14 +11,16 @@ import numpy as np
 import optax
 
 from rnnjax._files.datasets import fit_dataset
-from rnnjax._machine.plan import unplaced
+from rnnjax._machine.devices import unplaced
 from rnnjax._parameter import check, counted
+from rnnjax._precision import cast, precision, to_host
 from rnnjax._results import FitError, FitInterrupted, Status
 from rnnjax._training.audit import Audit, Every
 from rnnjax._training.loop import Course, shown
 from rnnjax._training.objective import as_objective
-from rnnjax._training.step import Recipe, Seen, State, Stop, advance, begin, first_gradient
-from rnnjax._types import DTypeLike, Float, cast, is_key, is_traced, lane_of, precision, to_host
+from rnnjax._training.step import Recipe, Seen, State, advance, begin, first_gradient
+from rnnjax._training.stop import Stop
+from rnnjax._types import DTypeLike, Float, is_key, is_traced, lane_of
 from rnnjax._where import choose, rebuild
 
 Objective = Any  # an AbstractObjective, or a function of (circuit, key)

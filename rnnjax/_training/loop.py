@@ -8,21 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._files.archive import check_writable
 from rnnjax._files.checkpoint import identity_of, read, write
-from rnnjax._files.sinks import check_writable
+from rnnjax._precision import to_host
 from rnnjax._results import warn_caller
 from rnnjax._training.audit import Audit, Every, audited, gathered, restored
-from rnnjax._training.step import (
-    Recipe,
-    Seen,
-    State,
-    advance_compiled,
-    advance_lanes,
-    begin_compiled,
-    begin_lanes,
-    layout,
-)
-from rnnjax._types import like, numbers_of, to_host
+from rnnjax._training.networks_together import advance_lanes, begin_lanes, layout
+from rnnjax._training.step import Recipe, Seen, State, advance_compiled, begin_compiled
+from rnnjax._types import like, numbers_of
 from rnnjax._where import rebuild
 
 

@@ -10,10 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._machine.plan import has_lapack, may_spread, one_device
+from rnnjax._machine.devices import may_spread, one_device
+from rnnjax._machine.programs import has_lapack
 from rnnjax._machine.setup import LAPACK_WAITS, tuned_devices
 from rnnjax._parameter import Parametric, parameter
-from rnnjax._types import Array, Key, Scalar, by_shapes, lane_of
+from rnnjax._precision import by_shapes
+from rnnjax._types import Array, Key, Scalar, lane_of
 
 _PARTS = 2**30  # added to the number of a part, beyond what jax.random.split folds in
 

@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._parameter import check, counted
-from rnnjax._training.on_task import OnTask, drawn
+from rnnjax._precision import cast, precision, to_host
+from rnnjax._training.batches import drawn
+from rnnjax._training.on_task import OnTask
 from rnnjax._training.trials import pass_through
-from rnnjax._types import Array, DTypeLike, Float, Key, cast, is_traced, precision, to_host
+from rnnjax._types import Array, DTypeLike, Float, Key, is_traced
 from rnnjax.circuits._task_network import TaskNetwork
 from rnnjax.solvers._base import Euler
 from rnnjax.tasks._base import AbstractTask, Trial

@@ -7,44 +7,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rnnjax._machine.plan import Plan, all_or_one, one_device, placed, spread
-from rnnjax._machine.setup import tuned_devices
-from rnnjax._parameter import Parametric, counted, parameter
+from rnnjax._machine.devices import one_device
 from rnnjax._training.objective import AbstractObjective, works_alone
-from rnnjax._types import Scalar, lane_of
+from rnnjax._training.stop import Stop
 from rnnjax._where import Chosen, choose, rebuild
 
 # Keys of a fit: step k is given `fold_in(key, k)`; these lie beyond any number of steps.
 _VALIDATION, _BEGIN = 2**31 - 1, 2**31 - 2
-_TOGETHER = 4096  # numbers of state from which on a kernel of a CPU is worth its call
-
-
-class Stop(Parametric):
-    r"""When a fit is done before its last step, by its validations (see `Fit`).
-
-    It stops after $n$ validations in a row below a loss, `Stop(below=0.01, times=10)`, or once so
-    many validations in a row have not been better than the best, `Stop(patience=20)`.
-
-    Args:
-        below: the loss; none unless given.
-        times: $n$.
-        patience: validations without a new best; no limit unless given.
-
-    Raises:
-        ValueError: if neither is given.
-    """
-
-    below: Scalar = parameter(None, "1", doc="loss that is low enough")
-    times: int = eqx.field(static=True, default=1)
-    patience: int | None = eqx.field(static=True, default=None)
-
-    def __check_init__(self) -> None:
-        """Refuse a rule that never stops."""
-        if self.below is None and self.patience is None:
-            raise ValueError("Stop: expected below= or patience=, got neither: it would never stop")
-        counted(self.times, "Stop.times")
-        if self.patience is not None:
-            counted(self.patience, "Stop.patience")
 
 
 class Recipe(NamedTuple):
@@ -214,64 +183,3 @@ def first_gradient(circuit: Any, where: Any, objective: AbstractObjective, key: 
 
 advance_compiled = eqx.filter_jit(advance)
 begin_compiled = eqx.filter_jit(begin)
-
-
-@eqx.filter_jit
-def advance_lanes(
-    state: State, k: Any, circuit: Any, key: Any, moving: Any, recipe: Recipe
-) -> tuple[State, Seen]:
-    """A step of many fits, lanes in front of every array but those of the recipe."""
-    lanes, fixed = eqx.partition((state, circuit, key), eqx.is_array)
-    count = jax.random.key_data(key).shape[0]
-    devices, together, _ = layout(circuit, key, recipe.objective, count)
-
-    def share(lanes: Any, shared: Any) -> tuple[State, Seen]:
-        def one(lane: Any) -> tuple[State, Seen]:
-            state, circuit, key = eqx.combine(lane, fixed)
-            return advance(state, shared[0], circuit, key, shared[1], recipe)
-
-        return jax.lax.map(one, lanes, batch_size=together if together > 1 else None)
-
-    return spread(share, Plan(None, devices))(lanes, (k, moving))
-
-
-class Layout(NamedTuple):
-    """Where the work of a step is done.
-
-    Attributes:
-        fits: over how many devices fits are spread.
-        together: how many of them a device takes at once.
-        trials: over how many devices the trials of each are spread, where fits are not.
-    """
-
-    fits: int
-    together: int
-    trials: int
-
-    def placed(self, tree: Any) -> Any:
-        """Arrays where a step leaves them, so that it compiles once."""
-        many = self.fits > 1
-        return placed(tree, self.fits if many else self.trials, shared=not many)
-
-
-def layout(circuit: Any, key: Any, objective: AbstractObjective, lanes: int | None) -> Layout:
-    """How the steps of one fit, or of many, are laid out.
-
-    Many go all at once on an accelerator. The fits of a CPU do not share their weights, so that
-    products of many at once are only longer; small ones still share the call of each kernel.
-    """
-    one, own = (circuit, key) if lanes is None else lane_of((circuit, key), 0)
-    numbers, trials = objective.work(one)
-    alone = works_alone(objective, one, own)
-    trials = 1 if alone else trials
-    if lanes is None or jax.default_backend() != "cpu":
-        return Layout(1, lanes or 1, trials)
-    fits = 1 if alone else all_or_one(max(tuned_devices(), 1), lanes)
-    share = lanes // fits
-    return Layout(fits, min(max(1, _TOGETHER // numbers) if numbers else share, share), trials)
-
-
-@eqx.filter_jit
-def begin_lanes(circuit: Any, free: Any, key: Any, recipe: Recipe) -> State:
-    """The states of many fits before the first step."""
-    return eqx.filter_vmap(lambda c, f, k: begin(c, f, k, recipe))(circuit, free, key)

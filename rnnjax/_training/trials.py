@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._engine.fixed_steps import integrate
-from rnnjax._machine.plan import Plan, spread
-from rnnjax._numerics.eigenvalues import flatten
+from rnnjax._machine.devices import spread
+from rnnjax._machine.plan import Plan
 from rnnjax._numerics.memory import AbstractMemory, StoreAll
+from rnnjax._numerics.trees import flatten
 from rnnjax._simulation.fixed_run import devices_for
 from rnnjax.credit._base import Passed
 from rnnjax.forcing._base import AbstractForcing, Moment

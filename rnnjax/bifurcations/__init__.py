@@ -4,7 +4,7 @@ from rnnjax.bifurcations._base import AbstractBifurcation as AbstractBifurcation
 from rnnjax.bifurcations._base import AbstractFollowed as AbstractFollowed
 from rnnjax.bifurcations._base import AbstractOnBranch as AbstractOnBranch
 from rnnjax.bifurcations._base import AbstractOnCurve as AbstractOnCurve
-from rnnjax.bifurcations._cycle import AbstractOfCycles as AbstractOfCycles
+from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles as AbstractOfCycles
 from rnnjax.bifurcations.bogdanov_takens import BogdanovTakens as BogdanovTakens
 from rnnjax.bifurcations.boundary_equilibrium import BoundaryEquilibrium as BoundaryEquilibrium
 from rnnjax.bifurcations.branch_point import BranchPoint as BranchPoint

@@ -14,6 +14,7 @@ from rnnjax.bifurcations._base import (
     jacobian,
     jacobian_and_value,
 )
+from rnnjax.bifurcations._center_manifold import second_lyapunov
 from rnnjax.bifurcations._critical import (
     cubic_terms,
     eigenvectors,
@@ -21,7 +22,6 @@ from rnnjax.bifurcations._critical import (
     plane_of,
     product_of_others,
 )
-from rnnjax.bifurcations._series import second_lyapunov
 
 
 class GeneralizedHopf(AbstractOnCurve):

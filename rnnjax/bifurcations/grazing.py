@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 from rnnjax._numerics.collocation import Row
 from rnnjax._types import Array
-from rnnjax.bifurcations._cycle import AbstractOfCycles, CyclePlace
+from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles, CyclePlace
 from rnnjax.bifurcations._cycle_form import Orbiting
 
 

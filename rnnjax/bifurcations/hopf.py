@@ -23,7 +23,7 @@ from rnnjax.bifurcations._critical import (
     plane_of,
     reframed,
 )
-from rnnjax.bifurcations._sums import product_of_opposites, product_of_sums
+from rnnjax.bifurcations._eigenvalue_sums import product_of_opposites, product_of_sums
 
 _VANISHING = 1e-9  # of the terms of l1, what their sum may be to count as none
 

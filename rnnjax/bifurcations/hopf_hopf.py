@@ -15,7 +15,7 @@ from rnnjax.bifurcations._base import (
     jacobian_and_value,
 )
 from rnnjax.bifurcations._critical import on_plane, plane_of
-from rnnjax.bifurcations._sums import other_opposites, other_sums
+from rnnjax.bifurcations._eigenvalue_sums import other_opposites, other_sums
 
 
 class HopfHopf(AbstractOnCurve):

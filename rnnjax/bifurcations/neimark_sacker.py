@@ -7,7 +7,7 @@ from jax import lax
 from rnnjax._numerics.collocation import Row
 from rnnjax._numerics.dense import determinant
 from rnnjax._types import Array
-from rnnjax.bifurcations._cycle import AbstractOfCycles, CyclePlace, transverse
+from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles, CyclePlace, transverse
 from rnnjax.bifurcations._cycle_form import Orbiting
 
 _NEAR = 0.5  # of 1, the product of a pair that may be on its way through the unit circle

@@ -18,7 +18,7 @@ from rnnjax.bifurcations._base import (
     jacobian_and_value,
 )
 from rnnjax.bifurcations._critical import on_plane, plane_of, product_of_others
-from rnnjax.bifurcations._sums import product_of_opposites, product_of_sums
+from rnnjax.bifurcations._eigenvalue_sums import product_of_opposites, product_of_sums
 
 
 class ZeroHopf(AbstractOnCurve):

@@ -7,7 +7,8 @@ import jax
 import numpy as np
 
 from rnnjax._parameter import Parametric, check, parameter_fields
-from rnnjax._types import by_shapes, cast, default_dtype, is_traced, to_host
+from rnnjax._precision import by_shapes, cast, default_dtype, to_host
+from rnnjax._types import is_traced
 from rnnjax.circuits._base import AbstractCircuit, AbstractMap, AbstractSystem, Driven
 from rnnjax.inputs.constant import Constant
 from rnnjax.solvers._base import Iteration

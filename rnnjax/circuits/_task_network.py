@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._numerics.eigenvalues import flatten
+from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import Parametric, parameter
 from rnnjax._types import Array, Float, Key, Numbers, PerUnit
 from rnnjax.circuits._base import AbstractCircuit, ThresholdLinear

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._numerics.dense import inverse
-from rnnjax._numerics.eigenvalues import flatten
+from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import Parametric
 from rnnjax._types import Array, Float, Key, as_given, is_traced
 

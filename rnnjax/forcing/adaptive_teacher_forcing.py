@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from rnnjax._numerics.eigenvalues import flatten
+from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import counted, parameter
 from rnnjax._types import Array, Float, Key, Scalar
 from rnnjax.forcing._base import (

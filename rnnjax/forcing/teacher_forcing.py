@@ -5,7 +5,7 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 
-from rnnjax._numerics.eigenvalues import flatten
+from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import counted, parameter
 from rnnjax._types import Scalar
 from rnnjax.forcing._base import AbstractTeacher, Moment, toward

@@ -5,8 +5,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from rnnjax._numerics.eigenvalues import variable_names
-from rnnjax._simulation.simulate import Trajectory
+from rnnjax._numerics.trees import variable_names
+from rnnjax._simulation.trajectory import Trajectory
 
 
 def columns(states: Any, leading: int) -> dict[str, np.ndarray]:

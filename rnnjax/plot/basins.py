@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from rnnjax._basins.basins import Basins
-from rnnjax._equilibria.find_equilibria import Stability
+from rnnjax._equilibria.linearize import Stability
 from rnnjax.plot._columns import columns
 from rnnjax.plot._style import COLORS, SEQUENTIAL, edges, label, open_frame, prepared, side_legend
 

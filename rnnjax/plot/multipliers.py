@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 
-from rnnjax._orbits.find_orbit import Orbit
+from rnnjax._orbits.orbit import Orbit
 from rnnjax._orbits.orbit_branch import OrbitBranch
 from rnnjax.plot._style import COLORS, FAINT, INK, SEQUENTIAL, prepared, side_legend
 

@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from rnnjax._equilibria.find_equilibria import Equilibria, Stability
+from rnnjax._equilibria.equilibria import Equilibria
+from rnnjax._equilibria.linearize import Stability
 from rnnjax._equilibria.vector_field import VectorField
 from rnnjax.plot._columns import columns, of_trajectory
 from rnnjax.plot._style import (

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from rnnjax._equilibria.find_equilibria import Linearization
+from rnnjax._equilibria.linearize import Linearization
 from rnnjax.plot._style import COLORS, INK, label, open_frame, prepared, side_legend
 
 _ON_THE_BOUNDARY = 1e-9  # relative distance

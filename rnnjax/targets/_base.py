@@ -10,10 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._equilibria.find_equilibria import find_equilibria
-from rnnjax._numerics.eigenvalues import eigenvalues, flatten
+from rnnjax._numerics.eigenvalues import eigenvalues
+from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import check
+from rnnjax._precision import cast, default_dtype, in_float64
 from rnnjax._training.objective import AbstractObjective
-from rnnjax._types import Array, Key, cast, default_dtype, in_float64, is_traced
+from rnnjax._types import Array, Key, is_traced
 from rnnjax.circuits._base import AbstractNetwork
 from rnnjax.circuits._checks import apart, as_input, check_run, starting_state
 from rnnjax.circuits._task_network import TaskNetwork

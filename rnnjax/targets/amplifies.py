@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._numerics.eigenvalues import flatten
+from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import parameter
 from rnnjax._types import Array, Scalar, is_traced
 from rnnjax.circuits._checks import as_input, starting_state

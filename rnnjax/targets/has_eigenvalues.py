@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._numerics.eigenvalues import flatten
+from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import parameter
 from rnnjax._types import Array, is_traced
 from rnnjax.targets._base import AbstractAtEquilibrium, of_network, spectrum

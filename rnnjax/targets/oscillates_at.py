@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._equilibria.find_equilibria import find_equilibria
-from rnnjax._numerics.eigenvalues import flatten, index_of_largest
+from rnnjax._numerics.trees import flatten
 from rnnjax._orbits.find_orbit import find_orbit
 from rnnjax._parameter import counted, parameter
+from rnnjax._precision import index_of_largest
 from rnnjax._results import Status
 from rnnjax._simulation.simulate import simulate
 from rnnjax._types import Array, Scalar, is_traced

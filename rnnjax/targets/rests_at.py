@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._equilibria.guesses import flat_guesses
-from rnnjax._numerics.eigenvalues import flatten
+from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import parameter
 from rnnjax._types import Array, PerUnit, Scalar
 from rnnjax.circuits._checks import as_input

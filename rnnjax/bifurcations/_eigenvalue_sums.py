@@ -5,7 +5,7 @@ import numpy as np
 from jax import lax
 
 from rnnjax._numerics.dense import bordered, determinant, null_vectors, product
-from rnnjax._numerics.eigenvalues import index_of_largest
+from rnnjax._precision import index_of_largest
 from rnnjax._types import Array
 
 LARGEST = 10  # variables up to which there is a matrix of all sums

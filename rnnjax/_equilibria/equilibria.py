@@ -1,0 +1,105 @@
+"""Equilibria of a circuit, with what was found of each."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from rnnjax._equilibria.linearize import Linearization, Stability
+from rnnjax._numerics.trees import named_leaves
+from rnnjax._types import is_traced
+
+
+class Equilibria(eqx.Module):
+    """The equilibria that were found; fixed in shape, the found ones first.
+
+    There is an entry per guess, and with `deflate` one more per guess and round.
+
+    Attributes:
+        states: in the circuit's structure, each leaf `(guess, ...)`; NaN where nothing was found.
+        found: `(guess,)`, whether this entry is an equilibrium, each of them once.
+        residual: `(guess,)`, the largest entry of the vector field there, per ms.
+        jacobian: `(guess, n, n)` per ms; None where they were found `matrix_free`.
+        status: `(guess,)`, a `Status` per guess in the same order; guesses that ran into an
+            equilibrium already listed are OK and not `found`.
+        certificate: of `enumerate_equilibria`: what is proved; None where nothing is.
+    """
+
+    states: Any
+    found: Any
+    residual: Any
+    jacobian: Any
+    status: Any
+    certificate: Any = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is proved that there are no others, in the box if one was given."""
+        return self.certificate is not None and self.certificate.complete
+
+    def __getitem__(self, index: int) -> Any:
+        """The state of one of them."""
+        return jax.tree.map(lambda x: x[index], self.states)
+
+    def __len__(self) -> int:
+        """How many there are.
+
+        Raises:
+            ValueError: for a batch, made by `vmap`.
+        """
+        if np.ndim(self.found) > 1:
+            raise ValueError("a batch of results: count with `.found.sum(-1)`, or select one lane")
+        return int(np.sum(self.found))
+
+    @property
+    def linearizations(self) -> list[Linearization]:
+        """One per equilibrium.
+
+        Raises:
+            ValueError: where they were found without a Jacobian.
+        """
+        if self.jacobian is None:
+            raise ValueError(
+                "found matrix_free, without a Jacobian: ask leading_eigenvalues(circuit, state)"
+            )
+        return [Linearization(self[k], self.jacobian[k]) for k in range(len(self))]
+
+    @property
+    def stability(self) -> list[Stability]:
+        """The kind of each equilibrium."""
+        return [each.stability for each in self.linearizations]
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset` with one entry per equilibrium."""
+        from rnnjax._files.datasets import equilibria_dataset
+
+        states = {k: v[: len(self)] for k, v in named_leaves(self.states).items()}
+        kinds, rates = ["not classified"] * len(self), [np.nan] * len(self)
+        if self.jacobian is not None:
+            kinds = [str(s) for s in self.stability]
+            rates = [each.growth_rate for each in self.linearizations]
+        return equilibria_dataset(states, kinds, rates, self.residual[: len(self)])
+
+    def _repr_html_(self) -> str:
+        return self.to_xarray()._repr_html_()
+
+    def __repr__(self) -> str:
+        """Where they are and of what kind."""
+        if is_traced(self.found) or np.ndim(self.found) > 1:
+            return f"Equilibria(up to {np.shape(self.found)[-1]})"
+        kinds = ["not classified"] * len(self) if self.jacobian is None else self.stability
+        rows = [
+            f"  {', '.join(f'{n}={_brief(x)}' for n, x in named_leaves(self[k]).items())}: {kind}"
+            for k, kind in enumerate(kinds)
+        ]
+        proved = "" if self.certificate is None else f" {self.certificate.summary},"
+        return "\n".join([f"Equilibria({len(self)} found,{proved}", *rows, ")"])
+
+
+def _brief(x: Any) -> str:
+    return (
+        f"{float(x):.6g}"
+        if np.ndim(x) == 0
+        else f"<{len(x)} in [{np.min(x):.4g}, {np.max(x):.4g}]>"
+    )

@@ -1,0 +1,47 @@
+"""Flat views of a state, and the names of its entries."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import PyTree
+
+from rnnjax._types import Array
+
+
+def flatten(state: PyTree) -> tuple[Array, Callable[[Array], PyTree]]:
+    """The state as one vector `(n,)`, and the function that undoes it."""
+    return ravel_pytree(state)
+
+
+def variable_names(state: PyTree) -> list[str]:
+    """A name for each entry of the flattened state: `e`, `i`, or `v[3]`, or `state[3]`."""
+    names = []
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        name = jax.tree_util.keystr(path, simple=True, separator=".") or "state"
+        shape = np.shape(leaf)
+        if shape == ():
+            names.append(name)
+        else:
+            names += [f"{name}[{','.join(map(str, index))}]" for index in np.ndindex(*shape)]
+    return names
+
+
+def named_leaves(tree: PyTree, name: str = "state") -> dict[str, Any]:
+    """The leaves by name: a field of a `NamedTuple` by its own, a bare array as `name`."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="_") or name: leaf
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
+def fastest_variable(derivative: Any, state: Any) -> Any:
+    """The variable that moves fastest; of several that move infinitely fast, the largest."""
+    speed, size = (abs(flatten(x)[0]) for x in (derivative, state))
+    speed = jnp.where(jnp.isfinite(speed), speed, jnp.inf)
+    size = jnp.where(jnp.isfinite(size), size, jnp.inf)
+    fastest = speed == speed.max()
+    return jnp.argmax(jnp.where(fastest, size, -1)).astype(jnp.int32)

@@ -1,0 +1,174 @@
+"""A periodic orbit."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Complex
+
+from rnnjax._numerics.collocation import DEGREE, ends_of, interpolated
+from rnnjax._numerics.trees import flatten, named_leaves
+from rnnjax._precision import in_float64
+from rnnjax._results import Status
+from rnnjax._types import Array, is_traced
+
+_SAMPLES = 8  # places in each interval at which extremes are looked for
+
+
+class Orbit(eqx.Module):
+    r"""A periodic orbit, $x(t + T) = x(t)$, and how what is beside it grows in a period.
+
+    Attributes:
+        states: in the circuit's structure, each leaf `(node, ...)`; NaN where none was found.
+        phases: where the nodes are, as shares of the period, `(node,)`.
+        period: T in ms.
+        multipliers_real, multipliers_imaginary: of the Floquet multipliers, `(n,)`, the largest
+            absolute value first. One of them is 1, along the orbit.
+        residual: the largest value of what vanishes on an orbit, scaled.
+        status: a `Status`.
+        widths: the intervals of the mesh as shares of the period.
+    """
+
+    states: Any
+    phases: Any
+    period: Any
+    multipliers_real: Any
+    multipliers_imaginary: Any
+    residual: Any
+    status: Any
+    widths: Any
+
+    @property
+    def multipliers(self) -> Complex[Any, "*batch n"]:
+        """The Floquet multipliers."""
+        return as_complex(self.multipliers_real, self.multipliers_imaginary)
+
+    @property
+    def frequency(self) -> Any:
+        """In Hz."""
+        return 1000 / self.period
+
+    @property
+    def stable(self) -> Any:
+        """Whether perturbations decay: all multipliers but that of the orbit lie in the unit circle."""
+        return is_stable(self.multipliers)
+
+    def __call__(self, phase: Any) -> Any:
+        """The state at shares of the period, by the polynomials of the solution.
+
+        Args:
+            phase: one or several, `(phase,)`; one period later is the same.
+        """
+        of = jax.tree.leaves(self.states)[0]
+        if np.ndim(of) and np.ndim(self.period):
+            raise ValueError("a batch of orbits: select one of them")
+        return in_float64(at_phases, self.states, self.widths, np.asarray(phase, np.float64))
+
+    @property
+    def extremes(self) -> tuple[Any, Any]:
+        """The smallest and the largest value of each variable, in the circuit's structure."""
+        inside = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
+        ends = np.concatenate([[0.0], np.cumsum(self.widths)])
+        places = np.sort(
+            np.concatenate([self.phases, (ends[:-1, None] + self.widths[:, None] * inside).ravel()])
+        )
+        states = self(places)
+        return (
+            jax.tree.map(lambda x: np.min(x, 0), states),
+            jax.tree.map(lambda x: np.max(x, 0), states),
+        )
+
+    def swept(self) -> tuple[dict[str, tuple[tuple[str, ...], Any, dict[str, Any]]], Any]:
+        """What a sweep keeps of it: the period, the multipliers and the extremes of the nodes.
+
+        Returns:
+            Variables by name, each `(dims, values, attributes)`, and a `Status`.
+
+        Raises:
+            ValueError: for a batch, made by `vmap`.
+        """
+        if np.ndim(self.period):
+            raise ValueError("a batch of orbits: give the sweep one for each of its points")
+        names = {"period": ("ms", "period"), "frequency": ("Hz", "frequency")}
+        found: dict[str, Any] = {
+            k: ((), getattr(self, k), {"units": unit, "long_name": words})
+            for k, (unit, words) in names.items()
+        }
+        found["stable"] = ((), self.stable, {"long_name": "whether perturbations decay"})
+        for k in ("multipliers_real", "multipliers_imaginary"):
+            words = {"units": "1", "long_name": f"Floquet {k.replace('_', ', ')} part"}
+            found[k] = (("multiplier",), getattr(self, k), words)
+        for name, x in named_leaves(self.states).items():
+            for word, value in (("smallest", x.min(0)), ("largest", x.max(0))):
+                words = {"units": "state", "long_name": f"{word} {name} of the orbit's nodes"}
+                found[f"{word}_{name}"] = ((), value, words)
+        return found, self.status
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset` along `phase`."""
+        from rnnjax._files.labels import Labels
+
+        states = {k: np.asarray(x) for k, x in named_leaves(self.states).items()}
+        extra = {k: tuple(f"unit_{i}" for i in range(x.ndim - 1)) for k, x in states.items()}
+        data = Labels(("phase",), (len(self.phases),), {}, {}, {}, extra).dataset(states)
+        return data.assign_coords(phase=np.asarray(self.phases)).assign_attrs(
+            period=float(self.period), period_units="ms"
+        )
+
+    def __repr__(self) -> str:
+        """Its period and its stability."""
+        if is_traced(self.period) or np.ndim(self.period):
+            return f"Orbit(of shape {np.shape(self.period)})"
+        status = Status(int(self.status))
+        if status != Status.OK:
+            return f"Orbit({status.name})"
+        kind = "stable" if self.stable else "unstable"
+        values = ", ".join(f"{complex(v):.4g}" for v in self.multipliers[:4])
+        return (
+            f"Orbit(period {float(self.period):.8g} ms, {float(self.frequency):.5g} Hz, {kind}, "
+            f"multipliers {values})"
+        )
+
+
+def as_complex(real: Any, imaginary: Any) -> Any:
+    """Complex numbers of their parts."""
+    return lax.complex(real, imaginary) if is_traced(real) else real + 1j * imaginary
+
+
+def is_stable(multipliers: Any) -> Any:
+    """Whether all but the multiplier nearest to 1 lie in the unit circle."""
+    xp: Any = jnp if is_traced(multipliers) else np
+    off = abs(multipliers - 1)
+    along = off == off.min(-1, keepdims=True)
+    return xp.where(along, 0.0, abs(multipliers)).max(-1) < 1
+
+
+def rows_of(rest: Any, states: Any) -> Any:
+    """States as rows `(sample, n)`, or a ValueError."""
+    wanted = [np.shape(x) for x in jax.tree.leaves(rest)]
+    if jax.tree.structure(states) != jax.tree.structure(rest) or any(
+        np.shape(x)[1:] != w for x, w in zip(jax.tree.leaves(states), wanted, strict=True)
+    ):
+        shapes = [np.shape(x) for x in jax.tree.leaves(states)]
+        raise ValueError(
+            "guess: expected a Trajectory, an Orbit or states in the circuit's structure with one "
+            f"axis more in front of {wanted}, got {type(states).__name__} with {shapes}"
+        )
+    return jnp.concatenate(
+        [jnp.reshape(x, (np.shape(x)[0], -1)) for x in jax.tree.leaves(states)], 1
+    )
+
+
+@eqx.filter_jit
+def at_phases(states: Any, widths: Array, phase: Array) -> Any:
+    first = jax.tree.map(lambda x: x[0], states)
+    _, unravel = flatten(jax.tree.map(jnp.asarray, first))
+    rows = jnp.concatenate([x.reshape(x.shape[0], -1) for x in jax.tree.leaves(states)], 1)
+    x = rows.reshape(widths.size, DEGREE, -1)
+    ends = ends_of(widths)
+    flat = jnp.reshape(phase % 1.0, -1)
+    found = jax.vmap(unravel)(interpolated(x, ends, flat))
+    return jax.tree.map(lambda y: y.reshape(*phase.shape, *y.shape[1:]), found)

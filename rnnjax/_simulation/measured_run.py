@@ -1,0 +1,170 @@
+"""A run of which measures are kept."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax._engine.adaptive_steps import AdaptiveLane, AdaptiveRun, Tolerances, Window
+from rnnjax._engine.fixed_steps import Run, Solver, integrate
+from rnnjax._results import Status
+from rnnjax._types import Key
+from rnnjax.circuits._checks import as_input, check_noise, check_step, starting_state
+from rnnjax.measures._base import AbstractMeasure
+from rnnjax.noise._base import AbstractNoise
+from rnnjax.solvers._checks import check_tolerances, checked_solver, positive, whole_steps
+from rnnjax.solvers._embedded import embedded_pair
+
+
+class RunSettings(eqx.Module):
+    """What is fixed when a measured run compiles; no number of steps where the solver chooses."""
+
+    solver: Solver
+    steps: int | None
+    transient: int
+
+
+class RunValues(eqx.Module):
+    """What may change from run to run without compiling again."""
+
+    measures: Any
+    input: Any
+    start: Any
+    noise: Any
+    step: Any
+    window: Window
+    tolerances: Tolerances
+
+
+class MeasuredRun:
+    """The arguments of a measured run, checked and taken apart; `sweep` shares it."""
+
+    def __init__(
+        self,
+        measures: Any,
+        duration: float,
+        input: Any,
+        step: float | None,
+        transient: float,
+        start: Any,
+        noise: AbstractNoise | None,
+        solver: Solver | None,
+        rtol: float = 1e-6,
+        atol: float = 1e-6,
+    ):
+        for m in jax.tree.leaves(measures, is_leaf=_is_measure):
+            if not _is_measure(m):
+                raise TypeError(
+                    f"measures: expected measures such as Amplitude(), got {type(m).__name__}"
+                )
+        self.input, self.start, self.noise = input, start, noise
+        self.solver = checked_solver(solver, noise, step, False)
+        self.rtol, self.atol = rtol, atol
+        self.duration, self.begin = positive(duration, "duration"), float(transient)
+        if not 0 <= self.begin < self.duration:
+            raise ValueError(
+                f"transient: expected less than the duration of {duration:g} ms, got "
+                f"{transient:g} ms: nothing would be left to measure"
+            )
+        self.step, self.steps, self.transient = None, None, 0
+        if step is None:
+            self._check_adaptive(measures)
+        else:
+            self.step = positive(step, "step")
+            self.transient = whole_steps(transient, self.step, "transient")
+            self.steps = whole_steps(duration, self.step, "duration") - self.transient
+            if self.steps < 1:
+                raise ValueError(f"duration: expected at least one step, got {duration:g} ms")
+        self.measures = jax.tree.map(
+            lambda m: m.placed(transient, duration), measures, is_leaf=_is_measure
+        )
+
+    def _check_adaptive(self, measures: Any) -> None:
+        """Refuse what needs fixed steps."""
+        if self.noise is not None:
+            raise ValueError("noise needs fixed steps here: give step= in ms")
+        embedded_pair(self.solver)
+        for m in jax.tree.leaves(measures, is_leaf=_is_measure):
+            if type(m).follow is AbstractMeasure.follow:
+                raise ValueError(
+                    f"{type(m).__name__} is made for fixed steps: give step= in ms, or write its "
+                    "`follow`"
+                )
+
+    def check(self, circuit: Any) -> None:
+        """Refuse what does not fit the circuit, on the host."""
+        check_step(circuit, self.step)
+        start = starting_state(circuit, self.input, self.first(circuit))
+        check_noise(self.noise, start)
+
+    def check_dtype(self, dtype: Any) -> None:
+        """Refuse tolerances that the dtype can't hold."""
+        if self.step is None:
+            check_tolerances(self.rtol, self.atol, dtype)
+
+    def first(self, circuit: Any) -> Any:
+        """The start that was given, for this circuit."""
+        return _first(self.start, circuit)
+
+    def settings(self) -> RunSettings:
+        """What is fixed when the run compiles."""
+        return RunSettings(self.solver, self.steps, self.transient)
+
+    def values(self, circuit: Any) -> RunValues:
+        """What may change without compiling again."""
+        number = np.asarray
+        return RunValues(
+            self.measures, as_input(circuit, self.input), self.start, self.noise,
+            number(1.0 if self.step is None else self.step),
+            Window(number(0.0), number(self.begin), number(self.duration)),
+            Tolerances(number(float(self.rtol)), number(float(self.atol))),
+        )  # fmt: skip
+
+
+def run_measured(
+    circuit: Any, values: RunValues, key: Key | None, settings: RunSettings
+) -> tuple[Any, Run | AdaptiveRun]:
+    """The measures' results of one lane, and the run itself; pure and traceable."""
+    start = starting_values(circuit, values)
+    if settings.steps is None:
+        return measured_results(
+            values, run := adaptive_lane(circuit, values, settings).run(start)
+        ), run
+    run = integrate(
+        circuit, values.input, start, solver=settings.solver, t0=0.0, step=values.step,
+        steps=settings.steps, transient=settings.transient,
+        measures=jax.tree.leaves(values.measures, is_leaf=_is_measure), noise=values.noise, key=key,
+    )  # fmt: skip
+    return measured_results(values, run), run
+
+
+def starting_values(circuit: Any, values: RunValues) -> Any:
+    """The first state, in the dtype of the run."""
+    start = _first(values.start, circuit)
+    dtype = jnp.result_type(values.step)
+    return jax.tree.map(lambda x: jnp.asarray(x, dtype), circuit.rest() if start is None else start)
+
+
+def adaptive_lane(circuit: Any, values: RunValues, settings: RunSettings) -> AdaptiveLane:
+    """The lane of a run whose solver chooses its steps."""
+    window, tolerances = jax.tree.map(jnp.asarray, (values.window, values.tolerances))
+    measures = jax.tree.leaves(values.measures, is_leaf=_is_measure)
+    return AdaptiveLane(circuit, values.input, settings.solver, window, tolerances, measures)
+
+
+def measured_results(values: RunValues, run: Run | AdaptiveRun) -> Any:
+    """What the measures gave, in their structure; NaN where the run failed."""
+    structure = jax.tree.structure(values.measures, is_leaf=_is_measure)
+    well = run.status == Status.OK
+    return structure.unflatten(jax.tree.map(lambda x: jnp.where(well, x, jnp.nan), run.measured))
+
+
+def _first(start: Any, circuit: Any) -> Any:
+    """The start, for this circuit where it is a function."""
+    return start(circuit) if callable(start) else start
+
+
+def _is_measure(x: Any) -> bool:
+    return isinstance(x, AbstractMeasure)

@@ -1,0 +1,102 @@
+"""A run of a circuit, at the times that were asked for."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from rnnjax._numerics.trees import named_leaves, variable_names
+from rnnjax._precision import precision, to_host
+from rnnjax._results import SimulationError, Status, describe_failure
+from rnnjax._types import Float, is_traced
+
+
+class Trajectory(eqx.Module):
+    """How a circuit moved.
+
+    Attributes:
+        times: `(time,)` in ms.
+        states: the states in the circuit's structure, each leaf `(time, ...)`; under `vmap`
+            the batch is in front.
+        status: a `Status`; anything but OK means that some states are not finite.
+        failed_at: the last time (ms) at which all was well.
+        failed_variable: which variable of the flattened state to blame (see `variables`).
+        stats: the numbers of steps taken and rejected, where the solver chose them.
+        interpolation: the dense output, if asked for; call the trajectory to use it.
+        unit: the unit of the state.
+        of: the variables of the whole state, where `observe` kept less of it.
+    """
+
+    times: Float[Any, "*batch time"]
+    states: Any
+    status: Any
+    failed_at: Any
+    failed_variable: Any
+    stats: dict[str, Any]
+    interpolation: Any = None
+    unit: str = eqx.field(static=True, default="")
+    of: tuple[str, ...] = eqx.field(static=True, default=())
+
+    def __call__(self, t: Any) -> Any:
+        """The state at any time (ms) of the run, from the dense output.
+
+        Args:
+            t: one time or several, `(time,)`.
+
+        Raises:
+            ValueError: if the run was made without `dense=True`, or t lies outside of it.
+        """
+        if self.interpolation is None:
+            raise ValueError("no dense output was kept: call simulate(..., dense=True)")
+        with precision(np.result_type(self.times)):
+            at = np.asarray(t, np.result_type(self.times))
+            if at.min() < self.times[0] or at.max() > self.times[-1]:
+                raise ValueError(
+                    f"t: expected times from {self.times[0]:g} to {self.times[-1]:g} ms, got {t}"
+                )
+            evaluate = self.interpolation.evaluate
+            return to_host(jax.vmap(evaluate)(at) if at.ndim else evaluate(at))
+
+    @property
+    def variables(self) -> list[str]:
+        """The names of the variables, in the order of the flattened state."""
+        batch = np.ndim(self.status) + 1
+        return variable_names(
+            jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x)[batch:], x.dtype), self.states)
+        )
+
+    @property
+    def final(self) -> Any:
+        """The last state."""
+        axis = np.ndim(self.status)
+        return jax.tree.map(lambda x: x[(slice(None),) * axis + (-1,)], self.states)
+
+    def raise_failures(self) -> "Trajectory":
+        """This trajectory, if it succeeded (all of its batch did).
+
+        Raises:
+            SimulationError: which lane, when, which variable, and what to change.
+        """
+        if np.any(np.asarray(self.status) != Status.OK):
+            names = list(self.of) or self.variables
+            raise SimulationError(
+                describe_failure(self.status, self.failed_at, self.failed_variable, names)
+            )
+        return self
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset`: one variable per field of the state, dims `(batch..., time, ...)`."""
+        from rnnjax._files.datasets import trajectory_dataset
+
+        return trajectory_dataset(self.times, named_leaves(self.states), self.status, self.unit)
+
+    def _repr_html_(self) -> str:
+        return self.to_xarray()._repr_html_()
+
+    def __repr__(self) -> str:
+        """The shape of the run and how it ended."""
+        codes = np.atleast_1d(np.asarray(self.status)) if not is_traced(self.status) else []
+        ended = ", ".join(sorted({Status(int(c)).name for c in np.ravel(codes)}))
+        shape = np.shape(self.times)
+        return f"Trajectory({shape[-1]} times, variables {self.variables[:4]}, {ended})"
