@@ -14,8 +14,9 @@ import pytest
 import xarray
 
 import rnnjax
-from rnnjax import Branch, BranchEnd, Plan, Status, _program, parameter
+from rnnjax import Branch, BranchEnd, Plan, Status, parameter
 from rnnjax._continuation.points import Special
+from rnnjax._sweep import point as _program
 from rnnjax.circuits import MorrisLecar
 
 RUN = {"dtype": "float64", "chunk": 4, "progress": False}
@@ -384,7 +385,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 @pytest.mark.slow
 def test_memory_is_flat():
-    root = pathlib.Path(__file__).parents[1]
+    root = pathlib.Path(__file__).parents[2]
     few, many = (
         int(
             subprocess.run(

@@ -32,7 +32,7 @@ from rnnjax.targets import (
 )
 from rnnjax.tasks import DelayedXOR, FlipFlop
 
-EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
+EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 QUIET = {"progress": False, "dtype": "float64"}
 RANDOM = np.random.default_rng(0)
 NETWORK = CurrentNetwork(Dense(0.3 * RANDOM.normal(size=(4, 4))), tau=5.0)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_orbits import StuartLandau
+from _orbits.test_orbits import StuartLandau
 
 import rnnjax
 from rnnjax import Status, find_orbit, phase_of, phase_response

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_training import NETWORK, TASK, parts
+from _training.test_training import NETWORK, TASK, parts
 from training import network, numbers
 
 import rnnjax

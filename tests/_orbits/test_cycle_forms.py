@@ -5,9 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from _orbits.test_orbits import Bautin, circle
 from oracles import TorBPC1
 from published.test_cycles import RHYTHMS, hopf_point
-from test_orbits import Bautin, circle
 
 import rnnjax
 from rnnjax import parameter

@@ -23,16 +23,18 @@ from rnnjax import (
     StateReadout,
     Stop,
     TaskNetwork,
-    _descent,
-    _fit,
-    _objective,
-    _plan,
     cross_entropy,
     every,
     mean_square,
-)  # fmt: skip
+)
 from rnnjax._files.checkpoint import identity_of
+from rnnjax._machine import devices as _devices
+from rnnjax._machine import plan as _plan
 from rnnjax._results import Status
+from rnnjax._training import fit as _fit
+from rnnjax._training import networks_together as _together
+from rnnjax._training import objective as _objective
+from rnnjax._training import step as _step
 from rnnjax._training.objective import as_objective
 from rnnjax.circuits import CurrentNetwork, Driven, ExcitatoryInhibitory, RateNetwork, tanh
 from rnnjax.connectivity import Dale, Dense
@@ -141,7 +143,7 @@ def test_devices_change_no_result(monkeypatch):
 
     def fits(devices):
         jax.clear_caches()
-        for module in (_plan, _descent):
+        for module in (_plan, _devices, _together):
             monkeypatch.setattr(module, "tuned_devices", lambda: devices)
         own = jax.device_put(keys[1], jax.devices()[0])  # where it lies does not matter
         one = rnnjax.fit(make(own), recurrent, both, key=own, **options, **QUIET)
@@ -155,7 +157,7 @@ def test_devices_change_no_result(monkeypatch):
 
 def test_what_calls_lapack_is_not_spread(monkeypatch):
     """In jaxlib 0.10 LAPACK of a batch on several devices at once waits for itself forever."""
-    for module in (_objective, _plan, _descent):
+    for module in (_objective, _plan, _devices, _together):
         monkeypatch.setattr(module, "tuned_devices", lambda: 4)
     monkeypatch.setattr(_objective, "LAPACK_WAITS", True)
 
@@ -177,9 +179,9 @@ def test_what_calls_lapack_is_not_spread(monkeypatch):
         (False, adaptive, 4, 4),
     ):
         monkeypatch.setattr(_objective, "LAPACK_WAITS", waits)
-        assert _descent.layout(NETWORK, key, objective, None) == (1, 1, trials)
-        assert _descent.layout(networks, keys, objective, 4).fits == fits
-        step = functools.partial(_descent.first_gradient.__wrapped__, NETWORK, recurrent, objective)
+        assert _together.layout(NETWORK, key, objective, None) == (1, 1, trials)
+        assert _together.layout(networks, keys, objective, 4).fits == fits
+        step = functools.partial(_step.first_gradient.__wrapped__, NETWORK, recurrent, objective)
         text = str(jax.make_jaxpr(step)(key))
         assert ("shard_map" in text) == (trials > 1)
 
@@ -287,7 +289,7 @@ KEPT = OnTask(TASK, ErrorForcing(0.2, RandomFeedback(0.1)), batch=4, validation=
 
 def killed(path, after):
     """Run the child until its checkpoint has been written so often, then kill -9 it."""
-    script = CHILD.format(tests=str(pathlib.Path(__file__).parent))
+    script = CHILD.format(tests=str(pathlib.Path(__file__).parents[1]))
     child = subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE)
     seen, last = 0, None
     while child.poll() is None and after is not None:

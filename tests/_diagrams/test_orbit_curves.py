@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from _orbits.test_cycle_forms import Torus
+from _orbits.test_orbits import Shifted, circle
 from published.test_cycles import RHYTHMS, hopf_point
-from test_cycle_forms import Torus
-from test_orbits import Shifted, circle
 
 import rnnjax
 from rnnjax import BranchEnd, Orbit
