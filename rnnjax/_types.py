@@ -1,6 +1,7 @@
-"""Array types, and the precision in which a verb computes."""
+"""Types of arrays and of structures of arrays, and what a leaf of one is."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import equinox as eqx
 import jax
@@ -9,13 +10,15 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree, Shaped
 
+T = TypeVar("T")
+
 if TYPE_CHECKING:
-    # to a type checker, parameters are numbers that do arithmetic with each other
-    Scalar = Any
-    Vector = Any
-    PerUnit = Any
-    Matrix = Any
-    Numbers = Any
+    # To a type checker, numbers that do arithmetic with each other.
+    Scalar: TypeAlias = Array | np.ndarray | float
+    Vector: TypeAlias = Array | np.ndarray
+    PerUnit: TypeAlias = Array | np.ndarray | float
+    Matrix: TypeAlias = Array | np.ndarray
+    Numbers: TypeAlias = Array | np.ndarray | float
 else:
     Scalar = Float[ArrayLike, ""]  # one real number: a parameter, a state variable, a time
     Vector = Float[ArrayLike, " n"]  # one number per unit
@@ -23,9 +26,16 @@ else:
     Matrix = Float[ArrayLike, "post pre"]  # weights, the receiving unit first
     Numbers = Shaped[ArrayLike, "..."]
 
+# Structures of arrays; a type checker takes them for anything, the tests look at every leaf.
+State = PyTree[Float[ArrayLike, "..."]]  # of a circuit: an array, or a `NamedTuple` of arrays
+Input = PyTree[Float[ArrayLike, "..."]]  # the value of a circuit's input at one time
+Arrays = PyTree[Shaped[ArrayLike, "..."]]  # whatever arrays: parameters, results
+InputLike: TypeAlias = Callable[[Scalar], Input] | Input  # a function of time (ms), or held
+Where: TypeAlias = Callable[[T], Arrays]  # names arrays of what it is given: `lambda c: c.tau`
+Function: TypeAlias = Callable[[Array], Array]  # of one vector
 
 Key = PRNGKeyArray
-DTypeLike = Any
+DTypeLike: TypeAlias = str | type | np.dtype  # float32 or float64, by name or as a type
 
 __all__ = ["Array", "ArrayLike", "Float", "PyTree", "Shaped"]
 
