@@ -19,6 +19,7 @@ from rnnjax._orbits.orbit_branch import OrbitBranch
 from rnnjax._parameter import counted, path_of
 from rnnjax._results import BranchEnd, ConvergenceError
 from rnnjax._types import Key, is_traced
+from rnnjax.bifurcations._known import type_of
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import apart
 
@@ -156,8 +157,9 @@ def _orbits(
     """The orbits from all Hopf points, those between two of them once."""
     found: list[OrbitBranch] = []
     begun: list[Bifurcation] = []
-    for point in (p for branch in branches for p in branch.bifurcations if p.label == "H"):
-        if any(_same_point(point, other) for other in begun):
+    for point in _points(branches):
+        known = any(_same_point(point, other) for other in begun)
+        if known or not type_of(point.label).begins_orbits:
             continue
         begun.append(point)
         if not any(_ends_at(orbits, point, bounds) for orbits in found):
@@ -181,22 +183,28 @@ def _curves(
 ) -> list[Curve]:
     """The curves through all folds and Hopf points, and those that begin on them."""
     found: list[Curve] = []
-    waiting = [p for branch in branches for p in branch.bifurcations if p.label in ("LP", "H")]
+    waiting = [p for p in _points(branches) if type_of(p.label).in_two]
     begun: list[Bifurcation] = []
     while waiting:
         start = waiting.pop(0)
         if any(_same_point(start, other) for other in begun):
             continue
         begun.append(start)
-        ends = [p for curve in found for p in curve.bifurcations if curve.label == "H"]
-        if start.label == "BT" and any(_same_point(start, p) for p in ends):
-            continue  # that curve of Hopf points is known
+        follows = type_of(start.label).leads_to
+        ends = [p for curve in found if curve.label == follows for p in curve.bifurcations]
+        if any(_same_point(start, p) for p in ends):
+            continue  # the curve that begins there is known
         curve = continue_bifurcation(circuit, where, start, bounds, input=input, throw=False)
         lines = [other for other in found if other.label == curve.label]
         if len(curve) > 1 and not any(_same_line(curve, other) for other in lines):
             found.append(curve)
-            waiting += [p for p in curve.bifurcations if p.label == "BT"]
+            waiting += [p for p in curve.bifurcations if type_of(p.label).leads_to]
     return found
+
+
+def _points(branches: list[Branch]) -> list[Bifurcation]:
+    """The bifurcation points of all branches."""
+    return [point for branch in branches for point in branch.bifurcations]
 
 
 def _same_line(a: Branch | Curve, b: Branch | Curve) -> bool:
@@ -232,7 +240,7 @@ def _switch(found: list[Branch], follow: Any, most: int) -> None:
     """Follow every branch that crosses a known one and is not known itself."""
     tried: list[Bifurcation] = []
     while len(found) < most:
-        crossings = [p for branch in found for p in branch.bifurcations if p.label == "BP"]
+        crossings = [p for p in _points(found) if type_of(p.label).switches_branch]
         ahead = [
             p for k, p in enumerate(crossings)
             if not any(_same_point(p, q) for q in tried)

@@ -4,13 +4,13 @@ import abc
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from rnnjax._numerics.dense import bordered, determinant, inverse, null_vectors
 from rnnjax._types import Array
+from rnnjax.bifurcations._known import AbstractType
 
 Family = Callable[[Array], Array]  # state and k parameters as one vector (n + k,) -> the field (n,)
 ASIDE = 1e-7  # scaled distance at which the sides of a kink are looked at
@@ -32,16 +32,12 @@ class Found(NamedTuple):
     kind: Array
 
 
-class AbstractBifurcation(eqx.Module):
+class AbstractBifurcation(AbstractType):
     r"""A type of point at which the equilibria of $\dot x = f(x, p)$ or their stability change.
 
     `equations` are as many as there are unknowns and regular at the point, so that Newton's
     method finds it to rounding.
     """
-
-    label: ClassVar[str]
-    kinds: ClassVar[tuple[str, ...]]
-    variables: ClassVar[int] = 1  # below so many there can be none
 
     @abc.abstractmethod
     def equations(self, family: Family, unknowns: Array, constants: Any) -> Array:
@@ -78,6 +74,8 @@ class AbstractFollowed(AbstractOnBranch):
     Its `equations` take a vector field of two parameters too, and are then one less than the
     unknowns; its constants are the frame in which they are written.
     """
+
+    in_two = True
 
     @abc.abstractmethod
     def frame_at(self, family: Family, unknowns: Array) -> Any:
@@ -144,7 +142,7 @@ class AbstractOnCurve(AbstractBifurcation):
     """
 
     on: ClassVar[tuple[str, ...]]  # labels of the curves
-    leads_to: ClassVar[str | None] = None  # the label of a curve that ends there
+    marker = "P"
 
     def on_folds(self, place: FoldPlace) -> Array:
         """What is smooth and changes its sign there, on a curve of folds."""

@@ -3,12 +3,12 @@
 import abc
 from typing import ClassVar, NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 
 from rnnjax._numerics.collocation import Row
 from rnnjax._types import Array
 from rnnjax.bifurcations._cycle_form import Orbiting
+from rnnjax.bifurcations._known import AbstractType
 
 
 class CyclePlace(NamedTuple):
@@ -32,18 +32,19 @@ class CyclePlace(NamedTuple):
     switching: Array | None = None
 
 
-class AbstractOfCycles(eqx.Module):
+class AbstractOfCycles(AbstractType):
     """A type of point at which periodic orbits or their stability change.
 
     Its `test` is smooth along a branch of orbits and changes its sign there.
+
+    Attributes:
+        turns: whether the test is what the parameter changes along the branch, so that it changes
+            its sign with the direction in which the branch is followed.
     """
 
-    label: ClassVar[str]
-    kinds: ClassVar[tuple[str, ...]]
-    variables: ClassVar[int] = 2  # below so many there can be none
-    of_kinks: ClassVar[bool] = False  # whether the circuit must say where its kinks are
-    turns: ClassVar[bool] = False  # whether the test is what the parameter changes along the branch
-    in_two: ClassVar[bool] = True  # whether it can be followed in two parameters
+    variables = 2
+    in_two = True
+    turns: ClassVar[bool] = False
 
     def form(self, of: Orbiting, place: CyclePlace, tangent: Row) -> tuple[Array, Array]:
         """Which of its kinds it is, and the coefficient of its normal form.

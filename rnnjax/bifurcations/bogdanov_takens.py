@@ -39,6 +39,8 @@ class BogdanovTakens(AbstractOnCurve):
 
     label = "BT"
     kinds = ("supercritical", "subcritical")
+    word = "Bogdanov-Takens"
+    marker = "D"
     variables = 2
     on = ("LP", "H")
     leads_to = "H"

@@ -28,6 +28,10 @@ class BoundaryEquilibrium(AbstractOnBranch):
 
     label = "BE"
     kinds = ("persistence", "nonsmooth fold")
+    word = "boundary"
+    marker = "X"
+    color = "#CC79A7"
+    of_kinks = True
 
     def test(self, derivatives: Array, tangent: Array) -> Array:
         """Never zero: the branch is followed onto the kink itself."""

@@ -43,6 +43,10 @@ class BranchPoint(AbstractOnBranch):
 
     label = "BP"
     kinds = ("transcritical", "supercritical pitchfork", "subcritical pitchfork")
+    word = "branch point"
+    marker = "D"
+    color = "#009E73"
+    switches_branch = True
 
     def test(self, derivatives: Array, tangent: Array) -> Array:
         """How singular the derivatives by state and parameter are across the branch."""

@@ -35,6 +35,8 @@ class Cusp(AbstractOnCurve):
 
     label = "CP"
     kinds = ("supercritical", "subcritical")
+    word = "cusp"
+    marker = "^"
     on = ("LP",)
 
     def on_folds(self, place: FoldPlace) -> Array:

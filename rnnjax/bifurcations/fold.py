@@ -39,6 +39,10 @@ class Fold(AbstractFollowed):
 
     label = "LP"
     kinds = ("fold",)
+    word = "fold"
+    plural = "folds"
+    marker = "s"
+    color = "#D55E00"
 
     def test(self, derivatives: Array, tangent: Array) -> Array:
         """The parameter's share of the tangent."""

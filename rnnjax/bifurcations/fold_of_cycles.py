@@ -21,6 +21,9 @@ class FoldOfCycles(AbstractOfCycles):
 
     label = "LPC"
     kinds = ("fold of cycles",)
+    word = "fold of cycles"
+    plural = "folds of cycles"
+    marker = "s"
     turns = True
 
     def test(self, place: CyclePlace) -> Array:

@@ -38,6 +38,8 @@ class GeneralizedHopf(AbstractOnCurve):
 
     label = "GH"
     kinds = ("supercritical", "subcritical")
+    word = "generalized Hopf"
+    marker = "o"
     variables = 2
     on = ("H",)
 

@@ -23,6 +23,8 @@ class Grazing(AbstractOfCycles):
 
     label = "GR"
     kinds = ("grazing",)
+    word = "grazing"
+    marker = "v"
     of_kinks = True
     in_two = False
 

@@ -53,6 +53,12 @@ class Hopf(AbstractFollowed):
 
     label = "H"
     kinds = ("supercritical", "subcritical", "degenerate")
+    word = "Hopf"
+    plural = "Hopf points"
+    marker = "o"
+    color = "#0072B2"
+    begins_orbits = True
+    signed = True
     variables = 2
 
     def test(self, derivatives: Array, tangent: Array) -> Array:

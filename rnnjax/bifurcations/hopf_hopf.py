@@ -30,6 +30,8 @@ class HopfHopf(AbstractOnCurve):
 
     label = "HH"
     kinds = ("double Hopf",)
+    word = "double Hopf"
+    marker = "s"
     variables = 4
     on = ("H",)
 

@@ -29,6 +29,10 @@ class NeimarkSacker(AbstractOfCycles):
 
     label = "NS"
     kinds = ("supercritical", "subcritical")
+    word = "Neimark-Sacker"
+    plural = "Neimark-Sacker points"
+    marker = "*"
+    signed = True
     variables = 3
 
     def test(self, place: CyclePlace) -> Array:

@@ -23,6 +23,11 @@ class PeriodDoubling(AbstractOfCycles):
 
     label = "PD"
     kinds = ("supercritical", "subcritical")
+    word = "period doubling"
+    plural = "period doublings"
+    marker = "D"
+    doubles = True
+    signed = True
     variables = 3
 
     def test(self, place: CyclePlace) -> Array:

@@ -32,6 +32,8 @@ class ZeroHopf(AbstractOnCurve):
 
     label = "ZH"
     kinds = ("zero-Hopf",)
+    word = "zero-Hopf"
+    marker = "v"
     variables = 3
     on = ("LP", "H")
 

@@ -8,11 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from rnnjax._branches.branch import Branch
+from rnnjax._continuation.points import Bifurcation
+from rnnjax.bifurcations._known import type_of
 from rnnjax.plot._columns import columns
-from rnnjax.plot._style import COLORS, label, open_frame, prepared, side_legend
-
-_MARKERS = {"LP": "s", "H": "o", "BP": "D", "BE": "X"}
-_WORDS = {"LP": "fold", "H": "Hopf", "BP": "branch point", "BE": "boundary"}
+from rnnjax.plot._style import label, open_frame, prepared, side_legend
 
 
 def branches(
@@ -21,7 +20,7 @@ def branches(
     """Branches of equilibria: solid where they are stable, dashed where they are not.
 
     Folds are squares, Hopf points circles, branch points diamonds, boundary equilibria crosses;
-    supercritical ones are filled.
+    supercritical ones are filled. Other types are drawn as their `marker`, `color` and `word` say.
     Labels say where each of them is.
 
     Args:
@@ -92,13 +91,12 @@ def _points(ax: Axes, branch: Branch, variable: str) -> list[Line2D]:
     handles = []
     for k, point in enumerate(branch.bifurcations):
         states = columns(point.state, 0)
-        color = COLORS[list(_MARKERS).index(point.label) % len(COLORS)]
+        type_ = type_of(point.label)
         marker = Line2D(
             [float(point.parameter)], [float(states[variable])], linestyle="none",
-            marker=_MARKERS.get(point.label, "^"), markersize=7, markeredgewidth=1.5,
-            markeredgecolor=color, zorder=4,
-            markerfacecolor=color if point.kind.startswith("super") else "white",
-            label=f"{_WORDS.get(point.label, point.label)}{_kind(point)}, {float(point.parameter):.5g}",
+            marker=type_.marker, markersize=7, markeredgewidth=1.5, markeredgecolor=type_.color,
+            markerfacecolor=type_.color if point.kind.startswith("super") else "white", zorder=4,
+            label=f"{_words(point)}, {float(point.parameter):.5g}",
         )  # fmt: skip
         marker.set_gid(f"{point.label} {k}")
         ax.add_line(marker)
@@ -107,5 +105,6 @@ def _points(ax: Axes, branch: Branch, variable: str) -> list[Line2D]:
     return handles
 
 
-def _kind(point: Any) -> str:
-    return "" if point.kind in _WORDS.values() else f" ({point.kind})"
+def _words(point: Bifurcation) -> str:
+    word = type_of(point.label).word or point.label
+    return word if point.kind == word else f"{word} ({point.kind})"

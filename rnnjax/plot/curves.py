@@ -7,16 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from rnnjax._continuation.points import Bifurcation
 from rnnjax._diagrams.curve import Curve
-from rnnjax.plot._style import COLORS, label, open_frame, prepared, side_legend
-
-_COLORS = {"LP": COLORS[0], "H": COLORS[1]}  # as in bifurcation diagrams
-_LINES = {"LP": "folds", "H": "Hopf points"}
-_MARKERS = {"CP": "^", "BT": "D", "GH": "o", "ZH": "v", "HH": "s"}
-_WORDS = {
-    "CP": "cusp", "BT": "Bogdanov-Takens", "GH": "generalized Hopf", "ZH": "zero-Hopf",
-    "HH": "double Hopf",
-}  # fmt: skip
+from rnnjax.bifurcations._known import type_of
+from rnnjax.plot._style import label, open_frame, prepared, side_legend
 
 
 def curves(given: Any, ax: Axes | None = None, *, units: tuple[str, str] = ("", "")) -> Axes:
@@ -71,8 +65,9 @@ def curves(given: Any, ax: Axes | None = None, *, units: tuple[str, str] = ("", 
 
 def _lines(ax: Axes, curve: Curve) -> list[Line2D]:
     x, y = np.asarray(curve.parameters).T
-    color, words = _COLORS[curve.label], _LINES[curve.label]
-    if curve.label != "H":
+    type_ = type_of(curve.label)
+    color, words = type_.color, type_.plural or curve.label
+    if not type_.signed:
         line = ax.plot(x, y, "-", color=color, linewidth=1.6, label=words)[0]
         line.set_gid(curve.label)
         return [line]
@@ -93,9 +88,9 @@ def _lines(ax: Axes, curve: Curve) -> list[Line2D]:
     return lines
 
 
-def _once(several: list[Curve]) -> list[Any]:
+def _once(several: list[Curve]) -> list[Bifurcation]:
     """The points of all curves, each once."""
-    found: list[Any] = []
+    found: list[Bifurcation] = []
     for curve in several:
         span = np.ptp(curve.parameters, 0) + 1e-300
         for point in curve.bifurcations:
@@ -108,12 +103,13 @@ def _once(several: list[Curve]) -> list[Any]:
     return found
 
 
-def _marker(ax: Axes, point: Any, k: int) -> Line2D:
+def _marker(ax: Axes, point: Bifurcation, k: int) -> Line2D:
     x, y = (float(p) for p in point.parameter)
+    type_ = type_of(point.label)
     marker = Line2D(
-        [x], [y], linestyle="none", marker=_MARKERS.get(point.label, "P"), markersize=7, zorder=4,
+        [x], [y], linestyle="none", marker=type_.marker, markersize=7, zorder=4,
         markeredgecolor="black", markeredgewidth=1.2, markerfacecolor="white",
-        label=f"{_WORDS.get(point.label, point.label)} ({point.label})",
+        label=f"{type_.word or point.label} ({point.label})",
     )  # fmt: skip
     marker.set_gid(f"{point.label} {k}")
     ax.add_line(marker)

@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from rnnjax._orbits.orbit_branch import OrbitBranch
+from rnnjax._orbits.orbit_branch import OrbitBifurcation, OrbitBranch
+from rnnjax.bifurcations._known import type_of
 from rnnjax.plot._columns import columns
 from rnnjax.plot._style import COLORS, label, open_frame, prepared, side_legend
 
-_MARKERS = {"LPC": "s", "PD": "D", "NS": "*", "GR": "v"}
 _LINE = COLORS[2]
 
 
@@ -74,12 +74,13 @@ def orbits(
     return ax
 
 
-def _point(ax: Axes, point: Any, k: int, variable: str) -> Line2D:
+def _point(ax: Axes, point: OrbitBifurcation, k: int, variable: str) -> Line2D:
     top = columns(point.orbit.extremes[1], 0)[variable]
     marker = Line2D(
-        [float(point.parameter)], [float(top)], linestyle="none", marker=_MARKERS[point.label],
-        markersize=6, markeredgewidth=1.3, markeredgecolor=_LINE, markerfacecolor="white",
-        zorder=5, label=f"{point.kind}, {float(point.parameter):.6g}",
+        [float(point.parameter)], [float(top)], linestyle="none",
+        marker=type_of(point.label).marker, markersize=6, markeredgewidth=1.3,
+        markeredgecolor=_LINE, markerfacecolor="white", zorder=5,
+        label=f"{point.kind}, {float(point.parameter):.6g}",
     )  # fmt: skip
     marker.set_gid(f"{point.label} {k}")
     ax.add_line(marker)

@@ -7,15 +7,18 @@ import sys
 import types
 
 import jax
+import jax.numpy as jnp
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray
 from matplotlib.colors import BoundaryNorm, to_rgba
+from oracles import SaddleNode
 
 import rnnjax
-from rnnjax import Stability, Status, circuits, plot, tasks
+from rnnjax import Stability, Status, bifurcations, circuits, plot, tasks
+from rnnjax.bifurcations._base import Found
 from rnnjax.plot._style import COLORS, FAINT, INK
 from rnnjax.tasks import Trial
 
@@ -747,6 +750,48 @@ def test_branches_are_dashed_where_they_are_unstable():
     assert lines["LP 0"].get_xydata().tolist() == [[0.0, 0.0]]
     assert legend_texts(ax) == ["stable", "unstable", "fold, 0"]  # once, though on two branches
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("mu", "state (Hz)")
+
+
+class SlowNode(bifurcations.AbstractOnBranch):
+    """A type of its own: the one eigenvalue is -1."""
+
+    label = "SN1"
+    kinds = ("slower", "faster")
+    word = "slow node"
+    marker = "p"
+    color = "#444444"
+
+    def test(self, derivatives, tangent):
+        return jnp.tanh(derivatives[0, 0] + 1.0)
+
+    def begin(self, family, u, tangent):
+        return u, None
+
+    def equations(self, family, unknowns, constants):
+        slope = jax.jacfwd(family)(unknowns)[0, :1]
+        return jnp.concatenate([family(unknowns), slope + 1.0])
+
+    def normal_form(self, family, unknowns, constants):
+        none = jnp.zeros(())
+        return Found(jnp.ones((), bool), none, none + 1.0, jnp.ones((), jnp.int32))
+
+
+def test_a_bifurcation_of_ones_own_is_drawn_as_it_says():
+    branch = rnnjax.continue_equilibria(
+        SaddleNode(mu=1.0), lambda c: c.mu, None, (-0.5, 1.5),
+        bifurcations=(bifurcations.Fold(), SlowNode()),
+    )  # fmt: skip
+    ax = plot.branches(branch)
+    drawn = next(line for line in ax.lines if str(line.get_gid()).startswith("SN1"))
+    np.testing.assert_allclose(drawn.get_xydata(), [[0.25, 0.5]], rtol=1e-9)
+    assert (drawn.get_marker(), drawn.get_markeredgecolor()) == ("p", "#444444")
+    assert sorted(legend_texts(ax)[2:]) == ["fold, 0", "slow node (faster), 0.25"]
+
+
+def test_a_type_that_nobody_knows_is_drawn_by_its_label():
+    strange = dataclasses.replace(fold_branch(), types=(("XY", ("odd",)),))
+    ax = plot.branches(strange)
+    assert legend_texts(ax)[2:] == ["XY (odd), 0"]
 
 
 def test_curves_in_the_plane_of_two_parameters():
