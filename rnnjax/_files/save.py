@@ -1,13 +1,15 @@
 """Circuits on disk: all their numbers to the last bit, and no code."""
 
 import dataclasses
-import functools
+import importlib
+import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
+from rnnjax._exports import FAMILIES, HOMES
 from rnnjax._files.archive import read_archive, write_archive
 from rnnjax._parameter import Parametric
 
@@ -82,15 +84,17 @@ def _encode(value: Any, arrays: list[np.ndarray]) -> Any:
 
 def _kind(kind: str, value: Any) -> str:
     """`kind` for what the package exports under its name, `own kind` for anything else."""
-    return kind if _known().get(value.__name__) is value else f"own {kind}"
+    ours = str(value.__module__).startswith("rnnjax.") and _exported(value.__name__) is value
+    return kind if ours else f"own {kind}"
 
 
 def _decode(node: Any, arrays: Mapping[int, np.ndarray], known: Sequence[Any]) -> Any:
-    ours, own = _known(), {each.__name__: each for each in known}
+    own = {each.__name__: each for each in known}
 
     def find(kind: str) -> Any:
-        if kind in node and node[kind] in ours:
-            return ours[node[kind]]
+        ours = _exported(node[kind]) if kind in node else None
+        if ours is not None:
+            return ours
         name = node.get(kind) or node[f"own {kind}"]
         if name not in own:
             raise ValueError(
@@ -112,12 +116,16 @@ def _decode(node: Any, arrays: Mapping[int, np.ndarray], known: Sequence[Any]) -
     return find("name") if has("name") else node["value"]
 
 
-@functools.cache
-def _known() -> dict[str, Any]:
-    """What the package exports, by name."""
-    from rnnjax import circuits, connectivity, inputs, measures, noise, tasks
-    from rnnjax.circuits import _task_network
+def _exported(name: str) -> Any:
+    """What the package exports under a name, of a family or of the root; None if there is no such part.
 
-    families = (circuits, connectivity, inputs, measures, noise, tasks, _task_network)
-    found = {n: getattr(f, n) for f in families for n in dir(f) if not n.startswith("_")}
-    return found
+    Nouns of the root that circuits are made of live in a family.
+    """
+    if name.startswith("_"):
+        return None
+    nouns = [home for home in HOMES.values() if home.partition(".")[0] in FAMILIES]
+    for home in dict.fromkeys([*nouns, *FAMILIES]):
+        found = getattr(importlib.import_module(f"rnnjax.{home}"), name, None)
+        if found is not None and not isinstance(found, types.ModuleType):
+            return found
+    return None

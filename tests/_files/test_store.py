@@ -4,13 +4,17 @@ import contextlib
 import signal
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 
 import rnnjax
 from rnnjax import circuits, connectivity, inputs, noise
+from rnnjax._exports import FAMILIES
 from rnnjax._files import checkpoint as _checkpoint
+from rnnjax._files import save
+from rnnjax._parameter import Parametric
 from rnnjax.circuits import RateNetwork, tanh
 from rnnjax.connectivity import Dale, Dense
 
@@ -76,6 +80,39 @@ def test_own_classes_and_functions_need_to_be_named(tmp_path):
         rnnjax.save(tmp_path / "g", RateNetwork(nonlinearity=lambda x: x))
     assert not (tmp_path / "g").exists()
     assert list(tmp_path.glob("*.partial")) == []
+
+
+def test_a_new_family_is_known_by_the_packages_list_of_families(tmp_path, monkeypatch):
+    class Flavor(Parametric):
+        """A member of a family that is not there yet."""
+
+        strength: float = rnnjax.parameter(2.0, "1")
+
+    family = types.ModuleType("rnnjax.flavors")
+    family.Flavor = Flavor
+    Flavor.__module__ = "rnnjax.flavors.flavor"
+    monkeypatch.setitem(sys.modules, "rnnjax.flavors", family)
+    monkeypatch.setattr(save, "FAMILIES", (*FAMILIES, "flavors"))
+    rnnjax.save(tmp_path / "new", Flavor(3.0))
+    same = rnnjax.load(tmp_path / "new")
+    assert type(same) is Flavor
+    assert float(same.strength) == 3.0
+
+
+def test_saving_and_loading_draw_nothing_in():
+    code = """
+import sys, tempfile, numpy, rnnjax
+from rnnjax import LinearEncoder, StateReadout, circuits, connectivity
+circuit = circuits.RateNetwork(connectivity.Dense(numpy.eye(3)))
+weights = numpy.ones((3, 2))
+network = rnnjax.TaskNetwork(circuit, LinearEncoder(weights), StateReadout(weights.T))
+for part in (network, circuit):
+    with tempfile.TemporaryDirectory() as folder:
+        rnnjax.save(folder + "/part", part)
+        assert repr(rnnjax.load(folder + "/part")) == repr(part)
+assert "matplotlib" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_every_flipped_bit_of_the_content_is_noticed(tmp_path):
