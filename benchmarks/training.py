@@ -62,7 +62,7 @@ def course(spec, steps, seeds=None):
     from rnnjax._training.networks_together import begin_lanes
     from rnnjax._training.step import Recipe, begin_compiled
     from rnnjax._training.trials import pass_through
-    from rnnjax._where import choose
+    from rnnjax._where import choose, free_of
     from rnnjax.circuits import CurrentNetwork
     from rnnjax.connectivity import Dense
     from rnnjax.tasks import FromTrials, Trial
@@ -91,7 +91,8 @@ def course(spec, steps, seeds=None):
         network = eqx.tree_at(lambda n: n.circuit.tau, network, np.ones(seeds, np.float32))
     key = jax.random.split(jax.random.key(0), seeds) if seeds else jax.random.key(0)
     objective = Given(FromTrials(*trials(spec, steps), step=spec["leak"]), batch=spec["batch"])
-    free, chosen = choose(network, trained)
+    chosen = choose(network, trained)
+    free = free_of(network, chosen)
     recipe = Recipe(
         chosen, cast(objective, "float32"), optax.adam(spec["rate"]), validate_every=None, stop=None
     )

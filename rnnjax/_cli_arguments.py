@@ -30,10 +30,10 @@ def builtins() -> dict[str, Any]:
 
 def circuit_called(name: str, settings: tuple[str, ...]) -> Any:
     """The circuit by its name, with other values where they were given."""
-    import equinox as eqx
     import numpy as np
 
     from rnnjax._parameter import check
+    from rnnjax._where import named
 
     if ":" in name:
         cls = _from_file(name)
@@ -48,10 +48,10 @@ def circuit_called(name: str, settings: tuple[str, ...]) -> Any:
     circuit = cls()
     for each in settings:
         field, _, text = each.partition("=")
-        where = parameter_called(circuit, field, "--set")
-        shape = np.shape(where(circuit))
+        what = named(circuit, parameter_called(circuit, field, "--set"))
+        shape = np.shape(what.value(circuit))
         value = np.broadcast_to(np.asarray(number(text, f"--set {each}")), shape).copy()
-        circuit = eqx.tree_at(where, circuit, value)
+        circuit = what.put(circuit, value)
     check(circuit)
     return circuit
 
@@ -120,13 +120,20 @@ def followed(text: str, circuit: Any, option: str) -> tuple[Any, tuple[float, fl
 
 
 def parameter_called(circuit: Any, field: str, option: str) -> Any:
-    """The parameter of that name."""
-    from rnnjax._parameter import parameter_fields, path_of
+    """The parameter of that name, or one number of it: `tau_i`, `tau[2]`, `weights[0,1]`."""
+    from rnnjax._parameter import parameter_fields
+    from rnnjax._where import NothingNamedError, named
 
-    where = operator.attrgetter(field)
+    path, _, index = field.partition("[")
+    get = operator.attrgetter(path)
+
+    def where(circuit: Any) -> Any:
+        array = get(circuit)
+        return array[tuple(map(int, index.removesuffix("]").split(",")))] if index else array
+
     try:
-        path_of(circuit, where)
-    except ValueError:
+        named(circuit, where)
+    except NothingNamedError:
         known = ", ".join(f.path for f in parameter_fields(circuit))
         raise ValueError(
             f"{option} {field}: {type(circuit).__name__} has no such parameter; expected one of {known}"

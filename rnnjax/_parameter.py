@@ -3,7 +3,7 @@
 import dataclasses
 import html
 import numbers
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
@@ -171,58 +171,6 @@ def counted(value: Any, name: str) -> int:
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{name}: expected a positive whole number, got {value!r}")
     return int(value)
-
-
-def leaf_of(tree: PyTree, where: Callable[[Any], Any]) -> int:
-    """Which of the leaves of `tree` the one array is that `where` names."""
-    return where(jax.tree.unflatten(jax.tree.structure(tree), range(len(jax.tree.leaves(tree)))))
-
-
-def path_of(tree: PyTree, where: Callable[[Any], Any]) -> str:
-    """The path of the one array that `where` names: `tau_i`, `connectivity.weights`.
-
-    Raises:
-        ValueError: if `where` names no array, or several.
-    """
-    labels = jax.tree_util.tree_map_with_path(
-        lambda path, _: _Label(jax.tree_util.keystr(path, simple=True, separator=".")), tree
-    )
-    try:
-        found = where(labels)
-    except (AttributeError, TypeError, IndexError) as error:
-        raise ValueError(_unknown(tree, str(error))) from None
-    if not isinstance(found, _Label):
-        raise ValueError(_unknown(tree, f"it gave {type(found).__name__}"))
-    return found.path
-
-
-def field_of(tree: Any, path: str) -> ParameterField | None:
-    """The declared parameter at `path`, if it was declared with a unit."""
-    if isinstance(tree, Parametric):
-        # a structure of numbers is one parameter: `tau.e` belongs to `tau`
-        return next(
-            (f for f in parameter_fields(tree) if path == f.path or path.startswith(f"{f.path}.")),
-            None,
-        )
-    if dataclasses.is_dataclass(tree):
-        head, _, rest = path.partition(".")
-        return field_of(getattr(tree, head, None), rest)
-    return None
-
-
-def _unknown(tree: Any, reason: str) -> str:
-    known = (
-        ", ".join(f.path for f in parameter_fields(tree)) if isinstance(tree, Parametric) else ""
-    )
-    return (
-        f"`where` must name one array of {type(tree).__name__}, like `lambda c: c.tau`; {reason}. "
-        f"Its parameters: {known or 'see its fields'}"
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Label:
-    path: str
 
 
 def _rows(tree: Parametric) -> list[tuple[str, Any, str]]:

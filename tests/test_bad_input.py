@@ -279,12 +279,12 @@ def test_bad_input(name):
 
 
 def test_where_must_name_a_number():
-    from rnnjax._parameter import path_of
+    from rnnjax._where import named
 
-    assert path_of(PAIR, lambda c: c.connectivity.weights) == "connectivity.weights"
+    assert named(PAIR, lambda c: c.connectivity.weights).path == "connectivity.weights"
     for where in (lambda c: c.nothing, lambda c: c.connectivity, lambda c: c.tau + 1):
         with pytest.raises(ValueError, match=r"`where` must name one array.*tau") as caught:
-            path_of(PAIR, where)
+            named(PAIR, where)
         assert "connectivity.weights" in str(caught.value)
 
 

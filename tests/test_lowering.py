@@ -22,7 +22,7 @@ from rnnjax._machine.plan import Plan
 from rnnjax._numerics.memory import BLOCK
 from rnnjax._precision import cast
 from rnnjax._training.step import Recipe, advance, begin_compiled
-from rnnjax._where import choose
+from rnnjax._where import choose, free_of
 from rnnjax.circuits import CurrentNetwork, RateNetwork
 from rnnjax.connectivity import Dense
 from rnnjax.solvers import RK4
@@ -178,7 +178,8 @@ def test_a_step_of_training(name):
     network = TaskNetwork.random(circuit, task, key=jax.random.key(1))
     objective = rnnjax.OnTask(task, forced, rule, batch=4, validation=4, noise=noise.Additive(0.1))
     network, objective = cast((network, objective), np.float32)
-    free, chosen = choose(network, lambda n: (n.circuit.connectivity, n.readout))
+    chosen = choose(network, lambda n: (n.circuit.connectivity, n.readout))
+    free = free_of(network, chosen)
     recipe = Recipe(chosen, objective, optax.adam(1e-3), 5, rnnjax.Stop(below=0.1))
     key = jax.random.key(2)
     state = begin_compiled(network, free, key, recipe)

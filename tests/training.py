@@ -10,7 +10,7 @@ import numpy as np
 from rnnjax import LinearEncoder, StateReadout, TaskNetwork
 from rnnjax._precision import cast
 from rnnjax._training.trials import pass_through
-from rnnjax._where import choose, rebuild
+from rnnjax._where import choose, free_of, rebuild
 from rnnjax.circuits import CurrentNetwork, tanh
 from rnnjax.connectivity import Dense
 from rnnjax.tasks import Trial
@@ -57,16 +57,17 @@ def given_by(objective, net, trial, where=everything, key=None):
     """The loss and gradient that an objective's rule gives for these trials, by name."""
     with jax.enable_x64(True):
         objective, net, trial = cast((objective, net, trial), np.float64)
-        chosen = choose(net, where)[1]
+        names = [each.path for each in choose(net, where)]
         key = jax.random.key(5) if key is None else key
         loss, gradients = _given_by(objective, net, trial, key, where)
-        named = dict(zip(chosen.names, gradients, strict=True))
+        named = dict(zip(names, gradients, strict=True))
         return jax.tree.map(np.asarray, (loss, named))
 
 
 @functools.partial(eqx.filter_jit, compiler_options=QUICK)
 def _given_by(objective, net, trial, key, where):
-    free, chosen = choose(net, where)
+    chosen = choose(net, where)
+    free = free_of(net, chosen)
     of_forcing, of_credit = objective.begin(net, key)
     keys = jax.random.split(key, len(trial.inputs))
     run = pass_through(objective, net, trial, keys, of_forcing)

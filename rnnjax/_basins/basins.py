@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from rnnjax._basins.neighborhood import flat_state, neighborhoods
+from rnnjax._basins.neighborhood import neighborhoods
 from rnnjax._basins.settling import (
     FAILED,
     MOVING,
@@ -16,7 +16,7 @@ from rnnjax._basins.settling import (
     at_rest,
     settled,
 )
-from rnnjax._basins.starts import as_starts, as_states
+from rnnjax._basins.starts import as_starts
 from rnnjax._equilibria.equilibria import Equilibria
 from rnnjax._equilibria.find_equilibria import find_equilibria
 from rnnjax._equilibria.guesses import GUESSES, flat_guesses
@@ -26,6 +26,7 @@ from rnnjax._simulation.measured_run import MeasuredRun
 from rnnjax._types import Key, is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, held_input, starting_state
+from rnnjax.circuits._flat import states_of, vector_of
 
 _NEAR = 1e-3  # relative distance within which a given attractor must be an equilibrium
 _WORDS = {MOVING: "moving", NOT_SETTLED: "not settled", FAILED: "failed"}
@@ -218,8 +219,8 @@ def basins(
         near = neighborhoods(circuit, as_input(circuit, held), known)
         label[lost] = at_rest(near, last.final[lost])
     return Basins(
-        starts=as_states(rest, begin.rows), label=label, final=as_states(rest, last.final),
-        swing=as_states(rest, last.swing), status=last.status, attractors=known,
+        starts=states_of(rest, begin.rows), label=label, final=states_of(rest, last.final),
+        swing=states_of(rest, last.swing), status=last.status, attractors=known,
         varied=begin.varied, grid=begin.grid, unit=getattr(circuit, "state_unit", ""),
     )  # fmt: skip
 
@@ -235,7 +236,7 @@ def _equilibria(
         given = jax.tree.map(lambda x: np.asarray(x)[: len(given)], given.states)
     rows = np.asarray(flat_guesses(rest, given, None, "attractors"))
     found = _from_rows(circuit, input, rows, rest)
-    places = np.stack([flat_state(found[k]) for k in range(len(found))] or [np.inf + rows[0]])
+    places = np.stack([vector_of(found[k]) for k in range(len(found))] or [np.inf + rows[0]])
     away = np.abs(rows[:, None] - places) / (1 + np.abs(rows[:, None]))
     wrong = np.flatnonzero(~(away.max(-1).min(1) <= _NEAR))
     if len(wrong):
@@ -250,7 +251,7 @@ def _with_others(
     circuit: Any, input: Any, known: Equilibria, places: np.ndarray, rest: Any
 ) -> Equilibria:
     """The known equilibria first, and those that some of the places `(state, n)` lead to."""
-    before = np.stack([flat_state(known[k]) for k in range(len(known))] or [flat_state(rest)])
+    before = np.stack([vector_of(known[k]) for k in range(len(known))] or [vector_of(rest)])
     room = GUESSES - len(before) % GUESSES
     some = np.random.default_rng(0).permutation(places)[:room]
     return _from_rows(circuit, input, np.concatenate([before, some]), rest)
@@ -260,4 +261,4 @@ def _from_rows(circuit: Any, input: Any, rows: np.ndarray, rest: Any) -> Equilib
     """Equilibria from flattened guesses, in numbers for which the program is compiled already."""
     missing = -len(rows) % GUESSES
     rows = np.concatenate([rows, np.repeat(rows[-1:], missing, 0)])
-    return find_equilibria(circuit, input, guesses=as_states(rest, rows), throw=False)
+    return find_equilibria(circuit, input, guesses=states_of(rest, rows), throw=False)

@@ -10,8 +10,8 @@ from jax import lax
 
 from rnnjax._equilibria.equilibria import Equilibria
 from rnnjax._equilibria.linearize import Stability
-from rnnjax._numerics.trees import flatten
 from rnnjax._precision import in_float64
+from rnnjax.circuits._flat import flat_field, vector_of
 
 _ATTRACTING = (Stability.STABLE_NODE, Stability.STABLE_FOCUS)
 _SHELLS = np.geomspace(1e2, 1e-6, 96)  # of ellipsoids, relative to the size of the state
@@ -56,7 +56,7 @@ def neighborhoods(circuit: Any, input: Any, found: Equilibria) -> list[Neighborh
         found: equilibria of it.
     """
     count = len(found)
-    centers = [flat_state(found[k]) for k in range(count)]
+    centers = [vector_of(found[k]) for k in range(count)]
     results = []
     for k, kind in enumerate(found.stability):
         n = centers[k].size
@@ -73,11 +73,6 @@ def neighborhoods(circuit: Any, input: Any, found: Equilibria) -> list[Neighborh
         away = [0.9 * r for r in np.delete(whole.reach(np.stack(centers)), k)]
         results.append(whole._replace(radius=float(min([radius, *away]))))
     return results
-
-
-def flat_state(state: Any) -> np.ndarray:
-    """One state as a float64 vector `(n,)`."""
-    return np.concatenate([np.ravel(np.asarray(x, np.float64)) for x in jax.tree.leaves(state)])
 
 
 def _form(jacobian: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
@@ -147,14 +142,12 @@ def _falls(
     circuit: Any, input: Any, center: Any, form: Any, units: Any, rays: Any, radii: Any
 ) -> Any:
     """Whether the distance falls fast enough on each shell."""
-    _, unravel = flatten(jax.tree.map(jnp.asarray, circuit.rest()))
-    held = input(jnp.zeros((), radii.dtype))
+    _, field = flat_field(circuit, input, circuit.rest(), jnp.zeros((), radii.dtype))
 
     def on_shell(radius: Any) -> Any:
         def rate(ray: Any) -> Any:
             away = radius * ray
-            slope = flatten(circuit(unravel(center + away), held))[0]
-            return 2 * (form @ away) @ slope <= -_RATE * ((away / units) ** 2).sum()
+            return 2 * (form @ away) @ field(center + away) <= -_RATE * ((away / units) ** 2).sum()
 
         return jax.vmap(rate)(rays).all()
 

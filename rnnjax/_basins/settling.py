@@ -48,12 +48,7 @@ class StartingAt(AbstractCircuit[Any]):
 
     def rest(self) -> Any:
         """The start."""
-        shapes, structure = jax.tree.flatten(jax.eval_shape(self.circuit.rest))
-        ends = np.cumsum([0, *(x.size for x in shapes)])
-        return structure.unflatten(
-            self.start[first:last].reshape(x.shape)
-            for first, last, x in zip(ends[:-1], ends[1:], shapes, strict=True)
-        )
+        return states_of(jax.eval_shape(self.circuit.rest), self.start)
 
     def no_input(self) -> Any:
         """That of the circuit."""

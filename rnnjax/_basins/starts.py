@@ -1,14 +1,15 @@
 """Many states to start from: a grid over some variables, points in a box, or states as they are."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from rnnjax._equilibria.guesses import flat_guesses
 from rnnjax._numerics.trees import variable_names
 from rnnjax._sweep.axes import Axis, Points
+from rnnjax._types import State
+from rnnjax._where import NothingNamedError, Where, named
+from rnnjax.circuits._flat import states_of, vector_of
 
 
 class Starts(NamedTuple):
@@ -45,7 +46,7 @@ def as_starts(state: Any, given: Any) -> Starts:
     if not all(isinstance(a, Axis) for a in axes):
         raise TypeError(f"starts: expected axes only, got {[type(a).__name__ for a in axes]}")
     names = variable_names(state)
-    places = [_place(a.where, state, names) for a in axes]
+    places = [_entries(a.where, state, names) for a in axes]
     for axis, place in zip(axes, places, strict=True):
         if axis.values.shape[1:] != place.shape or not np.isfinite(axis.values).all():
             raise ValueError(
@@ -55,7 +56,7 @@ def as_starts(state: Any, given: Any) -> Starts:
     where = np.concatenate([p.ravel() for p in places])
     if len(set(where.tolist())) < len(where):
         raise ValueError(f"starts: expected different variables, got {np.take(names, where)}")
-    rest = np.concatenate([np.ravel(np.asarray(x, np.float64)) for x in jax.tree.leaves(state)])
+    rest = vector_of(state)
     columns = [a.values.reshape(len(a.values), -1) for a in axes]
     if isinstance(given, Points):
         values, grid = np.concatenate(columns, 1), ()
@@ -66,16 +67,6 @@ def as_starts(state: Any, given: Any) -> Starts:
     rows = np.tile(rest, (len(values), 1))
     rows[:, where] = values
     return Starts(rows, tuple(names[k] for k in where), grid)
-
-
-def as_states(state: Any, rows: np.ndarray) -> Any:
-    """Flattened states `(start, n)` in the structure of `state`, the starts in front."""
-    leaves, structure = jax.tree.flatten(state)
-    ends = np.cumsum([0, *(np.size(x) for x in leaves)])
-    return structure.unflatten(
-        rows[:, first:last].reshape(len(rows), *np.shape(x))
-        for first, last, x in zip(ends[:-1], ends[1:], leaves, strict=True)
-    )
 
 
 def _states(state: Any, given: Any) -> Starts:
@@ -91,23 +82,13 @@ def _states(state: Any, given: Any) -> Starts:
     return Starts(rows, tuple(n for n, x in zip(names, rows.T, strict=True) if np.ptp(x) > 0), ())
 
 
-def _place(where: Callable[[Any], Any], state: Any, names: list[str]) -> np.ndarray:
+def _entries(where: Where[Any], state: State, names: list[str]) -> np.ndarray:
     """Which entries of the flattened state `where` names."""
-    leaves, structure = jax.tree.flatten(state)
-    ends = np.cumsum([0, *(np.size(x) for x in leaves)])
-    numbered = [
-        np.arange(first, last).reshape(np.shape(x))
-        for first, last, x in zip(ends[:-1], ends[1:], leaves, strict=True)
-    ]
     try:
-        found = np.asarray(where(structure.unflatten(numbered)))
-    except (AttributeError, TypeError, IndexError) as error:
-        found, reason = None, str(error)
-    else:
-        reason = f"it gave {found!r}"
-    if found is None or found.dtype.kind != "i" or not found.size:
+        found = named(state, where)
+    except NothingNamedError as error:
         raise ValueError(
             "starts: `where` must name variables of the state, like `lambda s: s.v` or "
-            f"`lambda s: s[0]`; {reason}. They are {names[:8]}"
-        )
-    return found
+            f"`lambda s: s[0]`; {error.reason}. They are {names[:8]}"
+        ) from None
+    return np.asarray(found.value(states_of(state, np.arange(len(names)))))

@@ -17,17 +17,16 @@ from rnnjax._continuation.march import BLOCK
 from rnnjax._continuation.points import Bifurcation
 from rnnjax._continuation.problem import Limits, Path, Problem, Type
 from rnnjax._numerics.implicit import refuse
-from rnnjax._numerics.trees import flatten
-from rnnjax._parameter import counted, path_of
+from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
 from rnnjax._results import BranchEnd, ConvergenceError
 from rnnjax._types import Array, is_traced
+from rnnjax._where import Named
 from rnnjax.bifurcations._base import (
     AbstractOnBranch,
-    jacobian,
 )
 from rnnjax.circuits._base import AbstractCircuit, Driven
-from rnnjax.circuits._flat import fields_of, scaled
+from rnnjax.circuits._flat import flat_field
 
 MAX_STEP = 0.05  # scaled: the bounds are 1 apart, a state variable is its own size or 1
 
@@ -87,12 +86,12 @@ def continue_equilibria(
         Keller (1977), in Applications of Bifurcation Theory, 359-384; Kuznetsov (2004), Elements
         of Applied Bifurcation Theory, chapter 10.
     """
-    target, leaf, (state, p, tangent) = _checked(circuit, where, bounds, input, start)
+    target, named, (state, p, tangent) = _checked(circuit, where, bounds, input, start)
     if not 0 < max_step <= 1:
         raise ValueError(f"max_step: expected a share of the bounds, in (0, 1], got {max_step}")
     settings = Settings(
         types=_types(bifurcations, target.circuit, sum(np.size(x) for x in jax.tree.leaves(state))),
-        leaf=leaf,
+        named=named,
         blocks=-(-counted(max_points, "max_points") // BLOCK),
         slots=counted(max_bifurcations, "max_bifurcations"),
         directions=(1.0, -1.0) if both_directions else (1.0,),
@@ -101,7 +100,7 @@ def continue_equilibria(
     limits = np.asarray([*bounds, max_step], np.float64)  # pyright: ignore
     result = in_float64(_continued, target, state, p, tangent, limits, np.float64(time), settings)
     labels = tuple((t.label, t.kinds) for t in settings.types)
-    branch = Branch(*result, name=path_of(circuit, where).rpartition(".")[2], types=labels)
+    branch = Branch(*result, name=named.name, types=labels)
     if is_traced(result):
         return branch
     branch = branch.trimmed()
@@ -113,8 +112,8 @@ def continue_equilibria(
 
 def _checked(
     circuit: Any, where: Any, bounds: Any, input: Any, start: Any
-) -> tuple[Any, int, tuple[Any, Any, Any]]:
-    """What is followed, which of its leaves, and from which state, value and tangent."""
+) -> tuple[Any, Named, tuple[Any, Any, Any]]:
+    """What is followed, which of its numbers, and from which state, value and tangent."""
     value = tangent = None
     if isinstance(start, Bifurcation):
         if start.label != "BP":
@@ -123,9 +122,9 @@ def _checked(
                 "give its `.state`"
             )
         start, value, tangent = start.state, start.parameter, start.tangent
-    target, leaf, state, value = checked_target(circuit, where, bounds, input, start, value)
+    target, named, state, value = checked_target(circuit, where, bounds, input, start, value)
     value = value if is_traced(value) else np.asarray(value, np.float64)
-    return target, leaf, (state, value, tangent)
+    return target, named, (state, value, tangent)
 
 
 def _types(
@@ -151,17 +150,16 @@ def _types(
 def _continued(
     target: Any, first: Any, p: Any, tangent: Any, limits: Array, time: Any, settings: Settings
 ) -> Any:
-    x, unravel = flatten(jax.tree.map(jnp.asarray, first))
+    x, field = flat_field(target.circuit, target.input, first, time, (settings.named,))
     x, p, tangent, limits = lax.stop_gradient((x, jnp.asarray(p), tangent, limits))
     low, high, largest = limits
-    fields = fields_of(target, (settings.leaf,), unravel, time, x.size)
     if settings.begin == "rest":
-        x = near_rest(lambda z: fields.frozen(jnp.append(z, p)), x)
+        x = near_rest(lambda z: field.frozen(jnp.append(z, p)), x)
     scale = jnp.append(jnp.maximum(abs(x), 1.0), high - low)
-    families = scaled(fields, scale)
-    start = started(families.scaled, jnp.append(x, p) / scale, tangent, scale, settings)
-    if families.scaled.switching is not None:
-        start = start._replace(frame=families.scaled.switching(start.u) > 0)
+    field = field.sized(scale)
+    start = started(field.scaled, jnp.append(x, p) / scale, tangent, scale, settings)
+    if field.scaled.switching is not None:
+        start = start._replace(frame=field.scaled.switching(start.u) > 0)
     start = start._replace(
         end=jnp.where((p >= low) & (p <= high), start.end, BranchEnd.NO_START).astype(jnp.int32)
     )
@@ -172,24 +170,23 @@ def _continued(
         **steps_up_to(largest),
     )
     path = Path(
-        lambda z, _: families.scaled(z), tuple(_test(t) for t in settings.types),
-        lambda z, frame: frame, families.scaled.switching,
+        lambda z, _: field.scaled(z), tuple(_test(t) for t in settings.types),
+        lambda z, frame: frame, field.scaled.switching,
         next((k for k, t in enumerate(settings.types) if t.label == "BE"), None),
     )  # fmt: skip
-    of = fields.of
     problem = Problem(
-        families, path, lambda arrays, z, _, units: of(arrays)(z * units), scale,
+        field, path, lambda arrays, z, _, units: field.of(arrays)(z * units), scale,
         tuple(Type(t, t.begin) for t in settings.types),
     )  # fmt: skip
     whole = both_ways(problem, start, bounds, settings.directions, settings.blocks, settings.slots)
-    derivatives = jax.vmap(lambda u: jacobian(families.live, u))(whole.points)
+    derivatives = jax.vmap(field.jacobian)(whole.points)
     return (
-        jax.vmap(unravel)(whole.points[:, :-1]),
+        jax.vmap(field.unravel)(whole.points[:, :-1]),
         whole.points[:, -1],
         whole.at,
         refuse(whole.kept[:, None, None], derivatives[:, :, :-1]),
         whole.kept,
-        special(whole, unravel, 1),
+        special(whole, field.unravel, 1),
         whole.ends,
     )
 

@@ -15,19 +15,19 @@ from rnnjax._continuation.arguments import checked_target
 from rnnjax._equilibria.leading_eigenvalues import checked_effort, random_vectors
 from rnnjax._numerics.implicit import opaque, refuse, root_by_products
 from rnnjax._numerics.roots_by_products import eigenvalues_by_products
-from rnnjax._numerics.trees import flatten
-from rnnjax._parameter import counted, path_of
+from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
 from rnnjax._results import BranchEnd, ConvergenceError
 from rnnjax._types import Array, is_traced
+from rnnjax._where import Named
 from rnnjax.circuits._base import AbstractCircuit, Driven
-from rnnjax.circuits._checks import as_input
+from rnnjax.circuits._flat import flat_field
 
 
 class Settings(NamedTuple):
     """What a compiled continuation depends on besides shapes."""
 
-    leaf: int
+    named: Named
     effort: Effort
     sign: float
 
@@ -90,17 +90,17 @@ def continue_large(
         Keller (1977), in Applications of Bifurcation Theory, 359-384; Knoll and Keyes (2004),
         Journal of Computational Physics 193:357-397.
     """
-    target, leaf, state, _ = checked_target(circuit, where, bounds, input, start)
+    target, named, state, _ = checked_target(circuit, where, bounds, input, start)
     if not 0 < max_step <= 1:
         raise ValueError(f"max_step: expected a share of the bounds, in (0, 1], got {max_step}")
     limits = np.asarray([*bounds, max_step], np.float64)  # pyright: ignore
     n = sum(np.size(x) for x in jax.tree.leaves(state))
     size, eigenvalues = checked_effort(n, count, subspace, tolerance)
     steps = counted(max_points, "max_points"), counted(max_crossings, "max_crossings")
-    settings = Settings(leaf, Effort(*steps, eigenvalues), -1.0 if decreasing else 1.0)
+    settings = Settings(named, Effort(*steps, eigenvalues), -1.0 if decreasing else 1.0)
     random = random_vectors(None, (size + 1, n))
     result = in_float64(_followed, target, state, limits, np.float64(time), random, settings)
-    branch = LargeBranch(*result, name=path_of(circuit, where).rpartition(".")[2])
+    branch = LargeBranch(*result, name=named.name)
     if is_traced(result):
         return branch
     branch = branch.trimmed()
@@ -114,35 +114,28 @@ def continue_large(
 def _followed(
     target: Any, state: Any, limits: Array, time: Any, random: Array, settings: Settings
 ) -> Any:
-    x, unravel = flatten(jax.tree.map(jnp.asarray, state))
-    value = jnp.asarray(jax.tree.leaves(target)[settings.leaf])
+    x, field = flat_field(target.circuit, target.input, state, time, (settings.named,))
+    value = jnp.asarray(settings.named.value(target))
     x, p, limits, random = lax.stop_gradient((x, value, jnp.asarray(limits), jnp.asarray(random)))
     low, high, largest = limits
-    arrays, rest = eqx.partition((target, time), eqx.is_array)
     # a step counts by the root mean square over the variables
     scale = jnp.append(jnp.maximum(abs(x), 1.0) * np.sqrt(x.size), high - low)
 
     def equations(given: Any, u: Array) -> Array:
         """The vector field of the scaled state and parameter."""
         arrays, scale = given
-        target, time = eqx.combine(arrays, rest)
-        u = u * scale
-        leaves, structure = jax.tree.flatten(target)
-        leaves[settings.leaf] = u[-1]
-        pair = jax.tree.unflatten(structure, leaves)
-        field = pair.circuit(unravel(u[:-1]), as_input(pair.circuit, pair.input)(time))
-        return flatten(field)[0] / scale[:-1]
+        return field.of(arrays).in_units(scale)(u)
 
     def spectrum(given: Any, u: Array, random: Array) -> Any:
-        def field(both: Any, x: Array) -> Array:
+        def at_value(both: Any, x: Array) -> Array:
             given, p = both
             return equations(given, jnp.append(x, p))
 
         return eigenvalues_by_products(
-            field, (given, u[-1]), u[:-1], random, settings.effort.eigenvalues
+            at_value, (given, u[-1]), u[:-1], random, settings.effort.eigenvalues
         )
 
-    live = arrays, scale
+    live = field.arrays, scale
     still = lax.stop_gradient(live)
     record = follow(
         lambda u: equations(still, u),
@@ -178,13 +171,13 @@ def _followed(
     )
     known = there & record.right[:, None]
     return (
-        jax.vmap(unravel)(points[:, :-1]),
+        jax.vmap(field.unravel)(points[:, :-1]),
         points[:, -1],
         refuse(known, real),
         refuse(known, imaginary),
         record.right & record.found,
         record.found,
-        jax.vmap(unravel)(crossings[:, :-1]),
+        jax.vmap(field.unravel)(crossings[:, :-1]),
         crossings[:, -1],
         refuse(only, frequency),
         record.label,

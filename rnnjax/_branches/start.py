@@ -14,6 +14,7 @@ from rnnjax._numerics.roots import dogleg, vanishes
 from rnnjax._precision import first_of, index_of_largest
 from rnnjax._results import BranchEnd
 from rnnjax._types import Array
+from rnnjax._where import Named
 from rnnjax.bifurcations._base import (
     AbstractOnBranch,
     Family,
@@ -32,7 +33,7 @@ class Settings(NamedTuple):
     """What a compiled continuation depends on besides shapes."""
 
     types: tuple[AbstractOnBranch, ...]
-    leaf: int
+    named: Named
     blocks: int
     slots: int
     directions: tuple[float, ...]

@@ -78,7 +78,7 @@ def both_ways(
     head = start.u, start.along, start.frame
     (points, onward, frames), at, kept = in_order(head, (points, onward, frames), at, kept, begun)
     points = jax.vmap(lambda *v: _attached(problem, *v))(points, onward, frames, kept)
-    found = sorted_once(jax.tree.map(flat, found), problem.families.scale)
+    found = sorted_once(jax.tree.map(flat, found), problem.field.scale)
     return Whole(
         points,
         refuse(kept, at),
@@ -93,7 +93,7 @@ def _one_way(
     problem: Problem, start: Start, sign: Array, limits: Limits, blocks: int, slots: int
 ) -> tuple[Array, Any, Located, Array]:
     """In one of its directions."""
-    along, families = sign * start.along, problem.families
+    along, scale = sign * start.along, problem.field.scale
     u = start.u
     if start.offset:
         guess = u + start.offset * along
@@ -102,9 +102,11 @@ def _one_way(
     now, taken = follow(problem.path, u, start.frame, along, limits, blocks)
     lengths = start.offset + jnp.cumsum(jnp.where(taken.taken, taken.step, 0.0))
     begun = sign * (lengths - jnp.where(taken.taken, taken.step, 0.0))
-    found, lost = locate(families, problem.path, problem.units, problem.types, taken, begun, slots)
-    value = found.u / families.scale
-    low, high = (bound[: families.scale.size] for bound in (limits.low, limits.high))
+    found, lost = locate(
+        problem.field, problem.path, problem.units, problem.types, taken, begun, slots
+    )
+    value = found.u / scale
+    low, high = (bound[: scale.size] for bound in (limits.low, limits.high))
     within = ((value >= low - 1e-9) & (value <= high + 1e-9)).all(-1)
     found = found._replace(found=found.found & within)
     points = _at_bound(problem.path, taken, now.end, limits)
@@ -139,7 +141,7 @@ def _attached(problem: Problem, u: Array, across: Array, frame: Any, kept: Array
         u, across, frame, units = constants
         return jnp.append(live(arrays, v, frame, units), across @ (v - u))
 
-    v = root_of(equations, problem.families.arrays, u, (u, across, frame, problem.units))
+    v = root_of(equations, problem.field.arrays, u, (u, across, frame, problem.units))
     return refuse(kept, v * problem.units)
 
 

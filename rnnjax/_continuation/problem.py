@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from rnnjax._types import Array
 from rnnjax.bifurcations._base import AbstractBifurcation, Family
-from rnnjax.circuits._flat import Families
+from rnnjax.circuits._flat import FlatField
 
 Equations = Callable[[Array, Any], Array]  # (point (m + 1,), frame) -> what vanishes (m,)
 
@@ -125,7 +125,7 @@ class Problem(NamedTuple):
     """What is followed.
 
     Attributes:
-        families: the vector field of state and parameters.
+        field: the vector field of state and parameters, with its scale.
         path: the equations and tests, in scaled coordinates.
         live: `(arrays, point, frame, units) -> ` the equations of given arrays of the circuit; it
             captures none.
@@ -133,7 +133,7 @@ class Problem(NamedTuple):
         types: the bifurcations looked for.
     """
 
-    families: Families
+    field: FlatField
     path: Path
     live: Callable[[Any, Array, Any, Array], Array]
     units: Array

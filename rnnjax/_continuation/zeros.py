@@ -12,7 +12,7 @@ from rnnjax._numerics.dense import solve
 from rnnjax._numerics.implicit import root_of
 from rnnjax._types import Array
 from rnnjax.bifurcations._base import Family, jacobian_and_value
-from rnnjax.circuits._flat import Families
+from rnnjax.circuits._flat import FlatField
 
 _NEWTON = 12  # corrections of a point at most
 _SAME = 1e-7  # scaled distance below which two points of one type are one
@@ -29,7 +29,7 @@ class _Guess(NamedTuple):
 
 
 def locate(
-    families: Families, path: Path, units: Array, types: tuple[Type, ...], taken: Taken,
+    field: FlatField, path: Path, units: Array, types: tuple[Type, ...], taken: Taken,
     length: Array, slots: int,
 ) -> tuple[Located, Array]:  # fmt: skip
     """Every place in a record of attempts where a test vanished, `slots` of each type at most.
@@ -37,7 +37,7 @@ def locate(
     With it, how many there was no room for.
 
     Args:
-        families: the vector field.
+        field: the vector field, with its scale.
         path: what was followed, in scaled coordinates.
         units: what a scaled unit of its unknowns is.
         types: the bifurcations looked for.
@@ -46,7 +46,7 @@ def locate(
         slots: how many points of one type there is room for.
     """
     if not types:
-        return _nothing(families.scale.size), jnp.zeros((), jnp.int32)
+        return _nothing(field.scale.size), jnp.zeros((), jnp.int32)
     vanishes = jnp.isfinite(taken.root) & taken.taken[:, None]
     chosen = jnp.argsort(~vanishes, axis=0, stable=True)[:slots].T  # (type, slot)
 
@@ -70,7 +70,7 @@ def locate(
         if found:  # one after the other: what calls LAPACK must not do so at once, see `_small`
             near = near._replace(u=_after(near.u, found[-1].kind))
         found.append(
-            jax.vmap(lambda g, index=index, type_=type_: _solved(families, units, type_, index, g))(
+            jax.vmap(lambda g, index=index, type_=type_: _solved(field, units, type_, index, g))(
                 near
             )
         )
@@ -90,16 +90,16 @@ def _nothing(count: int) -> Located:
     return Located(u, u, number, which, number, number, which, no, no, number)
 
 
-def _solved(families: Families, units: Array, type_: Type, index: int, guess: _Guess) -> Located:
-    scale, member = families.scale, type_.member
+def _solved(field: FlatField, units: Array, type_: Type, index: int, guess: _Guess) -> Located:
+    scale, member = field.scale, type_.member
     count = scale.size
     near, tangent = guess.u * units, guess.tangent * units
-    unknowns, constants = lax.stop_gradient(type_.begin(families.frozen, near, tangent))
+    unknowns, constants = lax.stop_gradient(type_.begin(field.frozen, near, tangent))
     # what a type has beside state and parameters counts in units of its own size
     others = jnp.where(unknowns == 0, 1.0, abs(unknowns)).at[:count].set(scale)
 
     def equations(z: Array) -> Array:
-        return member.equations(families.frozen, z, constants)
+        return member.equations(field.frozen, z, constants)
 
     z, size = _newton(equations, unknowns, others)
     moved = z[:count] / scale - guess.u[:count]
@@ -108,9 +108,8 @@ def _solved(families: Families, units: Array, type_: Type, index: int, guess: _G
     ahead = jnp.where(solved, guess.tangent[:count] @ moved, 0.0)
     at = guess.at + jnp.where(guess.at < 0, -ahead, ahead)
     z = jnp.where(solved, z, unknowns)
-    of = families.of
-    z = root_of(lambda p, z, c: member.equations(of(p), z, c), families.arrays, z, constants)
-    form = member.normal_form(families.live, z, constants)
+    z = root_of(lambda p, z, c: member.equations(field.of(p), z, c), field.arrays, z, constants)
+    form = member.normal_form(field, z, constants)
     return Located(
         z[:count], tangent, at, jnp.full((), index, jnp.int32), form.frequency,
         form.coefficient, form.kind, solved & form.genuine, guess.wanted & ~solved, guess.step,

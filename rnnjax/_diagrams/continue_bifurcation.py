@@ -17,24 +17,23 @@ from rnnjax._continuation.points import Bifurcation
 from rnnjax._continuation.problem import Limits, Path, Problem, Start, Type
 from rnnjax._diagrams.curve import Curve
 from rnnjax._numerics.implicit import refuse
-from rnnjax._numerics.trees import flatten
 from rnnjax._orbits.orbit_branch import OrbitBifurcation
 from rnnjax._orbits.orbit_curve import curve_of_cycles
-from rnnjax._parameter import check_values, counted, field_of, leaf_of, path_of
+from rnnjax._parameter import check_values, counted
 from rnnjax._precision import in_float64, index_of_largest
 from rnnjax._results import BranchEnd, ConvergenceError
 from rnnjax._types import Array, is_traced
+from rnnjax._where import Named, number_named
 from rnnjax.bifurcations._base import (
     AbstractFollowed,
     AbstractOnCurve,
     Family,
     by_state,
-    jacobian,
 )
 from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import apart, as_input, check_run, starting_state
-from rnnjax.circuits._flat import Families, fields_of, in_units, scaled
+from rnnjax.circuits._flat import FlatField, flat_field
 
 _STILL = 1e-3  # of the mean square of the Jacobian's entries: what of omega^2 counts as small
 
@@ -44,7 +43,7 @@ class _Settings(NamedTuple):
 
     type_: AbstractFollowed
     members: tuple[AbstractOnCurve, ...]
-    leaves: tuple[int, int]
+    named: tuple[Named, Named]
     blocks: int
     slots: int
     directions: tuple[float, ...]
@@ -110,7 +109,7 @@ def continue_bifurcation(
         Kuznetsov (2004), Elements of Applied Bifurcation Theory, section 10.3.
     """
     type_ = _followed(start)
-    target, leaves, names, values = _checked(circuit, where, bounds, input, start)
+    target, named, values = _checked(circuit, where, bounds, input, start)
     if not 0 < max_step <= 1:
         raise ValueError(f"max_step: expected a share of the bounds, in (0, 1], got {max_step}")
     own, drive = apart(circuit, input)
@@ -119,7 +118,7 @@ def continue_bifurcation(
             raise ValueError("bifurcations: none are looked for on curves of orbits; leave it out")
         rest, most = starting_state(own, drive, None), counted(max_points, "max_points")
         found = curve_of_cycles(
-            type_, target, leaves, names, values, rest, start, bounds, max_step, most, both_directions,
+            type_, target, named, values, rest, start, bounds, max_step, most, both_directions,
             np.float64(time),
         )  # fmt: skip
         return found if is_traced(found) else _reached(found.trimmed(), throw)
@@ -127,7 +126,7 @@ def continue_bifurcation(
     settings = _Settings(
         type_,
         _members(bifurcations, type_, sum(np.size(x) for x in jax.tree.leaves(state))),
-        leaves,
+        named,
         -(-counted(max_points, "max_points") // BLOCK),
         counted(max_bifurcations, "max_bifurcations"),
         (1.0, -1.0) if both_directions and start.label == type_.label else (1.0,),
@@ -136,6 +135,7 @@ def continue_bifurcation(
     limits = np.asarray([*np.ravel(bounds), max_step], np.float64)
     result = in_float64(_curve, target, state, values, limits, np.float64(time), settings)
     labels = tuple((m.label, m.kinds) for m in settings.members)
+    names = named[0].name, named[1].name
     curve = Curve(*result, names=names, label=type_.label, kinds=type_.kinds, types=labels)
     if is_traced(result):
         return curve
@@ -199,8 +199,8 @@ def _members(given: Any, type_: AbstractFollowed, variables: int) -> tuple[Abstr
 
 def _checked(
     circuit: Any, where: Any, bounds: Any, input: Any, start: Any
-) -> tuple[Any, tuple[int, int], tuple[str, str], tuple[Any, Any]]:
-    """What is followed, which of its leaves, their names, and their values at the start."""
+) -> tuple[Any, tuple[Named, Named], tuple[Any, Any]]:
+    """What is followed, which of its numbers, and their values at the start."""
     own, drive = apart(circuit, input)
     check_run(own, drive, None, None)
     if not isinstance(where, tuple | list) or len(where) != 2:
@@ -210,58 +210,48 @@ def _checked(
     if not isinstance(bounds, tuple | list) or len(bounds) != 2:
         raise ValueError(f"bounds: expected ((low, high), (low, high)), got {bounds!r}")
     target = circuit if isinstance(circuit, Driven) else Driven(circuit, as_input(own, input))
-    leaves, names = [], []
-    for each, limits in zip(where, bounds, strict=True):
-        path = path_of(circuit, each)
-        if np.shape(each(circuit)) != ():
-            raise ValueError(
-                f"where: expected one number, {path} has shape {np.shape(each(circuit))}: give "
-                "the number a field of its own"
-            )
-        low, high = checked_bounds(limits, path)
-        field = field_of(circuit, path)
-        if field is not None:
-            check_values(field, np.asarray([low, high]), owner="bounds")
-        inside = each if isinstance(circuit, Driven) else (lambda d, each=each: each(d.circuit))
-        leaves.append(leaf_of(target, inside))
-        names.append(path.rpartition(".")[2])
-    if leaves[0] == leaves[1]:
-        raise ValueError(f"where: expected two different numbers, got {names[0]} twice")
+    first, second = number_named(circuit, where[0]), number_named(circuit, where[1])
+    for each, limits in zip((first, second), bounds, strict=True):
+        low, high = checked_bounds(limits, each.path)
+        if each.field is not None:
+            check_values(each.field, np.asarray([low, high]), owner="bounds")
+    if first == second:
+        raise ValueError(f"where: expected two different numbers, got {first.name} twice")
     if np.ndim(start.parameter) == 1:
         values = (start.parameter[0], start.parameter[1])
     else:
-        values = (start.parameter, where[1](circuit))
-    for value, name, limits in zip(values, names, bounds, strict=True):
+        values = (start.parameter, second.value(circuit))
+    for value, name, limits in zip(values, (first.name, second.name), bounds, strict=True):
         if not is_traced(value) and not limits[0] <= float(value) <= limits[1]:
             raise ValueError(
                 f"bounds: expected them around the value of {name}, {float(value):g}, at which the "
                 f"curve begins, got {tuple(limits)}: change either"
             )
     values = [v if is_traced(v) else np.asarray(v, np.float64) for v in values]
-    return target, (leaves[0], leaves[1]), (names[0], names[1]), (values[0], values[1])
+    return target, (first, second), (values[0], values[1])
 
 
 @eqx.filter_jit
 def _curve(
     target: Any, state: Any, values: Any, limits: Array, time: Any, settings: _Settings
 ) -> Any:
-    x, unravel = flatten(jax.tree.map(jnp.asarray, state))
+    x, field = flat_field(target.circuit, target.input, state, time, settings.named)
     x, values, limits = lax.stop_gradient((x, jnp.stack(values), limits))
     low, high = limits[0:4:2], limits[1:4:2]
     scale = jnp.concatenate([jnp.maximum(abs(x), 1.0), high - low])
     type_, n = settings.type_, x.size
-    families = scaled(fields_of(target, settings.leaves, unravel, time, n), scale)
+    field = field.sized(scale)
     u = jnp.concatenate([x, values])
-    begun, frame, units = _beginning(type_, families, u, settings.at_end)
+    begun, frame, units = _beginning(type_, field, u, settings.at_end)
     own = units[n + 2 :]
 
     def equations(family: Family, z: Array, frame: Any) -> Array:
         return type_.equations(family, z.at[n + 2 :].multiply(own), frame)
 
     path = Path(
-        lambda z, frame: equations(families.scaled, z, frame),
-        tuple(_test(type_, m, families.scaled, own, n + 2) for m in settings.members),
-        lambda z, frame: type_.reframe(families.scaled, z.at[n + 2 :].multiply(own), frame),
+        lambda z, frame: equations(field.scaled, z, frame),
+        tuple(_test(type_, m, field.scaled, own, n + 2) for m in settings.members),
+        lambda z, frame: type_.reframe(field.scaled, z.at[n + 2 :].multiply(own), frame),
     )
     # where the second number grows, or the frequency from zero on
     upward = jnp.zeros_like(begun).at[n + 2 if settings.at_end else n + 1].set(1.0)
@@ -275,34 +265,33 @@ def _curve(
         jnp.concatenate([wide, high / scale[n:], jnp.full_like(own, jnp.inf)]),
         **steps_up_to(limits[4]),
     )
-    of = families.of
 
     def live(arrays: Any, z: Array, frame: Any, units: Array) -> Array:
-        inside = in_units(of(arrays), units[: n + 2])
+        inside = field.of(arrays).in_units(units[: n + 2])
         return type_.equations(inside, z.at[n + 2 :].multiply(units[n + 2 :]), frame)
 
     problem = Problem(
-        families, path, live, units,
+        field, path, live, units,
         tuple(Type(m, _begin(type_, m)) for m in settings.members),
     )  # fmt: skip
     whole = both_ways(problem, start, bounds, settings.directions, settings.blocks, settings.slots)
-    return _told(whole, families, type_, unravel, n)
+    return _told(whole, field, type_, n)
 
 
 def _beginning(
-    type_: AbstractFollowed, families: Families, u: Array, at_end: bool
+    type_: AbstractFollowed, field: FlatField, u: Array, at_end: bool
 ) -> tuple[Array, Any, Array]:
     """The unknowns of the curve where it begins, scaled, the frame there, and their units."""
-    inside = u / families.scale
-    unknowns, frame = type_.begin(families.scaled, inside, jnp.zeros_like(inside))
+    inside = u / field.scale
+    unknowns, frame = type_.begin(field.scaled, inside, jnp.zeros_like(inside))
     if at_end:
         unknowns = unknowns.at[u.size :].set(0.0)
-        frame = type_.frame_at(families.scaled, unknowns)
-    a = by_state(jacobian(families.scaled, inside))
+        frame = type_.frame_at(field.scaled, unknowns)
+    a = by_state(field.scaled.jacobian(inside))
     others = unknowns[u.size :]
     units = abs(others) + (1.0 if at_end else _STILL) * (a**2).mean()
     begun = jnp.append(inside, others / units)
-    return lax.stop_gradient((begun, frame, jnp.append(families.scale, units)))
+    return lax.stop_gradient((begun, frame, jnp.append(field.scale, units)))
 
 
 def _test(
@@ -317,12 +306,12 @@ def _begin(type_: AbstractFollowed, member: AbstractOnCurve) -> Any:
     return lambda family, z, tangent: type_.begin_of(member, family, z)
 
 
-def _told(whole: Any, families: Families, type_: AbstractFollowed, unravel: Any, n: int) -> Any:
+def _told(whole: Any, field: FlatField, type_: AbstractFollowed, n: int) -> Any:
     """What a `Curve` holds."""
 
     def form(z: Array, kept: Array) -> Any:
         safe = jnp.where(jnp.isfinite(z), z, 1.0)
-        found = type_.normal_form(families.live, safe, type_.frame_at(families.frozen, safe))
+        found = type_.normal_form(field, safe, type_.frame_at(field.frozen, safe))
         return refuse(kept, found.frequency), refuse(kept, found.coefficient)
 
     frequency, coefficient = jax.vmap(form)(whole.points, whole.kept)
@@ -335,13 +324,13 @@ def _told(whole: Any, families: Families, type_: AbstractFollowed, unravel: Any,
         still = (ends == BranchEnd.BOUND) & stopped
         ends = jnp.where(still, BranchEnd.ZERO_FREQUENCY, ends).astype(jnp.int32)
     return (
-        jax.vmap(unravel)(whole.points[:, :n]),
+        jax.vmap(field.unravel)(whole.points[:, :n]),
         whole.points[:, n : n + 2],
         frequency,
         coefficient,
         whole.at,
         whole.kept,
-        special(whole, unravel, 2),
+        special(whole, field.unravel, 2),
         ends,
     )
 

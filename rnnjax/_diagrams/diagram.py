@@ -16,9 +16,10 @@ from rnnjax._diagrams.curve import Curve
 from rnnjax._equilibria.find_equilibria import GUESSES, find_equilibria
 from rnnjax._orbits.continue_orbits import continue_orbits
 from rnnjax._orbits.orbit_branch import OrbitBranch
-from rnnjax._parameter import counted, path_of
+from rnnjax._parameter import counted
 from rnnjax._results import BranchEnd, ConvergenceError
 from rnnjax._types import Key, is_traced
+from rnnjax._where import Named, number_named
 from rnnjax.bifurcations._known import type_of
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import apart
@@ -112,7 +113,8 @@ def diagram(
         ConvergenceError: if there is no branch at all; it says why.
         ValueError: for arguments that do not fit.
     """
-    low, high = checked_bounds(bounds, path_of(circuit, where))
+    named = number_named(circuit, where)
+    low, high = checked_bounds(bounds, named.path)
     if is_traced(circuit, input):
         raise ValueError(
             "diagram looks at its branches and can't run inside jit, vmap or grad: use "
@@ -123,7 +125,7 @@ def diagram(
 
     def follow(at: float, start: Any) -> None:
         branch = continue_equilibria(
-            _at(circuit, where, at), where, start, bounds, input=input, throw=False, **options
+            _at(circuit, named, at), where, start, bounds, input=input, throw=False, **options
         )
         if len(branch) > 1:
             if not any(_same_line(branch, other) for other in found):
@@ -132,7 +134,7 @@ def diagram(
             refused.append(branch.endings[0].message)
 
     for at in np.linspace(low, high, counted(values, "values") + 2)[1:-1]:
-        own, drive = apart(_at(circuit, where, at), input)
+        own, drive = apart(_at(circuit, named, at), input)
         resting = find_equilibria(own, drive, guesses=guesses, key=key, throw=False)
         for k in range(len(resting)):
             known = _on_branches(own, drive, found, at)
@@ -252,8 +254,8 @@ def _switch(found: list[Branch], follow: Any, most: int) -> None:
         follow(float(ahead[0].parameter), ahead[0])
 
 
-def _at(circuit: Any, where: Any, value: Any) -> Any:
-    return eqx.tree_at(where, circuit, np.asarray(value, np.float64))
+def _at(circuit: Any, named: Named, value: Any) -> Any:
+    return named.put(circuit, np.asarray(value, np.float64))
 
 
 def _on_branches(circuit: Any, input: Any, branches: list[Branch], value: float) -> list[Any]:

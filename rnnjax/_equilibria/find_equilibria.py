@@ -11,18 +11,17 @@ from jax import lax
 from rnnjax._equilibria.equilibria import Equilibria
 from rnnjax._equilibria.guesses import GUESSES as GUESSES
 from rnnjax._equilibria.guesses import flat_guesses
-from rnnjax._equilibria.linearize import field_of_state
 from rnnjax._numerics.deflation import deflated, repeats
 from rnnjax._numerics.implicit import refuse, root_by_products, root_of
 from rnnjax._numerics.roots import find_root, vanishes
 from rnnjax._numerics.roots_by_products import rests, search
-from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
 from rnnjax._results import ConvergenceError, Status
 from rnnjax._types import Array, Key, is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
+from rnnjax.circuits._flat import flat_field
 
 
 def find_equilibria(
@@ -93,38 +92,33 @@ def _find(
     circuit: Any, input: Any, rest: Any, starts: Any, time: Any, effort: tuple[int, int, bool]
 ) -> Equilibria:
     max_steps, rounds, matrix_free = effort
-    x, unravel = flatten(jax.tree.map(jnp.asarray, rest))
+    x, field = flat_field(circuit, input, rest, time)
     units = jnp.where(x == 0, 1.0, abs(x))
-    field = field_of_state(circuit, input, time, unravel)
-    given, rest_of = eqx.partition((circuit, input, time), eqx.is_array)
+    still, given = field.frozen, field.arrays
 
     def equations(given: Any, x: Array, _: None) -> Array:
-        circuit, input, time = eqx.combine(given, rest_of)
-        return field_of_state(circuit, input, time, unravel)(x)
-
-    def still(x: Array) -> Array:
-        return equations(lax.stop_gradient(given), x, None)
+        return field.of(given)(x)
 
     starts, units = lax.stop_gradient((jnp.asarray(starts), units))
     if matrix_free:
         x = lax.map(lambda guess: search(still, guess, max_steps), starts)
         solved = lax.map(lambda x: rests(still, x), x)
         x = jnp.where(solved[:, None], x, 0.0)
-        x = jax.vmap(lambda x: root_by_products(lambda g, x: equations(g, x, None), given, x))(x)
+        x = jax.vmap(lambda x: root_by_products(lambda g, x: field.of(g)(x), given, x))(x)
         jacobian = None
     else:
         x, finite = jax.vmap(lambda guess: find_root(still, guess, max_steps))(starts)
         if rounds:
             x, finite = deflated(still, starts, (x, finite), units, rounds, max_steps)
         x = jax.vmap(lambda x: root_of(equations, given, x, None))(x)
-        jacobian = jax.vmap(jax.jacfwd(field))(x)
+        jacobian = jax.vmap(field.jacobian)(x)
         solved = finite & jax.vmap(vanishes)(abs(jax.vmap(field)(x)), jacobian, x)
     residual = abs(jax.vmap(field)(x)).max(-1)
     found = solved & ~repeats(x, solved, units)
     order = jnp.argsort(~found, stable=True)
     x, residual, solved, found = (y[order] for y in (x, residual, solved, found))
     return Equilibria(
-        states=jax.vmap(unravel)(refuse(found[:, None], x)),
+        states=jax.vmap(field.unravel)(refuse(found[:, None], x)),
         found=found,
         residual=residual,
         jacobian=None if jacobian is None else refuse(found[:, None, None], jacobian[order]),

@@ -10,13 +10,13 @@ from jaxtyping import Complex
 
 from rnnjax._numerics.implicit import refuse
 from rnnjax._numerics.roots_by_products import eigenvalues_by_products
-from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import counted
 from rnnjax._precision import default_dtype, in_float64
 from rnnjax._results import ConvergenceError
 from rnnjax._types import Array, Float, is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
+from rnnjax.circuits._flat import flat_field
 
 _RESTARTS = 300
 
@@ -174,16 +174,11 @@ def random_vectors(key: Any, shape: tuple[int, int]) -> Any:
 def _leading(
     circuit: Any, input: Any, state: Any, random: Array, time: Any, effort: tuple[int, int, float]
 ) -> LeadingEigenvalues:
-    x, unravel = flatten(jax.tree.map(jnp.asarray, state))
-    given, rest = eqx.partition((circuit, input, time), eqx.is_array)
-
-    def equations(given: Any, x: Array) -> Array:
-        circuit, input, time = eqx.combine(given, rest)
-        return flatten(circuit(unravel(x), input(time)))[0]
-
+    x, field = flat_field(circuit, input, state, time)
     ritz, right = eigenvalues_by_products(
-        equations, given, x, jax.lax.stop_gradient(jnp.asarray(random)), effort
-    )
+        lambda arrays, x: field.of(arrays)(x), field.arrays, x,
+        jax.lax.stop_gradient(jnp.asarray(random)), effort,
+    )  # fmt: skip
     values, vectors = ritz.values, ritz.vectors
     return LeadingEigenvalues(
         real=refuse(right, values.real),

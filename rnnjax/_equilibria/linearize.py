@@ -1,21 +1,20 @@
 """Is it stable? `linearize`."""
 
 import enum
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Complex
 
 from rnnjax._numerics.eigenvalues import eigenvalues
-from rnnjax._numerics.trees import flatten, variable_names
+from rnnjax._numerics.trees import variable_names
 from rnnjax._precision import in_float64
-from rnnjax._types import Array, Float, is_traced
+from rnnjax._types import Float, is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
+from rnnjax.circuits._flat import flat_field
 
 _MARGINAL = 1e-9  # relative real part below which an eigenvalue counts as on the axis
 
@@ -158,13 +157,7 @@ def classify(values: Complex[Any, "*batch n"]) -> Any:
     )
 
 
-def field_of_state(circuit: Any, input: Any, time: Any, unravel: Callable[[Array], Any]) -> Any:
-    """The vector field on the flattened state, the input held."""
-    held = input(time)
-    return lambda x: flatten(circuit(unravel(x), held))[0]
-
-
 @eqx.filter_jit
 def _linearized(circuit: Any, input: Any, state: Any, time: Any) -> Linearization:
-    x, unravel = flatten(jax.tree.map(jnp.asarray, state))
-    return Linearization(state, jax.jacfwd(field_of_state(circuit, input, time, unravel))(x))
+    x, field = flat_field(circuit, input, state, time)
+    return Linearization(state, field.jacobian(x))

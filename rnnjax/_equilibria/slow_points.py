@@ -13,12 +13,13 @@ from rnnjax._equilibria.linearize import Linearization
 from rnnjax._numerics.deflation import repeats
 from rnnjax._numerics.implicit import refuse, root_of
 from rnnjax._numerics.roots import dogleg, find_root, vanishes
-from rnnjax._numerics.trees import flatten, named_leaves
+from rnnjax._numerics.trees import named_leaves
 from rnnjax._precision import in_float64
 from rnnjax._results import Status
 from rnnjax._types import Array, Float, Key, is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
+from rnnjax.circuits._flat import flat_field
 
 _FLAT = 1e-10  # relative curvature of q below which it may be that of rounding
 
@@ -140,30 +141,25 @@ def _find(
     circuit: Any, input: Any, rest: Any, starts: Any, limits: Any, max_steps: int
 ) -> SlowPoints:
     time, tolerance = limits
-    vector, unravel = flatten(jax.tree.map(jnp.asarray, rest))
-    given, rest_of = eqx.partition((circuit, input, time), eqx.is_array)
-
-    def field(given: Any, x: Array) -> Array:
-        circuit, input, time = eqx.combine(given, rest_of)
-        return flatten(circuit(unravel(x), input(time)))[0]
+    vector, field = flat_field(circuit, input, rest, time)
+    still, given = field.frozen, field.arrays
 
     def q(given: Any, x: Array) -> Array:
-        return jnp.sum(field(given, x) ** 2) / 2
+        return jnp.sum(field.of(given)(x) ** 2) / 2
 
     def uphill(given: Any, x: Array, _: None) -> Array:
         return jax.grad(q, 1)(given, x)
 
     def lowest_from(guess: Array) -> tuple[Array, Array]:
-        still = lax.stop_gradient(given)
-        near = dogleg(lambda x: field(still, x), guess, max_steps)
-        x, finite = find_root(lambda x: uphill(still, x, None), near, max_steps)
+        near = dogleg(still, guess, max_steps)
+        x, finite = find_root(lambda x: uphill(still.arrays, x, None), near, max_steps)
         return root_of(uphill, given, x, None), finite
 
     def judged(x: Array, finite: Array) -> tuple[Array, ...]:
         slope, curvature = uphill(given, x, None), jax.jacfwd(lambda x: uphill(given, x, None))(x)
-        jacobian = jax.jacfwd(lambda x: field(given, x))(x)
+        jacobian = field.jacobian(x)
         level = finite & vanishes(slope, curvature, x) & _bends_up(curvature)
-        rests = vanishes(field(given, x), jacobian, x)
+        rests = vanishes(field(x), jacobian, x)
         return q(given, x), jacobian, level | (finite & rests), level & ~rests
 
     x, finite = jax.vmap(lowest_from)(lax.stop_gradient(jnp.asarray(starts)))
@@ -173,7 +169,7 @@ def _find(
     order = jnp.argsort(~found, stable=True)
     x, speed, jacobian, solved, found = (y[order] for y in (x, speed, jacobian, solved, found))
     return SlowPoints(
-        states=jax.vmap(unravel)(refuse(found[:, None], x)),
+        states=jax.vmap(field.unravel)(refuse(found[:, None], x)),
         found=found,
         q=refuse(found, speed),
         jacobian=refuse(found[:, None, None], jacobian),

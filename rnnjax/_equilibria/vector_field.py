@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._numerics.trees import flatten, variable_names
+from rnnjax._numerics.trees import variable_names
 from rnnjax._precision import in_float64
 from rnnjax._types import Float
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
+from rnnjax.circuits._flat import flat_field
 
 
 class VectorField(eqx.Module):
@@ -79,11 +80,9 @@ def vector_field(
 
 @eqx.filter_jit
 def _slopes(circuit: Any, input: Any, state: Any, where: Any, xs: Any, ys: Any, time: Any) -> Any:
-    vector, unravel = flatten(jax.tree.map(jnp.asarray, state))
-    held = input(time)
+    vector, field = flat_field(circuit, input, state, time)
 
     def slope(x: Any, y: Any) -> Any:
-        at = vector.at[where].set(jnp.stack([x, y]))
-        return flatten(circuit(unravel(at), held))[0][where]
+        return field(vector.at[where].set(jnp.stack([x, y])))[where]
 
     return jax.vmap(lambda y: jax.vmap(lambda x: slope(x, y))(xs))(ys)

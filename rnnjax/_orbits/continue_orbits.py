@@ -14,7 +14,6 @@ from rnnjax._continuation.both_ways import flat, in_order, needed
 from rnnjax._continuation.points import Bifurcation
 from rnnjax._numerics.collocation import Cycle, Family, Row, ends_of, interpolated
 from rnnjax._numerics.implicit import refuse, without_derivatives
-from rnnjax._numerics.trees import flatten
 from rnnjax._orbits.derivatives import across, at_zero, zero_of
 from rnnjax._orbits.find_orbit import find_orbit
 from rnnjax._orbits.orbit import Orbit, rows_of
@@ -29,7 +28,7 @@ from rnnjax._orbits.orbit_problem import (
 )
 from rnnjax._orbits.search import sorted_multipliers
 from rnnjax._orbits.start import Begin, Settings, sizes_of, started
-from rnnjax._parameter import counted, path_of
+from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
 from rnnjax._results import BranchEnd, ConvergenceError
 from rnnjax._simulation.trajectory import Trajectory
@@ -38,7 +37,7 @@ from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles, Nothing
 from rnnjax.bifurcations._cycle_form import orbiting
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import apart
-from rnnjax.circuits._flat import fields_of, in_units
+from rnnjax.circuits._flat import flat_field
 
 _SAMPLES = 8  # places in each interval at which extremes are looked for
 
@@ -113,7 +112,7 @@ def continue_orbits(
     if isinstance(start, OrbitBifurcation):
         start = start.orbit
         count = max(count, (2 if doubled else 1) * np.shape(start.widths)[-1])
-    target, leaf, rest, value = checked_target(circuit, where, bounds, input, None, value)
+    target, named, rest, value = checked_target(circuit, where, bounds, input, None, value)
     if not 0 < max_step <= 1:
         raise ValueError(f"max_step: expected a share of the bounds, in (0, 1], got {max_step}")
     begin = _begin(start, rest, value, count)
@@ -121,7 +120,7 @@ def continue_orbits(
     n = sum(np.size(x) for x in jax.tree.leaves(rest))
     settings = Settings(
         types=_types(bifurcations, n, _has_kinks(apart(circuit, input)[0])),
-        leaf=leaf,
+        named=named,
         blocks=-(-counted(max_points, "max_points") // BLOCK),
         slots=min(counted(max_bifurcations, "max_bifurcations"), counted(max_points, "max_points")),
         directions=(1.0, -1.0)
@@ -133,7 +132,7 @@ def continue_orbits(
     limits = (*(float(b) for b in bounds), float(max_step), longest)
     result = in_float64(_followed, target, rest, begin, limits, np.float64(time), settings)
     labels = tuple((t.label, t.kinds) for t in settings.types if t.label)
-    branch = OrbitBranch(*result, name=path_of(circuit, where).rpartition(".")[2], types=labels)
+    branch = OrbitBranch(*result, name=named.name, types=labels)
     if is_traced(result):
         return branch
     branch = branch.trimmed()
@@ -193,20 +192,19 @@ def _types(
 def _followed(
     target: Any, rest: Any, begin: Begin, limits: Any, time: Any, settings: Settings
 ) -> Any:
-    x, unravel = flatten(jax.tree.map(jnp.asarray, rest))
+    _, natural = flat_field(target.circuit, target.input, rest, time, (settings.named,))
     begin, limits = lax.stop_gradient(jax.tree.map(jnp.asarray, (begin, limits)))
     low, high, largest, longest = limits
-    fields = fields_of(target, (settings.leaf,), unravel, time, x.size)
     size = jnp.maximum(abs(begin.nodes).max(0), 1.0)
     if begin.nodes.shape[0] == 1:
-        size = sizes_of(fields.of(lax.stop_gradient(fields.arrays)), begin, size)
+        size = sizes_of(natural.frozen, begin, size)
     scale = jnp.append(size, high - low)
 
     def field_of(given: Any) -> Family:
         arrays, scale = given
-        return in_units(fields.of(arrays), scale)
+        return natural.of(arrays).in_units(scale)
 
-    live = fields.arrays, scale
+    live = natural.arrays, scale
     field = field_of(lax.stop_gradient(live))
     first, step, good = started(field, begin, scale, settings)
     bounds = Limits(low / scale[-1], high / scale[-1], largest, longest)
@@ -231,10 +229,10 @@ def _followed(
     kinds, coefficients = lax.map(
         lambda a: _form(field, scale, settings, *a), (solved_, jnp.maximum(index, 0))
     )
-    states, widths, parameter, period, minima, maxima = _read(cycles, kept, scale, unravel)
+    states, widths, parameter, period, minima, maxima = _read(cycles, kept, scale, natural.unravel)
     there = index >= 0
     values = sorted_multipliers(points.first, points.last)
-    of_special = _read(located, there, scale, unravel)
+    of_special = _read(located, there, scale, natural.unravel)
     special_values = sorted_multipliers(solved_.first, solved_.last)
     found = SpecialOrbits(
         states=of_special[0],

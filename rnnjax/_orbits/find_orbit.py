@@ -14,16 +14,16 @@ from rnnjax._numerics.collocation import (
     residual,
 )
 from rnnjax._numerics.implicit import refuse
-from rnnjax._numerics.trees import flatten
 from rnnjax._orbits.orbit import Orbit, rows_of
 from rnnjax._orbits.search import STILL, attached, cut_to_orbit, floquet, refined
 from rnnjax._parameter import counted
 from rnnjax._precision import first_of, in_float64
 from rnnjax._results import ConvergenceError, Status
 from rnnjax._simulation.trajectory import Trajectory
-from rnnjax._types import Array, is_traced
+from rnnjax._types import is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
+from rnnjax.circuits._flat import flat_field
 
 _NO_ORBIT = (
     " Of an orbit also: (c) the run is chaotic or not settled, (d) the mesh is coarse. Try a longer run, "
@@ -125,22 +125,17 @@ def _guessed(rest: Any, guess: Any, period: Any, count: int) -> Curve:
 
 @eqx.filter_jit
 def _found(circuit: Any, input: Any, rest: Any, curve: Curve, time: Any) -> Any:
-    x, unravel = flatten(jax.tree.map(jnp.asarray, rest))
+    x, natural = flat_field(circuit, input, rest, time)
     samples, times, widths = lax.stop_gradient(
         jax.tree.map(jnp.asarray, (curve.samples, curve.times, curve.widths))
     )
     scale = jnp.maximum(abs(samples).max(0), 1e-3)
-    arrays, fixed = eqx.partition((circuit, input, time), eqx.is_array)
-    given = arrays, scale
+    given = natural.arrays, scale
 
     def field_of(given: Any) -> Family:
+        """The vector field of scaled coordinates, and of a parameter that there is not."""
         arrays, scale = given
-
-        def field(u: Array) -> Array:
-            circuit, input, time = eqx.combine(arrays, fixed)
-            return flatten(circuit(unravel(u[:-1] * scale), input(time)))[0] / scale
-
-        return field
+        return natural.of(arrays).in_units(jnp.append(scale, 1.0))
 
     still = field_of(lax.stop_gradient(given))
     begun, came_back = cut_to_orbit(samples / scale, times, widths, curve.whole)
@@ -158,7 +153,7 @@ def _found(circuit: Any, input: Any, rest: Any, curve: Curve, time: Any) -> Any:
     multipliers = floquet(field_of(given), cycle)
     states = refuse(good, cycle.x.reshape(-1, x.size) * scale)
     return (
-        jax.vmap(unravel)(states),
+        jax.vmap(natural.unravel)(states),
         places_of(cycle.widths).reshape(-1),
         refuse(good, cycle.period),
         refuse(good, multipliers.real),

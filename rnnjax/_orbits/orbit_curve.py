@@ -20,7 +20,6 @@ from rnnjax._numerics.collocation import (
     solved,
 )
 from rnnjax._numerics.implicit import refuse, without_derivatives
-from rnnjax._numerics.trees import flatten
 from rnnjax._orbits.orbit import rows_of
 from rnnjax._orbits.orbit_branch import AbstractOrbits, OrbitBifurcation
 from rnnjax._orbits.orbit_problem import (
@@ -39,9 +38,10 @@ from rnnjax._orbits.search import sorted_multipliers
 from rnnjax._precision import in_float64
 from rnnjax._results import BranchEnd
 from rnnjax._types import Array, is_traced
+from rnnjax._where import Named
 from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles, Nothing
 from rnnjax.bifurcations._cycle_form import orbiting
-from rnnjax.circuits._flat import fields_of
+from rnnjax.circuits._flat import flat_field
 
 _FIRST = 1e-2  # the first step, scaled
 
@@ -98,23 +98,24 @@ class OrbitCurve(AbstractOrbits):
 
 class _Settings(NamedTuple):
     type_: AbstractOfCycles
-    leaves: tuple[int, int]
+    named: tuple[Named, Named]
     blocks: int
     directions: tuple[float, ...]
 
 
 def curve_of_cycles(
-    type_: AbstractOfCycles, target: Any, leaves: tuple[int, int], names: tuple[str, str], values: Any, rest: Any,
+    type_: AbstractOfCycles, target: Any, named: tuple[Named, Named], values: Any, rest: Any,
     start: OrbitBifurcation, bounds: Any, max_step: float, max_points: int, both: bool, time: Any,
 ) -> OrbitCurve:  # fmt: skip
     """The curve of a bifurcation of orbits; see `continue_bifurcation`."""
-    settings = _Settings(type_, leaves, -(-max_points // BLOCK), (1.0, -1.0) if both else (1.0,))
+    settings = _Settings(type_, named, -(-max_points // BLOCK), (1.0, -1.0) if both else (1.0,))
     limits = np.asarray([*np.ravel(bounds), max_step], np.float64)
     orbit = start.orbit
     result = in_float64(
         _curve, target, rest, rows_of(rest, orbit.states), orbit.widths, orbit.period, values,
         limits, time, settings,
     )  # fmt: skip
+    names = named[0].name, named[1].name
     return OrbitCurve(*result, names=names, label=type_.label)
 
 
@@ -123,7 +124,6 @@ def _curve(
     target: Any, rest: Any, nodes: Array, widths: Array, period: Array, values: Any, limits: Array,
     time: Any, settings: _Settings,
 ) -> Any:  # fmt: skip
-    x, unravel = flatten(jax.tree.map(jnp.asarray, rest))
     given = eqx.filter((target, values), eqx.is_inexact_array)
     target, nodes, widths, period, values, limits, time = lax.stop_gradient(
         jax.tree.map(
@@ -134,12 +134,8 @@ def _curve(
     low, high = limits[0:4:2], limits[1:4:2]
     size = jnp.maximum(abs(nodes).max(0), 1e-3)
     scale = jnp.concatenate([size, high - low])
-    fields = fields_of(target, settings.leaves, unravel, time, x.size)
-    inside = fields.of(fields.arrays)
-
-    def field(u: Array) -> Array:
-        return inside(u * scale) / size
-
+    x, inside = flat_field(target.circuit, target.input, rest, time, settings.named)
+    field = inside.in_units(scale)
     begun = Cycle((nodes / size).reshape(-1, DEGREE, x.size), period, values / (high - low), widths)
     condition = condition_of(field, settings.type_)
     border = _first_border(field, begun)
@@ -163,7 +159,7 @@ def _curve(
     multipliers = sorted_multipliers(points.first, points.last)
     rows = points.cycle.x.reshape(at.size, -1, x.size) * size
     found = (
-        jax.vmap(jax.vmap(unravel))(refuse(kept[:, None, None], rows)),
+        jax.vmap(jax.vmap(inside.unravel))(refuse(kept[:, None, None], rows)),
         points.cycle.widths,
         refuse(kept[:, None], points.cycle.parameter * (high - low)),
         refuse(kept, points.cycle.period),

@@ -34,6 +34,7 @@ from rnnjax._results import ConvergenceError, Status
 from rnnjax._types import Array, is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
+from rnnjax.circuits._flat import flat_field
 from rnnjax.solvers._checks import checked_solver
 
 _ON = 1e-3  # of an orbit's extent: how near a run must come to have a phase
@@ -220,15 +221,12 @@ def _scaled(
     circuit: Any, input: Any, rest: Any, states: Any, period: Array, widths: Array, time: Array
 ) -> tuple[Family, Cycle, Array, Callable[[Array], Any]]:
     """The vector field and the orbit in scaled coordinates, the scale, and the way back."""
-    x, unravel = flatten(jax.tree.map(jnp.asarray, rest))
+    x, natural = flat_field(circuit, input, rest, time)
     rows = rows_of(rest, states)
     scale = jnp.maximum(abs(lax.stop_gradient(rows)).max(0), 1e-3)
-
-    def field(u: Array) -> Array:
-        return flatten(circuit(unravel(u[:-1] * scale), input(time)))[0] / scale
-
+    field = natural.in_units(jnp.append(scale, 1.0))
     nodes = (rows / scale).reshape(widths.size, DEGREE, x.size)
-    return field, Cycle(nodes, period, jnp.zeros(()), widths), scale, unravel
+    return field, Cycle(nodes, period, jnp.zeros(()), widths), scale, natural.unravel
 
 
 @eqx.filter_jit

@@ -19,6 +19,7 @@ from rnnjax._numerics.collocation import (
 from rnnjax._orbits.orbit_problem import Point, corrected, inner, moved, point, row_of
 from rnnjax._orbits.search import antiperiodic
 from rnnjax._types import Array
+from rnnjax._where import Named
 from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles
 
 _FIRST, _BORN = 1e-2, 1e-3  # the first step, and how far from a Hopf point orbits begin, scaled
@@ -28,7 +29,7 @@ class Settings(NamedTuple):
     """What a compiled continuation depends on besides shapes."""
 
     types: tuple[AbstractOfCycles, ...]
-    leaf: int
+    named: Named
     blocks: int
     slots: int
     directions: tuple[float, ...]

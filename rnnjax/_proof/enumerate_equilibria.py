@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._equilibria.equilibria import Equilibria
-from rnnjax._numerics.trees import flatten, variable_names
+from rnnjax._numerics.trees import variable_names
 from rnnjax._parameter import counted
 from rnnjax._precision import cast, in_float64
 from rnnjax._proof import supports as _supports
@@ -19,6 +19,7 @@ from rnnjax._results import Status
 from rnnjax._types import Array, is_traced
 from rnnjax.circuits._base import AbstractCircuit, ThresholdLinear
 from rnnjax.circuits._checks import check_run, held_input, starting_state
+from rnnjax.circuits._flat import flat_field, states_of, vector_of
 
 _FINEST = 1e-14  # of a box; below, rounding decides
 _ROUNDING = 1e-9  # of a residual, relative to the largest derivative and the largest state
@@ -159,10 +160,12 @@ def _by_supports(
             sums = matrix_product(point(weights), column)
             currents = add(Interval(*(x[..., 0] for x in sums)), point(drive))
             sides = [
-                [_vector(units.state(y, c)) for y, c in zip(*pair, strict=True)]
+                [vector_of(units.state(y, c)) for y, c in zip(*pair, strict=True)]
                 for pair in zip(rates, currents, strict=True)
             ]
-        return Interval(*(np.array(side).reshape(len(side), _vector(rest).size) for side in sides))
+        return Interval(
+            *(np.array(side).reshape(len(side), vector_of(rest).size) for side in sides)
+        )
 
     error = found.error[:, None]
     certain = states(Interval(found.rates - error, found.rates + error))
@@ -209,16 +212,11 @@ def _by_boxes(
 ) -> tuple[np.ndarray, Certificate]:
     """The states `(equilibrium, n)` of any other circuit within a box."""
     rest = problem.rest
+    circuit, input = cast((problem.circuit, problem.input), np.float64)
     with jax.enable_x64(True):
-        _, unravel = flatten(jax.tree.map(jnp.asarray, rest))
-    given = cast((problem.circuit, problem.input), np.float64)
-    numbers, others = eqx.partition(given, eqx.is_array)
-
-    def field(numbers: Any, x: Array) -> Array:
-        circuit, input = eqx.combine(numbers, others)
-        return flatten(circuit(unravel(x), input))[0]
-
-    found = zeros_in(Enclosure(field, numbers, box.low.size), box, *effort)
+        _, field = flat_field(circuit, input, rest, np.zeros(()))
+    enclosure = Enclosure(lambda arrays, x: field.of(arrays)(x), field.arrays, box.low.size)
+    found = zeros_in(enclosure, box, *effort)
     low, high = found.proven
     x = np.where((low <= 0) & (high >= 0), 0.0, middle(found.proven))
     order = np.lexsort(x.T[::-1])
@@ -229,10 +227,10 @@ def _by_boxes(
 def _equilibria(problem: _Problem, x: np.ndarray, certificate: Certificate) -> Equilibria:
     """The list, with the derivatives and residuals at each."""
     rest = problem.rest
-    size = _vector(rest).size
+    size = vector_of(rest).size
     at = [in_float64(_here, problem.circuit, problem.input, rest, row) for row in x]
     return Equilibria(
-        states=_structured(rest, x.reshape(len(x), size)),
+        states=states_of(rest, x.reshape(len(x), size)),
         found=np.ones(len(x), bool),
         residual=np.array([abs(value).max(initial=0.0) for value, _ in at]),
         jacobian=np.array([jacobian for _, jacobian in at]).reshape(len(x), size, size),
@@ -244,19 +242,15 @@ def _equilibria(problem: _Problem, x: np.ndarray, certificate: Certificate) -> E
 @eqx.filter_jit
 def _here(circuit: Any, input: Any, rest: Any, x: Array) -> tuple[Array, Array]:
     """The field at a state and its Jacobian."""
-    _, unravel = flatten(jax.tree.map(jnp.asarray, rest))
-
-    def field(x: Array) -> Array:
-        return flatten(circuit(unravel(x), input))[0]
-
-    return field(x), jax.jacfwd(field)(x)
+    _, field = flat_field(circuit, input, rest, np.zeros(()))
+    return field(x), field.jacobian(x)
 
 
 def _certificate(
     rest: Any, certain: Interval, region: Interval, *, supports: Any, examined: int
 ) -> Certificate:
-    low, high = (_structured(rest, x) for x in certain)
-    open_low, open_high = (_structured(rest, x) for x in region)
+    low, high = (states_of(rest, x) for x in certain)
+    open_low, open_high = (states_of(rest, x) for x in region)
     return Certificate(not len(region.low), low, high, open_low, open_high, supports, examined)
 
 
@@ -268,22 +262,6 @@ def _at_rest(result: Equilibria) -> float:
 
 def _touching(x: Interval, box: Interval) -> np.ndarray:
     return ((x.high >= box.low) & (x.low <= box.high)).all(-1)
-
-
-def _vector(state: Any) -> np.ndarray:
-    """The flattened state, on the host."""
-    return np.concatenate([np.asarray(x, np.float64).ravel() for x in jax.tree.leaves(state)])
-
-
-def _structured(rest: Any, rows: np.ndarray) -> Any:
-    """Flattened states `(state, n)` in the structure of one, with the axis in front."""
-    leaves, structure = jax.tree.flatten(rest)
-    ends = np.cumsum([np.size(x) for x in leaves])[:-1]
-    parts = np.split(rows, ends, axis=1)
-    return jax.tree.unflatten(
-        structure,
-        [part.reshape(len(rows), *np.shape(x)) for part, x in zip(parts, leaves, strict=True)],
-    )
 
 
 def _bounds(rest: Any, box: Any) -> Interval:
@@ -309,7 +287,7 @@ def _side(rest: Any, side: Any) -> np.ndarray:
     if isinstance(side, list):
         side = np.asarray(side)
     if np.ndim(side) == 0 and jax.tree.structure(side) == jax.tree.structure(0):
-        return np.full(_vector(rest).size, float(side))
+        return np.full(vector_of(rest).size, float(side))
     fits = jax.tree.structure(side) == jax.tree.structure(rest) and all(
         np.shape(a) == np.shape(b)
         for a, b in zip(jax.tree.leaves(side), jax.tree.leaves(rest), strict=True)
@@ -319,7 +297,7 @@ def _side(rest: Any, side: Any) -> np.ndarray:
             f"box: expected states with the variables {', '.join(variable_names(rest))}, or one "
             f"number for all of them, got {side!r}"
         )
-    return _vector(side)
+    return vector_of(side)
 
 
 def _searched(problem: _Problem, box: Interval | None, resolution: Any, max_boxes: Any) -> Interval:

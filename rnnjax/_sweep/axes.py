@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._parameter import check_values, field_of, leaf_of, path_of
+from rnnjax._parameter import check_values
 from rnnjax._types import Key
+from rnnjax._where import Named, named
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,23 +96,28 @@ class Design:
         self.axes = tuple(over.axes if isinstance(over, Points) else over)
         if not self.axes or not all(isinstance(a, Axis) for a in self.axes):
             raise ValueError("over: expected at least one axis(where, values), or points(...)")
-        self.paths = [path_of(target, a.where) for a in self.axes]
-        if len(set(self.paths)) < len(self.paths):
-            raise ValueError(f"over: expected different parameters, got {self.paths}")
-        self.names = _names(self.paths, self.axes)
-        self.fields = [field_of(target, p) for p in self.paths]
-        self.leaves = tuple(leaf_of(target, a.where) for a in self.axes)
-        for each, field, name in zip(self.axes, self.fields, self.names, strict=True):
-            wanted = np.shape(each.where(target))
+        self.named = tuple(named(target, a.where) for a in self.axes)
+        self._check_different()
+        self.names = _names(self.named, self.axes)
+        for each, of, name in zip(self.axes, self.named, self.names, strict=True):
+            wanted = np.shape(of.value(target))
             if each.values.shape[1:] != wanted:
                 raise ValueError(
                     f"axis {name}: expected values of shape (points, {', '.join(map(str, wanted))}), "
                     f"got {each.values.shape}"
                 )
-            if field is not None:
-                check_values(field, each.values, owner="axis")
+            if of.field is not None:
+                check_values(of.field, each.values, owner="axis")
             elif not np.isfinite(each.values).all():
                 raise ValueError(f"axis {name}: expected finite values")
+
+    def _check_different(self) -> None:
+        """Refuse axes that name the same, or an array and a number of it."""
+        whole = {each.leaf for each in self.named if not each.index}
+        clash = [each for each in self.named if each.index and each.leaf in whole]
+        if clash or len(set(self.named)) < len(self.named):
+            paths = [each.path for each in self.named]
+            raise ValueError(f"over: expected different parameters, got {paths}")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -139,7 +145,8 @@ class Design:
     def coordinates(self) -> dict[str, Any]:
         """The swept values with units and meanings."""
         found = {}
-        for name, each, field in zip(self.names, self.axes, self.fields, strict=True):
+        for name, each, of in zip(self.names, self.axes, self.named, strict=True):
+            field = of.field
             attributes = {} if field is None else {"units": field.unit, "long_name": field.doc}
             dims = [name if self.grid else "point"]
             if each.values.ndim == 1:
@@ -150,9 +157,10 @@ class Design:
         return found
 
 
-def _names(paths: list[str], axes: Sequence[Axis]) -> list[str]:
+def _names(of: Sequence[Named], axes: Sequence[Axis]) -> list[str]:
     """Coordinates' names: the given one, the field's own, or the whole path where two collide."""
-    short = [a.name or p.rpartition(".")[2] for a, p in zip(axes, paths, strict=True)]
+    short = [a.name or each.name for a, each in zip(axes, of, strict=True)]
     return [
-        s if short.count(s) == 1 else p.replace(".", "_") for s, p in zip(short, paths, strict=True)
+        s if short.count(s) == 1 else each.path.replace(".", "_")
+        for s, each in zip(short, of, strict=True)
     ]

@@ -11,8 +11,8 @@ import numpy as np
 
 from rnnjax._files.labels import Labels, status_attributes
 from rnnjax._machine.plan import Plan
-from rnnjax._parameter import field_of
 from rnnjax._sweep.axes import Design
+from rnnjax._where import all_named
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.measures._base import AbstractMeasure
 
@@ -147,7 +147,7 @@ def label(design: Design, shapes: Any, measures: Mapping[str, Any], settings: An
 
 def _worded(words: dict[str, Any], settings: Any) -> dict[str, Any]:
     """The attributes that a noun gives, with the units that only the circuit knows."""
-    units = words.get("units", settings["units"].get(words.get("parameter")))
+    units = words.get("units", settings["units"].get(words.get("parameter", "").partition("[")[0]))
     units = settings["state_unit"] if units == "state" else units
     found = {k: list(v) if isinstance(v, tuple) else v for k, v in words.items() if k != "units"}
     return found | ({"units": units} if units else {})
@@ -201,8 +201,6 @@ def describe(
 def _units(target: Any) -> dict[str, str]:
     """The units of the parameters by their names, where all of a name have the same."""
     found: dict[str, set[str]] = {}
-    for path, _ in jax.tree_util.tree_leaves_with_path(target):
-        place = jax.tree_util.keystr(path, simple=True, separator=".")
-        field = field_of(target, place)
-        found.setdefault(place.rpartition(".")[2], set()).add(field.unit if field else "")
+    for each in all_named(target):
+        found.setdefault(each.name, set()).add(each.field.unit if each.field else "")
     return {name: units.pop() for name, units in found.items() if len(units) == 1}

@@ -26,6 +26,7 @@ from rnnjax._simulation.measured_run import (
 )
 from rnnjax._sweep.axes import Design
 from rnnjax._sweep.coordinates import Kept, flat, kept, label, layout, parts
+from rnnjax._where import Named, put
 from rnnjax.circuits._base import Driven
 from rnnjax.circuits._checks import as_input
 from rnnjax.solvers._base import explicit_tableau
@@ -42,8 +43,8 @@ _MOST_LARGE = 256  # such lanes on a CPU: more gain nothing, and many calls of L
 class Program:
     """The compiled part of a sweep: one lane, and how lanes are laid out."""
 
-    def __init__(self, static: Any, leaves: tuple[int, ...], functions: Any, settings: Any):
-        self._static, self._leaves = static, leaves
+    def __init__(self, static: Any, named: tuple[Named, ...], functions: Any, settings: Any):
+        self._static, self._named = static, named
         self._functions, self._settings = functions, settings
         self._compiled: dict[Plan, list[Any]] = {}
         self._known: dict[Any, Any] = {}
@@ -93,10 +94,7 @@ class Program:
         values, index = point
         arrays, key = shared
         target, run_values = eqx.combine(arrays, self._static)
-        parts = jax.tree.leaves(target)
-        for k, value in zip(self._leaves, values, strict=True):
-            parts[k] = value
-        target = jax.tree.unflatten(jax.tree.structure(target), parts)
+        target = put(target, self._named, values)
         circuit = target.circuit if isinstance(target, Driven) else target
         if self._settings is not None and isinstance(target, Driven):
             run_values = dataclasses.replace(run_values, input=as_input(circuit, target.input))
@@ -265,11 +263,11 @@ def _together(parts: Sequence[Any]) -> dict[str, np.ndarray]:
     return found
 
 
-def program(shared: Any, leaves: Any, functions: Any, settings: Any) -> Program:
+def program(shared: Any, named: tuple[Named, ...], functions: Any, settings: Any) -> Program:
     """The program for these structures: the same one, compiled, for the same structures."""
     static = eqx.filter(shared, eqx.is_array, inverse=True)
     parts, structure = jax.tree.flatten(static)
-    key = (tuple(parts), structure, leaves, functions, settings)
+    key = (tuple(parts), structure, named, functions, settings)
     try:
         return _cached(*key)
     except TypeError:  # something in it can't be hashed, so that it can't be looked up
@@ -278,9 +276,13 @@ def program(shared: Any, leaves: Any, functions: Any, settings: Any) -> Program:
 
 @functools.lru_cache(maxsize=32)
 def _cached(
-    parts: Any, structure: Any, leaves: Any, functions: Any, settings: RunSettings | None
+    parts: Any,
+    structure: Any,
+    named: tuple[Named, ...],
+    functions: Any,
+    settings: RunSettings | None,
 ) -> Program:
-    return Program(jax.tree.unflatten(structure, parts), leaves, functions, settings)
+    return Program(jax.tree.unflatten(structure, parts), named, functions, settings)
 
 
 def _padded(values: tuple[np.ndarray, ...], first: int, size: int, dtype: np.dtype) -> Any:

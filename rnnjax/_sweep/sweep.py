@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import equinox as eqx
-
 from rnnjax._machine.plan import Plan, checked_plan
 from rnnjax._precision import cast, precision
 from rnnjax._simulation.measured_run import MeasuredRun
@@ -12,6 +10,7 @@ from rnnjax._sweep.axes import Axis, Design, Points
 from rnnjax._sweep.coordinates import describe
 from rnnjax._sweep.point import program
 from rnnjax._types import DTypeLike, Key
+from rnnjax._where import put
 from rnnjax.circuits._base import Driven
 from rnnjax.circuits._checks import apart, check_run
 from rnnjax.measures._base import AbstractMeasure
@@ -116,7 +115,7 @@ def sweep(
     design = Design(target, over)
     if run is not None:
         for values in design.extremes():
-            changed = eqx.tree_at(lambda t: [a.where(t) for a in design.axes], target, values)
+            changed = put(target, design.named, values)
             run.check(changed.circuit if isinstance(changed, Driven) else changed)
     if plan is not None:
         plan = checked_plan(plan)
@@ -125,7 +124,7 @@ def sweep(
             run.check_dtype(found)
         shared = cast((target, None if run is None else run.values(circuit)), found)
         compiled = program(
-            shared, design.leaves, tuple(functions.items()), None if run is None else run.settings()
+            shared, design.named, tuple(functions.items()), None if run is None else run.settings()
         )
         settings = describe(target, duration, step, transient, run, found)
         return compiled.run(design, shared, key, chunk, store, plan, progress, measures, settings)

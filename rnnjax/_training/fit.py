@@ -21,7 +21,7 @@ from rnnjax._training.objective import as_objective
 from rnnjax._training.step import Recipe, Seen, State, advance, begin, first_gradient
 from rnnjax._training.stop import Stop
 from rnnjax._types import DTypeLike, Float, is_key, is_traced, lane_of
-from rnnjax._where import choose, rebuild
+from rnnjax._where import choose, free_of, rebuild
 
 Objective = Any  # an AbstractObjective, or a function of (circuit, key)
 
@@ -205,7 +205,8 @@ def fit(
         )
     with precision(None if traced else dtype) as found:
         circuit, key = unplaced((cast(circuit, found), key))
-        free, chosen = choose(circuit, where)
+        chosen = choose(circuit if lanes is None else lane_of(circuit, 0), where)
+        free = free_of(circuit, chosen)
         recipe = recipe._replace(
             chosen=chosen, objective=cast(recipe.objective, found), stop=cast(stop, found)
         )
@@ -274,10 +275,10 @@ def gradient(
     with precision(None if is_traced(circuit, key) else dtype) as found:
         circuit, objective = cast((circuit, objective), found)
         circuit, key = unplaced((circuit, key))
-        chosen = choose(circuit, where)[1]
+        chosen = choose(circuit, where)
         objective.check(circuit, key)
         loss, arrays = first_gradient(circuit, where, objective, key)
-    result = loss, dict(zip(chosen.names, arrays, strict=True))
+    result = loss, {each.path: x for each, x in zip(chosen, arrays, strict=True)}
     return result if is_traced(result) else to_host(result)
 
 

@@ -117,7 +117,7 @@ class Course(NamedTuple):
 
     def _identity(self) -> dict[str, str]:
         return identity_of(
-            circuit=self.circuit, trained=self.recipe.chosen.names, key=self.key,
+            circuit=self.circuit, trained=tuple(each.path for each in self.recipe.chosen), key=self.key,
             objective=self.recipe.objective, optimizer=self.recipe.optimizer, stop=self.recipe.stop,
             validate_every=self.recipe.validate_every, audit=self.audit,
         )  # fmt: skip

@@ -10,7 +10,7 @@ import optax
 from rnnjax._machine.devices import one_device
 from rnnjax._training.objective import AbstractObjective, works_alone
 from rnnjax._training.stop import Stop
-from rnnjax._where import Chosen, choose, rebuild
+from rnnjax._where import Named, choose, free_of, rebuild
 
 # Keys of a fit: step k is given `fold_in(key, k)`; these lie beyond any number of steps.
 _VALIDATION, _BEGIN = 2**31 - 1, 2**31 - 2
@@ -19,7 +19,7 @@ _VALIDATION, _BEGIN = 2**31 - 1, 2**31 - 2
 class Recipe(NamedTuple):
     """What stays the same over the steps of a fit."""
 
-    chosen: Chosen
+    chosen: tuple[Named, ...]
     objective: AbstractObjective
     optimizer: optax.GradientTransformation
     validate_every: int | None
@@ -173,7 +173,8 @@ def _validated(
 @eqx.filter_jit
 def first_gradient(circuit: Any, where: Any, objective: AbstractObjective, key: Any) -> Any:
     """The loss of the first step, and the gradients of the free arrays."""
-    free, chosen = choose(circuit, where)
+    chosen = choose(circuit, where)
+    free = free_of(circuit, chosen)
     memory = objective.begin(circuit, _own(key, _BEGIN))
     with one_device(works_alone(objective, circuit, key)):
         return objective.value_and_gradient(

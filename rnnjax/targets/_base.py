@@ -18,6 +18,7 @@ from rnnjax._training.objective import AbstractObjective
 from rnnjax._types import Array, Key, is_traced
 from rnnjax.circuits._base import AbstractNetwork
 from rnnjax.circuits._checks import apart, as_input, check_run, starting_state
+from rnnjax.circuits._flat import flat_field
 from rnnjax.circuits._task_network import TaskNetwork
 
 
@@ -152,8 +153,8 @@ class AbstractAtEquilibrium(AbstractTarget):
         """How far the equilibrium is from it, or the state from being one."""
         found, good = guarded(_at_equilibrium, (self, circuit, input))
         near = circuit.rest() if self.near is None else self.near
-        drift = flatten(circuit(near, as_input(circuit, input)(np.zeros(()))))[0]
-        missing = jnp.mean((spread(of_network(circuit), near) * drift) ** 2)
+        x, field = flat_field(circuit, as_input(circuit, input), near, np.zeros(()))
+        missing = jnp.mean((spread(of_network(circuit), near) * field(x)) ** 2)
         return jnp.where(good, found, 1 + missing)
 
 

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._equilibria.guesses import flat_guesses
-from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import parameter
 from rnnjax._types import Array, PerUnit, Scalar
 from rnnjax.circuits._checks import as_input
+from rnnjax.circuits._flat import flat_field
 from rnnjax.targets._base import AbstractTarget, missed, of_network, spread
 
 
@@ -66,19 +66,14 @@ class RestsAt(AbstractTarget):
     def loss(self, circuit: Any, input: Any) -> Array:
         """The mean square of the scaled vector field, and what the growth rates miss."""
         rest = circuit.rest()
-        _, unravel = flatten(jax.tree.map(jnp.asarray, rest))
+        _, field = flat_field(circuit, as_input(circuit, input), rest, np.zeros(()))
         states = jnp.asarray(flat_guesses(rest, self.states, None))
-        held = as_input(circuit, input)(np.zeros(()))
         given = of_network(circuit) if self.time_constant is None else self.time_constant
         tau = spread(given, rest)
-
-        def field(x: Array) -> Array:
-            return flatten(circuit(unravel(x), held))[0]
-
         loss = jnp.mean((tau * jax.vmap(field)(states)) ** 2)
         if self.growth_rate is None and self.least_growth_rate is None:
             return loss
-        jacobians = jax.vmap(jax.jacfwd(field))(states)
+        jacobians = jax.vmap(field.jacobian)(states)
         most, least = (
             jnp.full(len(states), otherwise)
             if given is None
