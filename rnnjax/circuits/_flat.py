@@ -134,6 +134,6 @@ def states_of(state: State, rows: Any) -> Any:
     leaves, structure = jax.tree.flatten(state)
     ends = np.cumsum([0, *(np.size(x) for x in leaves)])
     return structure.unflatten(
-        rows[..., first:last].reshape(*rows.shape[:-1], *np.shape(x))
+        rows[..., first:last].reshape((*rows.shape[:-1], *np.shape(x)))
         for first, last, x in zip(ends[:-1], ends[1:], leaves, strict=True)
     )
