@@ -154,12 +154,14 @@ def _continued(
     x, p, tangent, limits = lax.stop_gradient((x, jnp.asarray(p), tangent, limits))
     low, high, largest = limits
     if settings.begin == "rest":
-        x = near_rest(lambda z: field.frozen(jnp.append(z, p)), x)
+        still = field.frozen
+        x = near_rest(lambda z: still(jnp.append(z, p)), x)
     scale = jnp.append(jnp.maximum(abs(x), 1.0), high - low)
     field = field.sized(scale)
-    start = started(field.scaled, jnp.append(x, p) / scale, tangent, scale, settings)
-    if field.scaled.switching is not None:
-        start = start._replace(frame=field.scaled.switching(start.u) > 0)
+    scaled = field.scaled
+    start = started(scaled, jnp.append(x, p) / scale, tangent, scale, settings)
+    if scaled.switching is not None:
+        start = start._replace(frame=scaled.switching(start.u) > 0)
     start = start._replace(
         end=jnp.where((p >= low) & (p <= high), start.end, BranchEnd.NO_START).astype(jnp.int32)
     )
@@ -170,8 +172,8 @@ def _continued(
         **steps_up_to(largest),
     )
     path = Path(
-        lambda z, _: field.scaled(z), tuple(_test(t) for t in settings.types),
-        lambda z, frame: frame, field.scaled.switching,
+        lambda z, _: scaled(z), tuple(_test(t) for t in settings.types),
+        lambda z, frame: frame, scaled.switching,
         next((k for k, t in enumerate(settings.types) if t.label == "BE"), None),
     )  # fmt: skip
     problem = Problem(

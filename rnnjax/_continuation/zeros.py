@@ -94,12 +94,13 @@ def _solved(field: FlatField, units: Array, type_: Type, index: int, guess: _Gue
     scale, member = field.scale, type_.member
     count = scale.size
     near, tangent = guess.u * units, guess.tangent * units
-    unknowns, constants = lax.stop_gradient(type_.begin(field.frozen, near, tangent))
+    still = field.frozen
+    unknowns, constants = lax.stop_gradient(type_.begin(still, near, tangent))
     # what a type has beside state and parameters counts in units of its own size
     others = jnp.where(unknowns == 0, 1.0, abs(unknowns)).at[:count].set(scale)
 
     def equations(z: Array) -> Array:
-        return member.equations(field.frozen, z, constants)
+        return member.equations(still, z, constants)
 
     z, size = _newton(equations, unknowns, others)
     moved = z[:count] / scale - guess.u[:count]

@@ -241,7 +241,7 @@ def _curve(
     scale = jnp.concatenate([jnp.maximum(abs(x), 1.0), high - low])
     type_, n = settings.type_, x.size
     field = field.sized(scale)
-    u = jnp.concatenate([x, values])
+    inner, u = field.scaled, jnp.concatenate([x, values])
     begun, frame, units = _beginning(type_, field, u, settings.at_end)
     own = units[n + 2 :]
 
@@ -249,9 +249,9 @@ def _curve(
         return type_.equations(family, z.at[n + 2 :].multiply(own), frame)
 
     path = Path(
-        lambda z, frame: equations(field.scaled, z, frame),
-        tuple(_test(type_, m, field.scaled, own, n + 2) for m in settings.members),
-        lambda z, frame: type_.reframe(field.scaled, z.at[n + 2 :].multiply(own), frame),
+        lambda z, frame: equations(inner, z, frame),
+        tuple(_test(type_, m, inner, own, n + 2) for m in settings.members),
+        lambda z, frame: type_.reframe(inner, z.at[n + 2 :].multiply(own), frame),
     )
     # where the second number grows, or the frequency from zero on
     upward = jnp.zeros_like(begun).at[n + 2 if settings.at_end else n + 1].set(1.0)
@@ -282,12 +282,12 @@ def _beginning(
     type_: AbstractFollowed, field: FlatField, u: Array, at_end: bool
 ) -> tuple[Array, Any, Array]:
     """The unknowns of the curve where it begins, scaled, the frame there, and their units."""
-    inside = u / field.scale
-    unknowns, frame = type_.begin(field.scaled, inside, jnp.zeros_like(inside))
+    inner, inside = field.scaled, u / field.scale
+    unknowns, frame = type_.begin(inner, inside, jnp.zeros_like(inside))
     if at_end:
         unknowns = unknowns.at[u.size :].set(0.0)
-        frame = type_.frame_at(field.scaled, unknowns)
-    a = by_state(field.scaled.jacobian(inside))
+        frame = type_.frame_at(inner, unknowns)
+    a = by_state(inner.jacobian(inside))
     others = unknowns[u.size :]
     units = abs(others) + (1.0 if at_end else _STILL) * (a**2).mean()
     begun = jnp.append(inside, others / units)
@@ -309,9 +309,11 @@ def _begin(type_: AbstractFollowed, member: AbstractOnCurve) -> Any:
 def _told(whole: Any, field: FlatField, type_: AbstractFollowed, n: int) -> Any:
     """What a `Curve` holds."""
 
+    still = field.frozen
+
     def form(z: Array, kept: Array) -> Any:
         safe = jnp.where(jnp.isfinite(z), z, 1.0)
-        found = type_.normal_form(field, safe, type_.frame_at(field.frozen, safe))
+        found = type_.normal_form(field, safe, type_.frame_at(still, safe))
         return refuse(kept, found.frequency), refuse(kept, found.coefficient)
 
     frequency, coefficient = jax.vmap(form)(whole.points, whole.kept)

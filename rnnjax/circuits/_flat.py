@@ -80,7 +80,7 @@ class FlatField:
 
     @property
     def frozen(self) -> "FlatField":
-        """The same without derivatives by its arrays."""
+        """The same without derivatives by its arrays; made anew each time, so take it once."""
         return self.of(lax.stop_gradient(self.arrays))
 
     @property
@@ -88,10 +88,15 @@ class FlatField:
         """`frozen` in coordinates of which one is a unit of `scale`."""
         return self.frozen.in_units(self.scale)
 
+    @functools.cached_property
+    def _whole(self) -> tuple[Driven, Scalar]:
+        """The circuit with its input, and the time."""
+        return eqx.combine(self.arrays, self.fixed)
+
     def _at(self, u: Array) -> tuple[Any, State, Any]:
         """The circuit, its state and the value of its input."""
         u = u if self.units is None else u * self.units
-        pair, time = eqx.combine(self.arrays, self.fixed)
+        pair, time = self._whole
         numbers = [u[self.size + k] for k in range(len(self.named))]
         pair = put(pair, self.named, numbers)
         input = as_input(pair.circuit, pair.input)(time)
