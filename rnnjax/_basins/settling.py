@@ -15,6 +15,7 @@ from rnnjax._results import Status
 from rnnjax._sweep.axes import axis, points
 from rnnjax._sweep.sweep import sweep
 from rnnjax.circuits._base import AbstractCircuit
+from rnnjax.circuits._flat import states_of
 from rnnjax.measures._base import AbstractMeasure
 
 MOVING, NOT_SETTLED, FAILED = -1, -2, -3
