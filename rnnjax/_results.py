@@ -90,6 +90,7 @@ class BranchEnd(enum.IntEnum):
     ZERO_FREQUENCY = 8
     HOPF = 9
     LONG_PERIOD = 10
+    GOING = 11
 
     @property
     def reached(self) -> bool:

@@ -10,23 +10,31 @@ import numpy as np
 from jax import lax
 
 from rnnjax._branches.branch import Branch
-from rnnjax._branches.start import Settings, near_rest, started
+from rnnjax._branches.kinks import KinkedPath
+from rnnjax._branches.start import (
+    FROM_BRANCH_POINT,
+    FROM_REST,
+    FROM_STATE,
+    Settings,
+    near_rest,
+    started,
+)
 from rnnjax._continuation.arguments import checked_target
-from rnnjax._continuation.both_ways import both_ways, special, steps_up_to
-from rnnjax._continuation.march import BLOCK
+from rnnjax._continuation.followed import Followed, Type
+from rnnjax._continuation.path import SmoothPath
 from rnnjax._continuation.points import Bifurcation
-from rnnjax._continuation.problem import Limits, Path, Problem, Type
+from rnnjax._continuation.problem import Bounds, Steps
+from rnnjax._continuation.whole_path import special, steps_up_to, whole_path
 from rnnjax._numerics.implicit import refuse
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
 from rnnjax._results import BranchEnd, ConvergenceError
 from rnnjax._types import Array, is_traced
 from rnnjax._where import Named
-from rnnjax.bifurcations._base import (
-    AbstractOnBranch,
-)
+from rnnjax.bifurcations._base import AbstractOnBranch
+from rnnjax.bifurcations._known import type_of
 from rnnjax.circuits._base import AbstractCircuit, Driven
-from rnnjax.circuits._flat import flat_field
+from rnnjax.circuits._flat import FlatField, flat_field
 
 MAX_STEP = 0.05  # scaled: the bounds are 1 apart, a state variable is its own size or 1
 
@@ -92,10 +100,10 @@ def continue_equilibria(
     settings = Settings(
         types=_types(bifurcations, target.circuit, sum(np.size(x) for x in jax.tree.leaves(state))),
         named=named,
-        blocks=-(-counted(max_points, "max_points") // BLOCK),
+        attempts=counted(max_points, "max_points"),
         slots=counted(max_bifurcations, "max_bifurcations"),
         directions=(1.0, -1.0) if both_directions else (1.0,),
-        begin="rest" if start is None else "state" if tangent is None else "switch",
+        begin=FROM_REST if start is None else FROM_STATE if tangent is None else FROM_BRANCH_POINT,
     )
     limits = np.asarray([*bounds, max_step], np.float64)  # pyright: ignore
     result = in_float64(_continued, target, state, p, tangent, limits, np.float64(time), settings)
@@ -116,7 +124,7 @@ def _checked(
     """What is followed, which of its numbers, and from which state, value and tangent."""
     value = tangent = None
     if isinstance(start, Bifurcation):
-        if start.label != "BP":
+        if not type_of(start.label).switches_branch:
             raise ValueError(
                 f"start: expected an equilibrium or a branch point (BP), got a {start.label}: "
                 "give its `.state`"
@@ -153,7 +161,7 @@ def _continued(
     x, field = flat_field(target.circuit, target.input, first, time, (settings.named,))
     x, p, tangent, limits = lax.stop_gradient((x, jnp.asarray(p), tangent, limits))
     low, high, largest = limits
-    if settings.begin == "rest":
+    if settings.begin.searches:
         still = field.frozen
         x = near_rest(lambda z: still(jnp.append(z, p)), x)
     scale = jnp.append(jnp.maximum(abs(x), 1.0), high - low)
@@ -166,21 +174,13 @@ def _continued(
         end=jnp.where((p >= low) & (p <= high), start.end, BranchEnd.NO_START).astype(jnp.int32)
     )
     wide = jnp.full(x.size, jnp.inf)
-    bounds = Limits(
-        jnp.append(-wide, low / scale[-1]),
-        jnp.append(wide, high / scale[-1]),
-        **steps_up_to(largest),
-    )
-    path = Path(
-        lambda z, _: scaled(z), tuple(_test(t) for t in settings.types),
-        lambda z, frame: frame, scaled.switching,
-        next((k for k, t in enumerate(settings.types) if t.label == "BE"), None),
-    )  # fmt: skip
-    problem = Problem(
+    bounds = Bounds(jnp.append(-wide, low / scale[-1]), jnp.append(wide, high / scale[-1]))
+    path = _path(scaled, settings.types, bounds, steps_up_to(largest))
+    followed = Followed(
         field, path, lambda arrays, z, _, units: field.of(arrays)(z * units), scale,
         tuple(Type(t, t.begin) for t in settings.types),
     )  # fmt: skip
-    whole = both_ways(problem, start, bounds, settings.directions, settings.blocks, settings.slots)
+    whole = whole_path(followed, start, settings.directions, settings.attempts, settings.slots)
     derivatives = jax.vmap(field.jacobian)(whole.points)
     return (
         jax.vmap(field.unravel)(whole.points[:, :-1]),
@@ -191,6 +191,19 @@ def _continued(
         special(whole, field.unravel, 1),
         whole.ends,
     )
+
+
+def _path(
+    field: FlatField, types: tuple[AbstractOnBranch, ...], bounds: Bounds, steps: Steps
+) -> SmoothPath:
+    """The equilibria of a vector field, across its kinks if it has any."""
+    given = (
+        lambda z, _: field(z), tuple(_test(t) for t in types), lambda z, frame: frame, bounds, steps,
+    )  # fmt: skip
+    if field.switching is None:
+        return SmoothPath(*given)
+    kink = next((k for k, t in enumerate(types) if t.of_kinks), None)
+    return KinkedPath(*given, field.switching, kink)
 
 
 def _test(type_: AbstractOnBranch) -> Any:

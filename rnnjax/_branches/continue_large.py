@@ -13,8 +13,8 @@ from rnnjax._branches.large_branch import LargeBranch
 from rnnjax._branches.large_problem import Effort, Limits, follow
 from rnnjax._continuation.arguments import checked_target
 from rnnjax._equilibria.leading_eigenvalues import checked_effort, random_vectors
-from rnnjax._numerics.implicit import opaque, refuse, root_by_products
-from rnnjax._numerics.roots_by_products import eigenvalues_by_products
+from rnnjax._numerics.eigenvalues import eigenvalues_by_products
+from rnnjax._numerics.implicit import by_products, refuse, root_of, without_derivatives
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
 from rnnjax._results import BranchEnd, ConvergenceError
@@ -145,29 +145,30 @@ def _followed(
         settings.effort,
     )
 
-    def across(given: Any, u: Array) -> Array:
-        live, normal, origin = given
+    def across(live: Any, u: Array, constants: Any) -> Array:
+        normal, origin = constants
         return jnp.append(equations(live, u), normal @ (u - origin))
 
-    def critical(given: Any, u: Array) -> Array:
-        live, random, which = given
+    def critical(live: Any, u: Array, constants: Any) -> Array:
+        random, which = constants
         ritz, right = spectrum(live, u, random)
         return jnp.append(equations(live, u), refuse(right[which], ritz.values.real[which]))
 
     there = record.found[:, None]
     points = lax.map(
-        lambda a: root_by_products(across, (live, *lax.stop_gradient(a)), a[1]),
+        lambda a: root_of(across, live, a[1], a, linear_solve=by_products),
         (record.tangent, record.u),
     )
     crossings = lax.map(
-        lambda a: root_by_products(critical, (live, random, a[1]), a[0]),
+        lambda a: root_of(critical, live, a[0], (random, a[1]), linear_solve=by_products),
         (record.crossing, record.which),
     )
     points = refuse(there, points * scale)
     only = record.label >= 0
     crossings = refuse(only[:, None], crossings * scale)
     real, imaginary, frequency = (
-        opaque(live, x) for x in (record.values.real, record.values.imag, record.frequency)
+        without_derivatives(live, x)
+        for x in (record.values.real, record.values.imag, record.frequency)
     )
     known = there & record.right[:, None]
     return (

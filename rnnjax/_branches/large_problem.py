@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from rnnjax._numerics.implicit import DIMENSION
 from rnnjax._numerics.krylov import gmres
-from rnnjax._numerics.roots_by_products import DIMENSION, rests, search
+from rnnjax._numerics.roots_by_products import rests, search
 from rnnjax._precision import first_of
 from rnnjax._results import BranchEnd
 from rnnjax._types import Array

@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 
 from rnnjax._continuation.corrector import corrected
-from rnnjax._continuation.problem import Start
+from rnnjax._continuation.followed import Start
 from rnnjax._numerics.dense import solve
 from rnnjax._numerics.roots import dogleg, vanishes
 from rnnjax._precision import first_of, index_of_largest
@@ -29,15 +29,34 @@ _OFF = 1e-2  # scaled distance from a branch point at which the other branch is 
 _SINGULAR = 1e11  # length of the null vector of a singular matrix, had it an inverse
 
 
+class Begin(NamedTuple):
+    """How a branch begins at the state that was given.
+
+    Attributes:
+        searches: whether an equilibrium is searched for from there first.
+        near: how near it must be, scaled.
+        switches: whether it is a branch point, and the branch the one that crosses there.
+    """
+
+    searches: bool
+    near: float
+    switches: bool
+
+
+FROM_REST = Begin(True, np.inf, False)
+FROM_STATE = Begin(False, _NEAR, False)
+FROM_BRANCH_POINT = Begin(False, _NEAR, True)
+
+
 class Settings(NamedTuple):
     """What a compiled continuation depends on besides shapes."""
 
     types: tuple[AbstractOnBranch, ...]
     named: Named
-    blocks: int
+    attempts: int
     slots: int
     directions: tuple[float, ...]
-    begin: str  # "rest", "state" or "switch"
+    begin: Begin
 
 
 def _all_of(field: Any) -> Family:
@@ -69,8 +88,8 @@ def near_rest(field: Family, rest: Array) -> Array:
 def started(frozen: Family, u: Array, tangent: Any, scale: Array, settings: Settings) -> Start:
     """The point where the branch begins, and whether it can."""
     upward = jnp.zeros_like(u).at[-1].set(1.0)
-    going, no = jnp.asarray(BranchEnd.MAX_POINTS, jnp.int32), BranchEnd.NO_START
-    if settings.begin == "switch":
+    going, no = jnp.asarray(BranchEnd.GOING, jnp.int32), BranchEnd.NO_START
+    if settings.begin.switches:
         direction = tangent / scale
         direction = direction / jnp.sqrt(direction @ direction)
         along = other_direction(frozen, u, direction)
@@ -79,8 +98,8 @@ def started(frozen: Family, u: Array, tangent: Any, scale: Array, settings: Sett
         return Start(u, (), jnp.where(well, along, upward), _OFF, jnp.where(well, going, no))
     polished, solved = corrected(frozen, u, upward)
     solved &= jnp.isfinite(polished).all()
-    if settings.begin == "state":
-        solved &= (abs(u - polished) <= _NEAR).all()
+    if settings.begin.near < np.inf:
+        solved &= (abs(u - polished) <= settings.begin.near).all()
     polished = jnp.where(solved, polished, u)
     derivatives = jacobian(frozen, polished)
     # with a row more the derivatives are regular, whichever it is, but where their rank is lower

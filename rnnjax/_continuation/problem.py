@@ -1,170 +1,152 @@
-"""What is followed, and what following it gives."""
+"""What can be followed along a parameter, and what following it gives."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import abc
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
-from rnnjax._types import Array
-from rnnjax.bifurcations._base import AbstractBifurcation, Family
-from rnnjax.circuits._flat import FlatField
+from jaxtyping import Bool, Int
 
-Equations = Callable[[Array, Any], Array]  # (point (m + 1,), frame) -> what vanishes (m,)
+from rnnjax._results import BranchEnd
+from rnnjax._types import Array, Arrays, Float
+
+PlaceT = TypeVar("PlaceT")
 
 
-class Path(NamedTuple):
-    """What is followed, in scaled coordinates.
+class Bounds(NamedTuple):
+    """The lowest and the highest of each of the numbers that have bounds; infinite where there is none."""
+
+    low: Float[Array, " bounded"]
+    high: Float[Array, " bounded"]
+
+
+class Steps(NamedTuple):
+    """How finely a line is followed: its first, its smallest and its largest step, scaled."""
+
+    first: Float[Array, ""]
+    smallest: Float[Array, ""]
+    largest: Float[Array, ""]
+
+
+class Landing(NamedTuple):
+    """The first bound that lies ahead along a tangent.
 
     Attributes:
-        equations: vanish on it, and are regular there; they may be written in a frame.
-        tests: `(point, frame, derivatives of the equations, tangent) -> number` each, vanishing
-            at a bifurcation. They depend on the frame by orientation only.
-        reframe: the frame for what follows, of a point and the frame in which it was found.
-        switching: the functions at whose zeros the equations have kinks; the frame then says
-            which of them are positive.
-        kink: which of the tests stands for those kinks.
+        lands: whether a step comes to it.
+        step: the length of the step, which ends there if it does.
+        which: which of the bounded numbers is on its bound there.
+        value: the bound.
     """
 
-    equations: Equations
-    tests: tuple[Callable[[Array, Any, Array, Array], Array], ...]
-    reframe: Callable[[Array, Any], Any]
-    switching: Callable[[Array], Array] | None = None
-    kink: int | None = None
+    lands: Bool[Array, ""]
+    step: Float[Array, ""]
+    which: Int[Array, ""]
+    value: Float[Array, ""]
 
 
-class Limits(NamedTuple):
-    """How far and how finely a branch is followed, in scaled coordinates.
+class Attempt(NamedTuple, Generic[PlaceT]):
+    """One step that was tried.
 
-    `low` and `high` are those of the whole point `(m + 1,)`, infinite where there is none.
+    Attributes:
+        new: where it led.
+        beyond: from where the next one goes on: there, or from the other side of a kink.
+        fine: whether it may be taken.
+        passable: whether it may be where no smaller one can be tried.
+        landed: whether it ends on a bound.
+        step: its length.
+        grown, shrunk: what the next step is in units of this one, if it is taken and if not.
+        seen: what is to be kept of it.
     """
 
-    low: Array
-    high: Array
-    first: Any
-    smallest: Any
-    largest: Any
-    farthest: Any
+    new: PlaceT
+    beyond: PlaceT
+    fine: Bool[Array, ""]
+    passable: Bool[Array, ""]
+    landed: Bool[Array, ""]
+    step: Float[Array, ""]
+    grown: Float[Array, ""]
+    shrunk: Float[Array, ""]
+    seen: Arrays
 
 
-class Place(NamedTuple):
-    """A point of the branch, the direction in which it goes on, and the tests there.
+class AbstractProblem(abc.ABC, Generic[PlaceT]):
+    """A line of solutions, one for each length along it, as the march sees it.
 
-    The equations of what follows are written in its frame.
+    A place is a solution with the direction in which the line goes on. Lengths are scaled.
+
+    Attributes:
+        bounds: of the numbers that `bounded` gives.
+        steps: how finely it is followed.
+        block: attempts between two looks at whether it has ended.
+        settles: a place is settled after so many steps; never where it is 0.
     """
 
-    u: Array
-    tangent: Array
-    values: Array
-    slopes: Array
-    frame: Any
+    bounds: Bounds
+    steps: Steps
+    block: ClassVar[int] = 32
+    settles: ClassVar[int] = 0
+
+    @abc.abstractmethod
+    def bounded(self, at: PlaceT) -> tuple[Float[Array, " bounded"], Float[Array, " bounded"]]:
+        """The numbers that have bounds, and how they change along the tangent."""
+
+    @abc.abstractmethod
+    def tried(self, at: PlaceT, landing: Landing) -> Attempt[PlaceT]:
+        """A step: predicted along the tangent, corrected, and what lies between looked at."""
+
+    @abc.abstractmethod
+    def back(
+        self, start: PlaceT, new: PlaceT
+    ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+        """How far a place is from the first one, the cosine of their tangents, how far ahead it is."""
+
+    def settled(self, at: PlaceT) -> PlaceT:
+        """The same place, written anew: on a mesh that fits it."""
+        return at
+
+    def longest(self, at: PlaceT) -> Float[Array, ""]:
+        """The longest step from a place."""
+        return self.steps.largest
+
+    def endings(
+        self, at: PlaceT, attempt: Attempt[PlaceT], good: Bool[Array, ""], finest: Bool[Array, ""]
+    ) -> list[tuple[Bool[Array, ""], BranchEnd]]:
+        """Ends of its own: when each of them comes. `good` is what is taken.
+
+        The march knows bounds, lines that close, and steps that get too small (`finest`).
+        """
+        return []
 
 
-class March(NamedTuple):
-    """Where the steps have come to."""
+class March(NamedTuple, Generic[PlaceT]):
+    """Where the steps have come to.
 
-    at: Place
-    step: Array
-    length: Array
-    going: Array
-    end: Array
+    Attributes:
+        at: the place.
+        step: the next one's length.
+        length: how far along the line it is.
+        age: steps since the place was settled.
+        going: whether it goes on.
+        end: a `BranchEnd`.
+    """
+
+    at: PlaceT
+    step: Float[Array, ""]
+    length: Float[Array, ""]
+    age: Int[Array, ""]
+    going: Bool[Array, ""]
+    end: Int[Array, ""]
 
 
 class Taken(NamedTuple):
-    """One attempt: from where, to where and in which direction it went on, and whether it was taken.
-
-    `root` is where between the two points each test vanishes, as a share of the step; NaN where
-    it does not.
-    """
-
-    begin: Place
-    end: Array
-    onward: Array
-    step: Array
-    taken: Array
-    root: Array
-
-
-class Type(NamedTuple):
-    """A bifurcation that is looked for.
+    """Attempts, in their order.
 
     Attributes:
-        member: what it is.
-        begin: `(vector field, point, tangent) -> ` its unknowns and constants near a zero of its
-            test; the point is that of the branch or curve.
+        seen: what the problem keeps of each.
+        step: its length.
+        length: how far along the line it began.
+        taken: whether it was taken.
     """
 
-    member: AbstractBifurcation
-    begin: Callable[[Family, Array, Array], tuple[Array, Any]]
-
-
-class Located(NamedTuple):
-    """Bifurcation points of a branch, each entry one place where a test vanished.
-
-    Attributes:
-        u: the point, state and parameters, `(slot, n + k)`.
-        tangent: of the branch there.
-        at: how far along the branch, scaled, the start at 0.
-        label: the index of its type.
-        frequency, coefficient, kind: see `bifurcations._base.Found`.
-        found: it is one.
-        unsolved: a test vanished, but its equations could not be solved.
-        reach: the length of the step in which it did, scaled.
-    """
-
-    u: Array
-    tangent: Array
-    at: Array
-    label: Array
-    frequency: Array
-    coefficient: Array
-    kind: Array
-    found: Array
-    unsolved: Array
-    reach: Array
-
-
-class Problem(NamedTuple):
-    """What is followed.
-
-    Attributes:
-        field: the vector field of state and parameters, with its scale.
-        path: the equations and tests, in scaled coordinates.
-        live: `(arrays, point, frame, units) -> ` the equations of given arrays of the circuit; it
-            captures none.
-        units: what a scaled unit of each unknown is; those of state and parameters come first.
-        types: the bifurcations looked for.
-    """
-
-    field: FlatField
-    path: Path
-    live: Callable[[Any, Array, Any, Array], Array]
-    units: Array
-    types: tuple[Type, ...]
-
-
-class Start(NamedTuple):
-    """Where it begins, scaled: a point, its frame, a direction, and how far off each way begins."""
-
-    u: Array
-    frame: Any
-    along: Array
-    offset: float
-    end: Array  # a BranchEnd: MAX_POINTS, or why there is no start
-
-
-class Whole(NamedTuple):
-    """All of it, in the order in which it was followed, what is not there last.
-
-    Attributes:
-        points: the unknowns, with their derivatives across; NaN where there is none.
-        at: how far along from the start, scaled; NaN where there is no point.
-        kept: whether there is one.
-        found: the bifurcations.
-        lost: how many bifurcations there was no room for.
-        ends: a `BranchEnd` for each direction.
-    """
-
-    points: Array
-    at: Array
-    kept: Array
-    found: Located
-    lost: Array
-    ends: Array
+    seen: Arrays
+    step: Float[Array, "*attempt"]
+    length: Float[Array, "*attempt"]
+    taken: Bool[Array, "*attempt"]

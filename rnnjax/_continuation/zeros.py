@@ -1,21 +1,83 @@
-"""Bifurcation points between the steps of a branch: solved, classified, differentiable."""
+"""Where something vanishes between the steps of a line: by secants, or by equations of its own."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Bool, Int
 
-from rnnjax._continuation.corrector import corrected
-from rnnjax._continuation.problem import Located, Path, Taken, Type
-from rnnjax._numerics.dense import solve
+from rnnjax._continuation.corrector import corrected, solved_alone
+from rnnjax._continuation.followed import Followed, Located, Type
+from rnnjax._continuation.path import Seen
+from rnnjax._continuation.problem import Taken
 from rnnjax._numerics.implicit import root_of
-from rnnjax._types import Array
-from rnnjax.bifurcations._base import Family, jacobian_and_value
-from rnnjax.circuits._flat import FlatField
+from rnnjax._types import Array, Float
 
-_NEWTON = 12  # corrections of a point at most
+SeenT = TypeVar("SeenT")
+
+Pair = tuple[Array, Array]
+
+_SECANTS = 50  # looks at most
+_NARROW = 1e-15  # of a step, what lies between the last two looks
 _SAME = 1e-7  # scaled distance below which two points of one type are one
+
+
+class Look(NamedTuple, Generic[SeenT]):
+    """What is found within a step.
+
+    Attributes:
+        value: what is to vanish.
+        small: below this it has.
+        fine: whether there was something to look at.
+        seen: what was there.
+    """
+
+    value: Float[Array, ""]
+    small: Float[Array, ""]
+    fine: Bool[Array, ""]
+    seen: SeenT
+
+
+def secants(
+    look: Callable[[Array], Look[SeenT]],
+    ends: tuple[Float[Array, ""], Float[Array, ""]],
+    first: Look[SeenT],
+    wanted: Bool[Array, ""],
+) -> tuple[Float[Array, ""], Look[SeenT]]:
+    """Where a number changes its sign within a step, by secants that stay between its ends.
+
+    The Illinois method.
+
+    Args:
+        look: what is there, at a share of the step.
+        ends: the numbers where the step begins and where it ends.
+        first: any look, of the shapes of the others.
+        wanted: whether to look at all; else `first` is what is found.
+
+    Returns:
+        The share of the step, and what is there.
+    """
+
+    def body(now: tuple[Pair, Pair, Look[SeenT], Array]) -> tuple[Pair, Pair, Look[SeenT], Array]:
+        (a, at_a), (b, at_b), _, k = now
+        share = (a * at_b - b * at_a) / (at_b - at_a)
+        found = look(share)
+        # the end that stays counts half, so that it does not stay for long
+        beyond = (found.value > 0) == (at_b > 0)
+        a = jnp.where(beyond, a, b), jnp.where(beyond, at_a / 2, at_b)
+        return a, (share, found.value), found, k + 1
+
+    def go(now: tuple[Pair, Pair, Look[SeenT], Array]) -> Array:
+        (a, _), (b, _), found, k = now
+        more = found.fine & (abs(found.value) > found.small) & (abs(b - a) > _NARROW)
+        return wanted & (k < _SECANTS) & ((k == 0) | more)
+
+    before, after = ends
+    start = (jnp.zeros(()), before), (jnp.ones(()), after), first, jnp.zeros((), jnp.int32)
+    _, (share, _), found, _ = lax.while_loop(go, body, start)
+    return share, found
 
 
 class _Guess(NamedTuple):
@@ -29,37 +91,35 @@ class _Guess(NamedTuple):
 
 
 def locate(
-    field: FlatField, path: Path, units: Array, types: tuple[Type, ...], taken: Taken,
-    length: Array, slots: int,
-) -> tuple[Located, Array]:  # fmt: skip
+    followed: Followed, taken: Taken, along: Float[Array, " attempt"], slots: int
+) -> tuple[Located, Int[Array, ""]]:
     """Every place in a record of attempts where a test vanished, `slots` of each type at most.
 
     With it, how many there was no room for.
 
     Args:
-        field: the vector field, with its scale.
-        path: what was followed, in scaled coordinates.
-        units: what a scaled unit of its unknowns is.
-        types: the bifurcations looked for.
+        followed: what was followed, with the bifurcations that are looked for.
         taken: the record, attempts in front.
-        length: how far along the branch each attempt began, signed.
+        along: how far along the branch each attempt began, signed.
         slots: how many points of one type there is room for.
     """
+    field, types = followed.field, followed.types
     if not types:
         return _nothing(field.scale.size), jnp.zeros((), jnp.int32)
-    vanishes = jnp.isfinite(taken.root) & taken.taken[:, None]
+    seen: Seen = taken.seen
+    vanishes = jnp.isfinite(seen.root) & taken.taken[:, None]
     chosen = jnp.argsort(~vanishes, axis=0, stable=True)[:slots].T  # (type, slot)
 
     def guessed(kind: Array, k: Array) -> _Guess:
-        begin, end, onward, step, _, root = jax.tree.map(lambda x: x[k], taken)
+        (begin, end, onward, root), step = jax.tree.map(lambda x: x[k], (seen, taken.step))
         share = jnp.where(vanishes[k, kind], root[kind], 0.0)
         tangent = begin.tangent + share * (onward - begin.tangent)
         tangent = tangent / jnp.sqrt(tangent @ tangent)
         guess = begin.u + share * (end - begin.u)
-        u, near = corrected(lambda z: path.equations(z, begin.frame), guess, tangent)
-        sign = jnp.where(length[k] < 0, -1.0, 1.0)
+        u, near = corrected(followed.path.in_frame(begin.frame), guess, tangent)
+        sign = jnp.where(along[k] < 0, -1.0, 1.0)
         return _Guess(
-            jnp.where(near, u, guess), tangent, length[k] + sign * share * step, step,
+            jnp.where(near, u, guess), tangent, along[k] + sign * share * step, step,
             vanishes[k, kind],
         )  # fmt: skip
 
@@ -67,12 +127,12 @@ def locate(
     found = []
     for index, type_ in enumerate(types):
         near = jax.tree.map(lambda x, index=index: x[index], guesses)
-        if found:  # one after the other: what calls LAPACK must not do so at once, see `_small`
+        if (
+            found
+        ):  # one after the other: what calls LAPACK must not do so at once, see `numerics.dense`
             near = near._replace(u=_after(near.u, found[-1].kind))
         found.append(
-            jax.vmap(lambda g, index=index, type_=type_: _solved(field, units, type_, index, g))(
-                near
-            )
+            jax.vmap(lambda g, index=index, type_=type_: _solved(followed, type_, index, g))(near)
         )
     lost = jnp.maximum(vanishes.sum(0, dtype=jnp.int32) - slots, 0).sum(dtype=jnp.int32)
     return jax.tree.map(lambda *x: jnp.concatenate(x), *found), lost
@@ -90,11 +150,11 @@ def _nothing(count: int) -> Located:
     return Located(u, u, number, which, number, number, which, no, no, number)
 
 
-def _solved(field: FlatField, units: Array, type_: Type, index: int, guess: _Guess) -> Located:
-    scale, member = field.scale, type_.member
+def _solved(followed: Followed, type_: Type, index: int, guess: _Guess) -> Located:
+    field, units, member = followed.field, followed.units, type_.member
+    scale, still = field.scale, field.frozen
     count = scale.size
     near, tangent = guess.u * units, guess.tangent * units
-    still = field.frozen
     unknowns, constants = lax.stop_gradient(type_.begin(still, near, tangent))
     # what a type has beside state and parameters counts in units of its own size
     others = jnp.where(unknowns == 0, 1.0, abs(unknowns)).at[:count].set(scale)
@@ -102,7 +162,7 @@ def _solved(field: FlatField, units: Array, type_: Type, index: int, guess: _Gue
     def equations(z: Array) -> Array:
         return member.equations(still, z, constants)
 
-    z, size = _newton(equations, unknowns, others)
+    z, size = solved_alone(equations, unknowns, others)
     moved = z[:count] / scale - guess.u[:count]
     solved = (size < 1e-9) & (jnp.sqrt(moved @ moved) <= 2 * guess.step) & guess.wanted
     # how far along is known as well as the point is, so that close ones keep their order
@@ -115,26 +175,6 @@ def _solved(field: FlatField, units: Array, type_: Type, index: int, guess: _Gue
         z[:count], tangent, at, jnp.full((), index, jnp.int32), form.frequency,
         form.coefficient, form.kind, solved & form.genuine, guess.wanted & ~solved, guess.step,
     )  # fmt: skip
-
-
-def _newton(equations: Family, start: Array, units: Array) -> tuple[Array, Array]:
-    """Newton's method; the solution and the size of the last change in its units."""
-
-    def body(now: Any) -> Any:
-        z, _, count = now
-        derivatives, value = jacobian_and_value(equations, z)
-        change = solve(derivatives, -value)
-        new = jnp.sqrt(jnp.sum((change / units) ** 2))
-        better = jnp.isfinite(new)
-        return jnp.where(better, z + change, z), jnp.where(better, new, jnp.inf), count + 1
-
-    def go(now: Any) -> Any:
-        _, size, count = now
-        return (count < 2) | ((count < _NEWTON) & (size > 1e-12) & jnp.isfinite(size))
-
-    none = jnp.full((), jnp.inf), jnp.zeros((), jnp.int32)
-    z, size, _ = lax.while_loop(go, body, (start, *none))
-    return z, size
 
 
 def sorted_once(found: Located, scale: Array) -> Located:

@@ -10,11 +10,12 @@ from jax import lax
 
 from rnnjax._branches.continue_equilibria import MAX_STEP
 from rnnjax._continuation.arguments import checked_bounds
-from rnnjax._continuation.both_ways import both_ways, special, steps_up_to
 from rnnjax._continuation.corrector import corrected
-from rnnjax._continuation.march import BLOCK
+from rnnjax._continuation.followed import Followed, Start, Type
+from rnnjax._continuation.path import SmoothPath
 from rnnjax._continuation.points import Bifurcation
-from rnnjax._continuation.problem import Limits, Path, Problem, Start, Type
+from rnnjax._continuation.problem import Bounds
+from rnnjax._continuation.whole_path import special, steps_up_to, whole_path
 from rnnjax._diagrams.curve import Curve
 from rnnjax._numerics.implicit import refuse
 from rnnjax._orbits.orbit_branch import OrbitBifurcation
@@ -31,6 +32,7 @@ from rnnjax.bifurcations._base import (
     by_state,
 )
 from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles
+from rnnjax.bifurcations._known import known_types
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import apart, as_input, check_run, starting_state
 from rnnjax.circuits._flat import FlatField, flat_field
@@ -44,7 +46,7 @@ class _Settings(NamedTuple):
     type_: AbstractFollowed
     members: tuple[AbstractOnCurve, ...]
     named: tuple[Named, Named]
-    blocks: int
+    attempts: int
     slots: int
     directions: tuple[float, ...]
     at_end: bool  # it begins where the first of the unknowns beside the point is zero
@@ -127,7 +129,7 @@ def continue_bifurcation(
         type_,
         _members(bifurcations, type_, sum(np.size(x) for x in jax.tree.leaves(state))),
         named,
-        -(-counted(max_points, "max_points") // BLOCK),
+        counted(max_points, "max_points"),
         counted(max_bifurcations, "max_bifurcations"),
         (1.0, -1.0) if both_directions and start.label == type_.label else (1.0,),
         start.label != type_.label,
@@ -170,18 +172,6 @@ def _followed(start: Any) -> Any:
             f"{sorted([*found, *leads])}, got a {start.label}"
         )
     return found[label]()
-
-
-def known_types(kind: type) -> list[Any]:
-    """The bifurcations of one kind that the package has."""
-    from rnnjax import bifurcations
-
-    found = [getattr(bifurcations, name) for name in sorted(vars(bifurcations))]
-    return [t for t in found if isinstance(t, type) and issubclass(t, kind) and not _abstract(t)]
-
-
-def _abstract(type_: type) -> bool:
-    return bool(getattr(type_, "__abstractmethods__", ()))
 
 
 def _members(given: Any, type_: AbstractFollowed, variables: int) -> tuple[AbstractOnCurve, ...]:
@@ -248,33 +238,34 @@ def _curve(
     def equations(family: Family, z: Array, frame: Any) -> Array:
         return type_.equations(family, z.at[n + 2 :].multiply(own), frame)
 
-    path = Path(
+    wide, none = jnp.full(n, jnp.inf), jnp.zeros_like(own)
+    bounds = Bounds(
+        jnp.concatenate([-wide, low / scale[n:], none]),
+        jnp.concatenate([wide, high / scale[n:], jnp.full_like(own, jnp.inf)]),
+    )
+    path = SmoothPath(
         lambda z, frame: equations(inner, z, frame),
         tuple(_test(type_, m, inner, own, n + 2) for m in settings.members),
         lambda z, frame: type_.reframe(inner, z.at[n + 2 :].multiply(own), frame),
+        bounds,
+        steps_up_to(limits[4]),
     )
     # where the second number grows, or the frequency from zero on
     upward = jnp.zeros_like(begun).at[n + 2 if settings.at_end else n + 1].set(1.0)
-    u, solved = corrected(lambda z: path.equations(z, frame), begun, upward)
+    u, solved = corrected(path.in_frame(frame), begun, upward)
     inside_bounds = ((values >= low) & (values <= high)).all()
-    end = jnp.where(solved & inside_bounds, BranchEnd.MAX_POINTS, BranchEnd.NO_START)
+    end = jnp.where(solved & inside_bounds, BranchEnd.GOING, BranchEnd.NO_START)
     start = Start(jnp.where(solved, u, begun), frame, upward, 0.0, end.astype(jnp.int32))
-    wide, none = jnp.full(n, jnp.inf), jnp.zeros_like(own)
-    bounds = Limits(
-        jnp.concatenate([-wide, low / scale[n:], none]),
-        jnp.concatenate([wide, high / scale[n:], jnp.full_like(own, jnp.inf)]),
-        **steps_up_to(limits[4]),
-    )
 
     def live(arrays: Any, z: Array, frame: Any, units: Array) -> Array:
         inside = field.of(arrays).in_units(units[: n + 2])
         return type_.equations(inside, z.at[n + 2 :].multiply(units[n + 2 :]), frame)
 
-    problem = Problem(
+    followed = Followed(
         field, path, live, units,
         tuple(Type(m, _begin(type_, m)) for m in settings.members),
     )  # fmt: skip
-    whole = both_ways(problem, start, bounds, settings.directions, settings.blocks, settings.slots)
+    whole = whole_path(followed, start, settings.directions, settings.attempts, settings.slots)
     return _told(whole, field, type_, n)
 
 
@@ -308,7 +299,6 @@ def _begin(type_: AbstractFollowed, member: AbstractOnCurve) -> Any:
 
 def _told(whole: Any, field: FlatField, type_: AbstractFollowed, n: int) -> Any:
     """What a `Curve` holds."""
-
     still = field.frozen
 
     def form(z: Array, kept: Array) -> Any:

@@ -12,7 +12,7 @@ from rnnjax._equilibria.equilibria import Equilibria
 from rnnjax._equilibria.guesses import GUESSES as GUESSES
 from rnnjax._equilibria.guesses import flat_guesses
 from rnnjax._numerics.deflation import deflated, repeats
-from rnnjax._numerics.implicit import refuse, root_by_products, root_of
+from rnnjax._numerics.implicit import by_products, refuse, root_of
 from rnnjax._numerics.roots import find_root, vanishes
 from rnnjax._numerics.roots_by_products import rests, search
 from rnnjax._parameter import counted
@@ -104,13 +104,13 @@ def _find(
         x = lax.map(lambda guess: search(still, guess, max_steps), starts)
         solved = lax.map(lambda x: rests(still, x), x)
         x = jnp.where(solved[:, None], x, 0.0)
-        x = jax.vmap(lambda x: root_by_products(lambda g, x: field.of(g)(x), given, x))(x)
+        x = jax.vmap(lambda x: root_of(equations, given, x, linear_solve=by_products))(x)
         jacobian = None
     else:
         x, finite = jax.vmap(lambda guess: find_root(still, guess, max_steps))(starts)
         if rounds:
             x, finite = deflated(still, starts, (x, finite), units, rounds, max_steps)
-        x = jax.vmap(lambda x: root_of(equations, given, x, None))(x)
+        x = jax.vmap(lambda x: root_of(equations, given, x))(x)
         jacobian = jax.vmap(field.jacobian)(x)
         solved = finite & jax.vmap(vanishes)(abs(jax.vmap(field)(x)), jacobian, x)
     residual = abs(jax.vmap(field)(x)).max(-1)

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Complex
 
+from rnnjax._numerics.eigenvalues import eigenvalues_by_products
 from rnnjax._numerics.implicit import refuse
-from rnnjax._numerics.roots_by_products import eigenvalues_by_products
 from rnnjax._parameter import counted
 from rnnjax._precision import default_dtype, in_float64
 from rnnjax._results import ConvergenceError

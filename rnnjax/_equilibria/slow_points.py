@@ -153,7 +153,7 @@ def _find(
     def lowest_from(guess: Array) -> tuple[Array, Array]:
         near = dogleg(still, guess, max_steps)
         x, finite = find_root(lambda x: uphill(still.arrays, x, None), near, max_steps)
-        return root_of(uphill, given, x, None), finite
+        return root_of(uphill, given, x), finite
 
     def judged(x: Array, finite: Array) -> tuple[Array, ...]:
         slope, curvature = uphill(given, x, None), jax.jacfwd(lambda x: uphill(given, x, None))(x)

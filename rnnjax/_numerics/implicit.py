@@ -1,76 +1,110 @@
-"""Derivatives of what was solved for, by the equations that it solves."""
+"""Derivatives of what was solved for, by the equations that it solves: all of them are here."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias, TypeVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import PyTree
+from jaxtyping import Bool
 
-from rnnjax._numerics import krylov
 from rnnjax._numerics.dense import solve
-from rnnjax._numerics.roots_by_products import (
-    _CYCLES,
-    _SOLVED,
-    DIMENSION,
-    Equations,
-    _product,
-)
-from rnnjax._types import Array
+from rnnjax._numerics.krylov import solve as solve_by_products
+from rnnjax._types import Array, Arrays, Function
+
+SolutionT = TypeVar("SolutionT")
+
+# (given, solution, constants) -> what vanishes; captures no arrays that are differentiated
+Equations: TypeAlias = Callable[[Arrays, SolutionT, Arrays], Arrays]
+# (equations, (given, solution, constants), right side) -> the change of the solution that makes it
+LinearSolve: TypeAlias = Callable[
+    [Equations[SolutionT], tuple[Arrays, SolutionT, Arrays], Arrays], SolutionT
+]
+
+DIMENSION = 100  # products between restarts of GMRES; beyond, LAPACK's threads get in XLA's way
+_CYCLES = 20  # the most restarts
+_SOLVED = 1e-9  # relative residual of the systems that derivatives need
+
+
+def by_elimination(
+    equations: Equations[Array], at: tuple[Arrays, Array, Arrays], right_side: Array
+) -> Array:
+    """The change of a vector that makes equations change so much; NaN where they are singular."""
+    given, solution, constants = at
+    derivatives = jax.jacfwd(lambda z: equations(given, z, constants))(solution)
+    regular = jnp.isfinite(solve(derivatives, jnp.ones_like(solution))).all()
+    safe = jnp.where(regular, derivatives, jnp.eye(solution.size, dtype=solution.dtype))
+    return only(regular, solve(safe, right_side))
+
+
+def by_products(
+    equations: Equations[Array], at: tuple[Arrays, Array, Arrays], right_side: Array
+) -> Array:
+    """The same for many variables, by GMRES; NaN where that did not come to an end."""
+    given, solution, constants = at
+    _, product = jax.linearize(lambda z: equations(given, z, constants), solution)
+    return solve_by_products(product, right_side, DIMENSION, _CYCLES, _SOLVED)
 
 
 def root_of(
-    equations: Callable[[PyTree, Array, PyTree], Array],
-    parameters: PyTree,
-    x: Array,
-    constants: PyTree,
-) -> Array:
-    r"""A solved $x$ of `equations(parameters, x, constants)` = 0, with all its derivatives.
+    equations: Equations[SolutionT],
+    given: Arrays,
+    solution: SolutionT,
+    constants: Arrays = None,
+    *,
+    linear_solve: LinearSolve[SolutionT] = by_elimination,
+) -> SolutionT:
+    r"""A solved $x$ of `equations(given, x, constants)` = 0, with all its derivatives.
 
-    $dx = -(\partial f / \partial x)^{-1} (\partial f / \partial \theta)\, d\theta$ for the
-    parameters $\theta$, which is not finite where the equations are singular. The rule costs
-    nothing where no derivative is asked for.
+    $dx = -(\partial f / \partial x)^{-1} (\partial f / \partial \theta)\, d\theta$ for what is given,
+    $\theta$. The rule costs nothing where no derivative is asked for.
 
     Args:
         equations: f; it must capture no arrays.
-        parameters: what derivatives may be asked by, arrays.
-        x: the solution, `(n,)`.
+        given: what derivatives may be asked by.
+        solution: x, a vector `(n,)` unless `linear_solve` knows its structure.
         constants: other arrays.
+        linear_solve: solves with $\partial f / \partial x$; it may solve equations of its own that
+            mean the same. Those of a vector unless given: `by_elimination`, or `by_products`.
     """
 
     @jax.custom_jvp
-    def root(parameters: PyTree, x: Array, constants: PyTree) -> Array:
-        return x
+    def root(given: Arrays, solution: SolutionT, constants: Arrays) -> SolutionT:
+        return solution
 
     @root.defjvp
-    def _(primals: Any, tangents: Any) -> tuple[Array, Array]:
-        parameters, x, constants = primals
-        solved = root(parameters, x, constants)
-        change = jax.jvp(lambda p: equations(p, solved, constants), (parameters,), (tangents[0],))[
-            1
-        ]
-        derivatives = jax.jacfwd(lambda z: equations(parameters, z, constants))(solved)
-        regular = jnp.isfinite(solve(derivatives, jnp.ones_like(solved))).all()
-        safe = jnp.where(regular, derivatives, jnp.eye(solved.size, dtype=solved.dtype))
-        return solved, only(regular, solve(safe, -change))
+    def _(
+        primals: tuple[Arrays, SolutionT, Arrays], tangents: tuple[Arrays, Arrays, Arrays]
+    ) -> tuple[SolutionT, SolutionT]:
+        given, solution, constants = primals
+        solved = root(given, solution, constants)
+        _, change = jax.jvp(lambda g: equations(g, solved, constants), (given,), (tangents[0],))
+        right_side = jax.tree.map(jnp.negative, change)
+        return solved, linear_solve(equations, (given, solved, constants), right_side)
 
-    return root(parameters, x, constants)
+    return root(given, solution, constants)
 
 
-def refuse(found: Array, x: Array) -> Array:
+def refuse(found: Bool[Array, "..."], x: Array) -> Array:
     """`x`, and NaN where it was not found; so are the derivatives there, if they are asked for."""
     return only(found, x + jnp.where(found, 0.0, jnp.nan))
 
 
+def without_derivatives(given: Arrays, x: Arrays) -> Arrays:
+    """`x`, floats; its derivatives by the arrays `given`, which it depends on, are NaN if asked for."""
+    return _opaque(eqx.filter(given, eqx.is_inexact_array), x)
+
+
 @jax.custom_jvp
-def without_derivatives(given: Any, x: PyTree) -> PyTree:
-    """`x`, arrays of floats; its derivatives by the arrays `given`, which it depends on, are NaN."""
+def _opaque(given: Arrays, x: Arrays) -> Arrays:
     return x
 
 
-@without_derivatives.defjvp
-def _without_derivatives_jvp(primals: Any, tangents: Any) -> Any:
+@_opaque.defjvp
+def _opaque_jvp(
+    primals: tuple[Arrays, Arrays], tangents: tuple[Arrays, Arrays]
+) -> tuple[Arrays, Arrays]:
     given, x = primals
     # a sum in which tangents do not cancel: NaN unless it is zero, both ways
     sums = [
@@ -78,52 +112,13 @@ def _without_derivatives_jvp(primals: Any, tangents: Any) -> Any:
         for t in jax.tree.leaves(tangents[0])
     ]
     unknown = only(jnp.zeros((), bool), jnp.stack(sums).sum())
-    return without_derivatives(given, x), jax.tree.map(lambda a: jnp.zeros_like(a) + unknown, x)
+    return _opaque(given, x), jax.tree.map(lambda a: jnp.zeros_like(a) + unknown, x)
 
 
-def only(where: Array, x: Array) -> Array:
+def only(where: Bool[Array, "..."], x: Array) -> Array:
     """`x`, linear in it, but NaN where it is neither allowed nor zero: both ways through it."""
 
-    def checked(_: Any, y: Array) -> Array:
+    def checked(_: Function, y: Array) -> Array:
         return jnp.where(where | (y == 0), y, jnp.nan)
 
     return lax.custom_linear_solve(lambda y: y, x, checked, checked)
-
-
-def root_by_products(equations: Equations, arrays: Any, x: Array) -> Array:
-    r"""A solved $x$ of `equations(arrays, x)` = 0 with its derivatives, by GMRES.
-
-    $dx = -(\partial f / \partial x)^{-1} (\partial f / \partial \theta)\, d\theta$ for the arrays
-    $\theta$; NaN where that system could not be solved. It costs nothing where no derivative is
-    asked for.
-    """
-
-    @jax.custom_jvp
-    def root(arrays: Any, x: Array) -> Array:
-        return x
-
-    @root.defjvp
-    def _(primals: Any, tangents: Any) -> tuple[Array, Array]:
-        arrays, x = primals
-        solved = root(arrays, x)
-        _, change = jax.jvp(lambda a: equations(a, solved), (arrays,), (tangents[0],))
-        product = _product(equations, arrays, solved)
-        return solved, krylov.solve(product, -change, DIMENSION, _CYCLES, _SOLVED)
-
-    return root(arrays, x)
-
-
-def opaque(arrays: Any, x: Array) -> Array:
-    """`x`, whose derivatives by `arrays` are not known: NaN, if they are asked for."""
-
-    @jax.custom_jvp
-    def hidden(arrays: Any, x: Array) -> Array:
-        return x
-
-    @hidden.defjvp
-    def _(primals: Any, tangents: Any) -> tuple[Array, Array]:
-        x = hidden(*primals)
-        moves = [t.sum() for t in jax.tree.leaves(tangents[0]) if t.dtype == x.dtype]
-        return x, only(jnp.zeros((), bool), jnp.broadcast_to(sum(moves), x.shape))
-
-    return hidden(arrays, x)

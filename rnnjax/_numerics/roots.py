@@ -36,6 +36,11 @@ def vanishes(value: Array, jacobian: Array, x: Array) -> Array:
     Row by row, so that a fast variable does not hide that a slow one still drifts.
     """
     rows = (abs(jacobian) * (1 + abs(x))).sum(-1)
+    return small_beside(value, rows)
+
+
+def small_beside(value: Array, rows: Array) -> Array:
+    """Whether numbers `(n,)` are zero to rounding beside the sizes of their terms."""
     return (abs(value) <= _TOLERANCE * rows + _ROUNDING * rows.max()).all()
 
 

@@ -10,22 +10,18 @@ import numpy as np
 from jax import lax
 
 from rnnjax._continuation.arguments import checked_target
-from rnnjax._continuation.both_ways import flat, in_order, needed
+from rnnjax._continuation.both_ways import Both, both_ways
 from rnnjax._continuation.points import Bifurcation
-from rnnjax._numerics.collocation import Cycle, Family, Row, ends_of, interpolated
+from rnnjax._continuation.problem import Bounds
+from rnnjax._numerics.collocation import Cycle, Family, ends_of, interpolated
 from rnnjax._numerics.implicit import refuse, without_derivatives
-from rnnjax._orbits.derivatives import across, at_zero, zero_of
+from rnnjax._orbits.crossings import Crossings, one_way
+from rnnjax._orbits.derivatives import FieldOf, across, at_zero
 from rnnjax._orbits.find_orbit import find_orbit
 from rnnjax._orbits.orbit import Orbit, rows_of
 from rnnjax._orbits.orbit_branch import OrbitBifurcation, OrbitBranch, SpecialOrbits
-from rnnjax._orbits.orbit_problem import (
-    BLOCK,
-    Limits,
-    Point,
-    Taken,
-    follow,
-    place_of,
-)
+from rnnjax._orbits.orbit_points import Point, place_of
+from rnnjax._orbits.orbit_problem import OrbitProblem, steps_of
 from rnnjax._orbits.search import sorted_multipliers
 from rnnjax._orbits.start import Begin, Settings, sizes_of, started
 from rnnjax._parameter import counted
@@ -35,6 +31,7 @@ from rnnjax._simulation.trajectory import Trajectory
 from rnnjax._types import Array, is_traced
 from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles, Nothing
 from rnnjax.bifurcations._cycle_form import orbiting
+from rnnjax.bifurcations._known import type_of
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import apart
 from rnnjax.circuits._flat import flat_field
@@ -108,7 +105,7 @@ def continue_orbits(
     value = None
     if isinstance(start, Bifurcation | OrbitBifurcation):
         value = start.parameter
-    doubled = isinstance(start, OrbitBifurcation) and start.label == "PD"
+    doubled = isinstance(start, OrbitBifurcation) and type_of(start.label).doubles
     if isinstance(start, OrbitBifurcation):
         start = start.orbit
         count = max(count, (2 if doubled else 1) * np.shape(start.widths)[-1])
@@ -121,12 +118,12 @@ def continue_orbits(
     settings = Settings(
         types=_types(bifurcations, n, _has_kinks(apart(circuit, input)[0])),
         named=named,
-        blocks=-(-counted(max_points, "max_points") // BLOCK),
-        slots=min(counted(max_bifurcations, "max_bifurcations"), counted(max_points, "max_points")),
+        attempts=counted(max_points, "max_points"),
+        slots=counted(max_bifurcations, "max_bifurcations"),
         directions=(1.0, -1.0)
         if both_directions and isinstance(start, Orbit) and not doubled
         else (1.0,),
-        count=count,
+        intervals=count,
         doubled=doubled,
     )
     limits = (*(float(b) for b in bounds), float(max_step), longest)
@@ -145,7 +142,7 @@ def continue_orbits(
 def _begin(start: Any, rest: Any, value: Any, count: int) -> Begin:
     """Where a branch begins, of the start that was given, or a ValueError."""
     if isinstance(start, Bifurcation):
-        if start.label != "H":
+        if not type_of(start.label).begins_orbits:
             raise ValueError(f"start: expected a Hopf point (H) or an orbit, got a {start.label}")
         nodes = rows_of(rest, jax.tree.map(lambda x: jnp.asarray(x)[None], start.state))
         return Begin(nodes, np.full(count, 1 / count), 1000 / start.frequency, value)
@@ -207,112 +204,62 @@ def _followed(
     live = natural.arrays, scale
     field = field_of(lax.stop_gradient(live))
     first, step, good = started(field, begin, scale, settings)
-    bounds = Limits(low / scale[-1], high / scale[-1], largest, longest)
-    whole = lax.map(
-        lambda sign: _one_way(field, first, sign * step, bounds, settings),
-        jnp.asarray(settings.directions),
+    bounds = Bounds(low[None] / scale[-1], high[None] / scale[-1])
+    problem = OrbitProblem(field, settings.types, bounds, steps_of(step, largest), longest)
+    begun = jnp.where(good, BranchEnd.GOING, BranchEnd.NO_START)
+    both = both_ways(
+        lambda sign: one_way(problem, first, sign, settings.attempts, settings.slots),
+        first, begun, settings.directions, lax.map,
+    )  # fmt: skip
+    cycles = lax.map(lambda p: across(field_of, live, p), both.points)
+    states, widths, parameter, period, minima, maxima = _read(
+        cycles, both.kept, scale, natural.unravel
     )
-    ends, points, at, kept, special, lost = whole
-    ends = jnp.where(good, ends, BranchEnd.NO_START).astype(jnp.int32)
-    once = needed(ends)[:, None]
-    points, at, kept = in_order(first, points, at, kept & once, good)
-    cycles = lax.map(lambda p: across(field_of, live, p), points)
-    solved_, index, place = special
-    solved_, index, place = jax.tree.map(flat, (solved_, index, jnp.where(once, place, jnp.nan)))
-    index = jnp.where(jnp.isfinite(place) & good, index, -1)
-    order = jnp.argsort(jnp.where(index >= 0, place, jnp.inf), stable=True)
-    solved_, index, place = jax.tree.map(lambda a: a[order], (solved_, index, place))
-    located = lax.map(
-        lambda a: at_zero(field_of, live, a[0], settings.types, jnp.maximum(a[1], 0)),
-        (solved_, index),
-    )
-    kinds, coefficients = lax.map(
-        lambda a: _form(field, scale, settings, *a), (solved_, jnp.maximum(index, 0))
-    )
-    states, widths, parameter, period, minima, maxima = _read(cycles, kept, scale, natural.unravel)
-    there = index >= 0
-    values = sorted_multipliers(points.first, points.last)
-    of_special = _read(located, there, scale, natural.unravel)
-    special_values = sorted_multipliers(solved_.first, solved_.last)
-    found = SpecialOrbits(
-        states=of_special[0],
-        widths=of_special[1],
-        parameter=of_special[2],
-        period=of_special[3],
-        multipliers_real=refuse(there[:, None], special_values.real),
-        multipliers_imaginary=refuse(there[:, None], special_values.imag),
-        type_index=index,
-        kind_index=kinds,
-        coefficient=without_derivatives(
-            eqx.filter(live, eqx.is_inexact_array), refuse(there, coefficients)
-        ),
-        at=refuse(there, place),
-        found=there,
-        unsolved=jnp.where(once[:, 0], lost, 0).sum(dtype=jnp.int32),
-    )
-    real, imaginary = (refuse(kept[:, None], x) for x in (values.real, values.imag))
+    values = sorted_multipliers(both.points.first, both.points.last)
+    real, imaginary = (refuse(both.kept[:, None], x) for x in (values.real, values.imag))
+    found = _special(problem, field_of, live, both, natural.unravel)
     return (
-        states, widths, parameter, period, real, imaginary, minima, maxima, refuse(kept, at), kept,
-        found, ends,
+        states, widths, parameter, period, real, imaginary, minima, maxima,
+        refuse(both.kept, both.at), both.kept, found, both.ends,
     )  # fmt: skip
 
 
-def _one_way(field: Family, first: Point, step: Array, bounds: Limits, settings: Settings) -> Any:
-    """The branch to one side, and the zeros of the tests on it."""
-    sign = jnp.sign(step)
-    start = first._replace(
-        tangent=Row(*(sign * t for t in first.tangent)),
-        tests=_turned(first.tests, sign, settings),
+def _special(
+    problem: OrbitProblem, field_of: FieldOf, live: tuple[Any, Array], both: Both, unravel: Any
+) -> SpecialOrbits:
+    """The bifurcations in their order, with their derivatives."""
+    crossings: Crossings = both.found
+    at = jnp.where(both.counts, crossings.at, jnp.nan)
+    index = jnp.where(jnp.isfinite(at), crossings.which, -1)
+    order = jnp.argsort(jnp.where(index >= 0, at, jnp.inf), stable=True)
+    points, index, at = jax.tree.map(lambda a: a[order], (crossings.points, index, at))
+    there, some = index >= 0, jnp.maximum(index, 0)
+    scale = live[1]
+    located = lax.map(lambda a: at_zero(field_of, live, a[0], problem.types, a[1]), (points, some))
+    kinds, coefficients = lax.map(lambda a: _form(problem, scale, *a), (points, some))
+    states, widths, parameter, period, _, _ = _read(located, there, scale, unravel)
+    values = sorted_multipliers(points.first, points.last)
+    return SpecialOrbits(
+        states=states,
+        widths=widths,
+        parameter=parameter,
+        period=period,
+        multipliers_real=refuse(there[:, None], values.real),
+        multipliers_imaginary=refuse(there[:, None], values.imag),
+        type_index=index,
+        kind_index=kinds,
+        coefficient=without_derivatives(live, refuse(there, coefficients)),
+        at=refuse(there, at),
+        found=there,
+        unsolved=both.lost,
     )
-    now, record = follow(field, settings.types, start, abs(step), bounds, settings.blocks)
-    changes = record.taken[:, None] & ((record.begin.tests > 0) != (record.end.tests > 0))
-    chosen = jnp.argsort(~changes, axis=0, stable=True)[: settings.slots].T.reshape(-1)
-    index = jnp.repeat(jnp.arange(len(settings.types), dtype=jnp.int32), settings.slots)
-    lost = jnp.maximum(changes.sum(0, dtype=jnp.int32) - settings.slots, 0).sum(dtype=jnp.int32)
-    steps = jax.tree.map(lambda a: a[chosen], record)._replace(taken=changes[chosen, index])
-    points, place, unsolved = lax.map(lambda t: _zero(field, settings, *t), (index, steps))
-    lost = lost + unsolved.sum(dtype=jnp.int32)
-    length = sign * (record.length + record.step)
-    special = points, index, sign * place
-    return now.end, record.end, length, record.taken, special, lost
 
 
-def _turned(tests: Array, sign: Array, settings: Settings) -> Array:
-    """The tests in the other direction: that of a fold changes its sign."""
-    turns = jnp.asarray([t.turns for t in settings.types], bool)
-    return jnp.where(turns, sign * tests, tests)
-
-
-def _zero(
-    field: Family, settings: Settings, index: Array, taken: Taken
-) -> tuple[Point, Array, Array]:
-    """A zero of a test within a step, how far along; NaN where it is none; whether it is unsolved."""
-
-    def wanted() -> tuple[Point, Array]:
-        return zero_of(field, settings.types, index, taken)
-
-    def unwanted() -> tuple[Point, Array]:
-        return taken.begin, jnp.full((), jnp.nan)
-
-    found, place = lax.cond(taken.taken, wanted, unwanted)
-
-    def genuine_at(p: Point) -> Array:
-        there = place_of(field, p.cycle, p.tangent, p.first, p.last, p.sign)
-        return jnp.stack([t.genuine(there) for t in settings.types])[index]
-
-    genuine = genuine_at(found)
-    unsolved = taken.taken & ~jnp.isfinite(place)
-    unsolved &= genuine_at(taken.begin) | genuine_at(taken.end)
-    return found, jnp.where(genuine, place, jnp.nan), unsolved
-
-
-def _form(
-    field: Family, scale: Array, settings: Settings, at: Point, index: Array
-) -> tuple[Array, Array]:
+def _form(problem: OrbitProblem, scale: Array, at: Point, index: Array) -> tuple[Array, Array]:
     """Which of its kinds a bifurcation is, and the coefficient of its normal form."""
-    of = orbiting(field, at.cycle, scale[:-1])
-    place = place_of(field, at.cycle, at.tangent, at.first, at.last, at.sign)
-    forms = [lambda t=t: t.form(of, place, at.tangent) for t in settings.types]
+    of = orbiting(problem.field, at.cycle, scale[:-1])
+    place = place_of(problem.field, at.cycle, at.tangent, at.first, at.last, at.sign)
+    forms = [lambda t=t: t.form(of, place, at.tangent) for t in problem.types]
     return lax.switch(index, forms)
 
 

@@ -1,126 +1,89 @@
-"""Where a test vanishes on a branch of periodic orbits, and the derivatives of orbits on it."""
+"""The derivatives of periodic orbits by the arrays of the circuit."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jaxtyping import Int
 
 from rnnjax._numerics.collocation import Cycle, Family, Row, linearized, phase_row, residual, solved
-from rnnjax._orbits.orbit_problem import Point, Taken, corrected, point, row_of
-from rnnjax._types import Array
+from rnnjax._numerics.implicit import root_of
+from rnnjax._orbits.orbit_points import Point, point, row_of
+from rnnjax._types import Array, Arrays
 from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles
 
-_SECANTS = 40  # steps to a zero of a test at most
+FieldOf: TypeAlias = Callable[[Arrays], Family]  # the vector field of given arrays
 
 
-def zero_of(
-    field: Family, types: tuple[AbstractOfCycles, ...], index: Array, taken: Taken
-) -> tuple[Point, Array]:
-    """The orbit within a step at which a test vanishes, and how far along it is.
+def attached(field_of: FieldOf, given: Arrays, cycle: Cycle) -> Cycle:
+    r"""A solved cycle with its derivatives, the parameter held.
 
-    By secants that stay between the ends (the Illinois method), each place solved for on the branch.
+    $F(\theta, x, T) = 0$ gives $F_x\, dx + F_T\, dT = -F_\theta\, d\theta$, with
+    $\int \langle dx, \dot x \rangle = 0$.
     """
-    begin, end = taken.begin, taken.end
-    normal = row_of(begin.cycle, begin.tangent)
-
-    def looked_at(share: Array) -> tuple[Point, Array]:
-        s = share
-        onto = jax.tree.map(
-            lambda a, b, c, d: (
-                a * (1 + 2 * s) * (1 - s) ** 2 + b * s**2 * (3 - 2 * s)
-                + c * s * (1 - s) ** 2 * taken.step - d * s**2 * (1 - s) * taken.step
-            ),
-            _as_row(begin.cycle), _as_row(end.cycle), begin.tangent, end.tangent,
-        )  # fmt: skip
-        guess = _as_cycle(onto, begin.cycle)._replace(widths=begin.cycle.widths)
-        cycle, fine = corrected(field, guess, normal)
-        found = point(field, types, cycle, begin.tangent)
-        return found, fine
-
-    def body(now: Any) -> Any:
-        (a, at_a), (b, at_b), _, _, k = now
-        share = (a * at_b - b * at_a) / (at_b - at_a)
-        found, fine = looked_at(share)
-        value = found.tests[index]
-        beyond = (value > 0) == (at_b > 0)
-        a, at_a = jnp.where(beyond, a, b), jnp.where(beyond, at_a / 2, at_b)
-        return (a, at_a), (share, value), found, fine, k + 1
-
-    def go(now: Any) -> Array:
-        (a, _), (b, value), _, fine, k = now
-        size = jnp.maximum(abs(begin.tests[index]), abs(end.tests[index]))
-        near = (abs(value) <= 1e-13 * size) | (abs(b - a) <= 1e-14)
-        return (k < _SECANTS) & fine & ((k == 0) | ~near)
-
-    zero, one = jnp.zeros(()), jnp.ones(())
-    first = (
-        (zero, begin.tests[index]), (one, end.tests[index]), begin, jnp.ones((), bool),
-        jnp.zeros((), jnp.int32),
-    )  # fmt: skip
-    _, (share, value), found, fine, _ = lax.while_loop(go, body, first)
-    size = jnp.maximum(abs(begin.tests[index]), abs(end.tests[index]))
-    fine &= abs(value) <= 1e-6 * size
-    return found, jnp.where(fine, taken.length + share * taken.step, jnp.nan)
+    hold = Row(jnp.zeros_like(cycle.x), jnp.zeros(()), jnp.ones(()))
+    return _moved_with(field_of, given, cycle, lambda c, hold: hold, hold)
 
 
-def across(field_of: Any, given: Any, at: Point) -> Cycle:
-    """A point of the branch with its derivatives by the arrays of the circuit, across the branch."""
-
-    @jax.custom_jvp
-    def root(given: Any, at: Point) -> Cycle:
-        return at.cycle
-
-    @root.defjvp
-    def _(primals: Any, tangents: Any) -> tuple[Cycle, Cycle]:
-        given, at = primals
-        change = _response(field_of, given, tangents[0], at)
-        return root(given, at), _as_cycle(change, at.cycle)
-
-    return root(given, at)
+def across(field_of: FieldOf, given: Arrays, at: Point) -> Cycle:
+    """A point of a branch with its derivatives, across the branch."""
+    return _moved_with(field_of, given, at.cycle, row_of, at.tangent)
 
 
 def at_zero(
-    field_of: Any, given: Any, at: Point, types: tuple[AbstractOfCycles, ...], index: Array
-) -> Cycle:
-    r"""A point at which a test vanishes, with its derivatives by the arrays of the circuit.
+    field_of: FieldOf, given: Arrays, at: Point, types: tuple[AbstractOfCycles, ...],
+    index: Int[Array, ""],
+) -> Cycle:  # fmt: skip
+    r"""A point at which a test vanishes, with its derivatives.
 
     Along the branch it moves by $-\dot g / g_s$, g being the test.
     """
 
-    @jax.custom_jvp
-    def root(given: Any, at: Point, index: Array) -> Cycle:
-        return at.cycle
+    def test(given: Arrays, cycle: Cycle, constants: tuple[Row, Array]) -> Array:
+        tangent, index = constants
+        return point(field_of(given), types, cycle, tangent).tests[index]
 
-    @root.defjvp
-    def _(primals: Any, tangents: Any) -> tuple[Cycle, Cycle]:
-        given, at, index = primals
+    def equations(given: Arrays, cycle: Cycle, constants: tuple[Row, Array]) -> tuple[Array, Array]:
+        return residual(field_of(given), cycle), test(given, cycle, constants)
 
-        def test(given: Any, cycle: Cycle) -> Array:
-            return point(field_of(given), types, cycle, at.tangent).tests[index]
+    def change(
+        _: Callable[..., tuple[Array, Array]], where: tuple[Arrays, Cycle, tuple[Row, Array]],
+        right_side: tuple[Array, Array],
+    ) -> Cycle:  # fmt: skip
+        given, cycle, constants = where
+        off, wanted = right_side
+        tangent = _as_cycle(constants[0], cycle)
+        rows = phase_row(cycle), row_of(cycle, constants[0])
+        moving = _as_cycle(_response(field_of(given), cycle, rows, off), cycle)
+        _, slope = jax.jvp(lambda c: test(given, c, constants), (cycle,), (tangent,))
+        _, rate = jax.jvp(lambda c: test(given, c, constants), (cycle,), (moving,))
+        return jax.tree.map(lambda a, t: a + (wanted - rate) / slope * t, moving, tangent)
 
-        change = _response(field_of, given, tangents[0], at)
-        moving = _as_cycle(change, at.cycle)
-        _, slope = jax.jvp(
-            lambda c: test(given, c), (at.cycle,), (_as_cycle(at.tangent, at.cycle),)
-        )
-        _, rate = jax.jvp(test, (given, at.cycle), (tangents[0], moving))
-        along = jax.tree.map(lambda t: -rate / slope * t, _as_cycle(at.tangent, at.cycle))
-        return root(given, at, index), jax.tree.map(lambda a, b: a + b, moving, along)
-
-    return root(given, at, index)
-
-
-def _response(field_of: Any, given: Any, tangent: Any, at: Point) -> Row:
-    """How the orbit changes with the arrays of the circuit, across the branch."""
-    change = jax.jvp(lambda g: residual(field_of(g), at.cycle), (given,), (tangent,))[1]
-    equations = linearized(field_of(given), at.cycle)
-    rows = phase_row(at.cycle), row_of(at.cycle, at.tangent)
-    return solved(equations, -change, rows, jnp.zeros(2))[0]
+    return root_of(equations, given, at.cycle, (at.tangent, index), linear_solve=change)
 
 
-def _as_row(of: Cycle) -> Row:
-    return Row(of.x, of.period, of.parameter)
+def _moved_with(
+    field_of: FieldOf, given: Arrays, cycle: Cycle, row: Callable[[Cycle, Row], Row], along: Row
+) -> Cycle:
+    """A solved cycle with its derivatives, where one more row does not change."""
+
+    def equations(given: Arrays, cycle: Cycle, along: Row) -> Array:
+        return residual(field_of(given), cycle)
+
+    def change(
+        _: Callable[..., Array], where: tuple[Arrays, Cycle, Row], right_side: Array
+    ) -> Cycle:
+        given, cycle, along = where
+        rows = phase_row(cycle), row(cycle, along)
+        return _as_cycle(_response(field_of(given), cycle, rows, right_side), cycle)
+
+    return root_of(equations, given, cycle, along, linear_solve=change)
+
+
+def _response(field: Family, cycle: Cycle, rows: Sequence[Row], right_side: Array) -> Row:
+    """The change of a cycle that changes its equations so much, and the rows not at all."""
+    return solved(linearized(field, cycle), right_side, rows, jnp.zeros(len(rows)))[0]
 
 
 def _as_cycle(change: Row, of: Cycle) -> Cycle:

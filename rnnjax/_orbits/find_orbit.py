@@ -14,8 +14,9 @@ from rnnjax._numerics.collocation import (
     residual,
 )
 from rnnjax._numerics.implicit import refuse
+from rnnjax._orbits.derivatives import attached
 from rnnjax._orbits.orbit import Orbit, rows_of
-from rnnjax._orbits.search import STILL, attached, cut_to_orbit, floquet, refined
+from rnnjax._orbits.search import STILL, cut_to_orbit, floquet, refined
 from rnnjax._parameter import counted
 from rnnjax._precision import first_of, in_float64
 from rnnjax._results import ConvergenceError, Status

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnnjax._continuation.both_ways import in_order, needed
+from rnnjax._continuation.both_ways import Way, both_ways
+from rnnjax._continuation.march import follow
+from rnnjax._continuation.problem import Bounds
 from rnnjax._numerics.collocation import (
     DEGREE,
     Cycle,
@@ -22,18 +24,16 @@ from rnnjax._numerics.collocation import (
 from rnnjax._numerics.implicit import refuse, without_derivatives
 from rnnjax._orbits.orbit import rows_of
 from rnnjax._orbits.orbit_branch import AbstractOrbits, OrbitBifurcation
-from rnnjax._orbits.orbit_problem import (
-    BLOCK,
+from rnnjax._orbits.orbit_points import (
     Condition,
-    Limits,
     Point,
     corrected,
-    follow,
     inner,
     place_of,
     point,
     row_of,
 )
+from rnnjax._orbits.orbit_problem import OrbitProblem, steps_of
 from rnnjax._orbits.search import sorted_multipliers
 from rnnjax._precision import in_float64
 from rnnjax._results import BranchEnd
@@ -99,7 +99,7 @@ class OrbitCurve(AbstractOrbits):
 class _Settings(NamedTuple):
     type_: AbstractOfCycles
     named: tuple[Named, Named]
-    blocks: int
+    attempts: int
     directions: tuple[float, ...]
 
 
@@ -108,7 +108,7 @@ def curve_of_cycles(
     start: OrbitBifurcation, bounds: Any, max_step: float, max_points: int, both: bool, time: Any,
 ) -> OrbitCurve:  # fmt: skip
     """The curve of a bifurcation of orbits; see `continue_bifurcation`."""
-    settings = _Settings(type_, named, -(-max_points // BLOCK), (1.0, -1.0) if both else (1.0,))
+    settings = _Settings(type_, named, max_points, (1.0, -1.0) if both else (1.0,))
     limits = np.asarray([*np.ravel(bounds), max_step], np.float64)
     orbit = start.orbit
     result = in_float64(
@@ -124,7 +124,7 @@ def _curve(
     target: Any, rest: Any, nodes: Array, widths: Array, period: Array, values: Any, limits: Array,
     time: Any, settings: _Settings,
 ) -> Any:  # fmt: skip
-    given = eqx.filter((target, values), eqx.is_inexact_array)
+    given = target, values
     target, nodes, widths, period, values, limits, time = lax.stop_gradient(
         jax.tree.map(
             lambda a: jnp.asarray(a) if eqx.is_array(a) else a,
@@ -144,17 +144,20 @@ def _curve(
     cycle, good = corrected(field, begun, upward, lambda c: condition.value(c, border))
     cycle = jax.tree.map(lambda a, b: jnp.where(good, a, b), cycle, begun)
     first = point(field, (Nothing(),), cycle, upward, condition, border)
-    bounds = Limits(low / (high - low), high / (high - low), limits[4], 1e3 * period)
+    bounds = Bounds(low / (high - low), high / (high - low))
+    steps = steps_of(jnp.asarray(_FIRST), limits[4])
+    problem = OrbitProblem(field, (Nothing(),), bounds, steps, 1e3 * period, condition)
 
-    def one_way(sign: Array) -> Any:
+    def one_way(sign: Array) -> Way:
         begin = first._replace(tangent=Row(*(sign * t for t in first.tangent)))
-        step = jnp.asarray(_FIRST)
-        now, record = follow(field, (Nothing(),), begin, step, bounds, settings.blocks, condition)
-        return now.end, record.end, sign * (record.length + record.step), record.taken
+        now, record = follow(problem, begin, -(-settings.attempts // problem.block))
+        length = sign * (record.length + record.step)
+        none = jnp.zeros((), jnp.int32)
+        return Way(now.end, record.seen.end, length, record.taken, None, none)
 
-    ends, points, at, kept = lax.map(one_way, jnp.asarray(settings.directions))
-
-    points, at, kept = in_order(first, points, at, kept & needed(ends)[:, None], good)
+    begun = jnp.where(good, BranchEnd.GOING, BranchEnd.NO_START)
+    both = both_ways(one_way, first, begun, settings.directions, lax.map)
+    points, at, kept = both.points, both.at, both.kept
     coefficient = lax.map(lambda p: _form(field, size, settings.type_, p), points)
     multipliers = sorted_multipliers(points.first, points.last)
     rows = points.cycle.x.reshape(at.size, -1, x.size) * size
@@ -168,11 +171,7 @@ def _curve(
         refuse(kept, coefficient),
         refuse(kept, at),
     )
-    return (
-        *without_derivatives(given, found),
-        kept,
-        jnp.where(good, ends, BranchEnd.NO_START).astype(jnp.int32),
-    )
+    return *without_derivatives(given, found), kept, both.ends
 
 
 def condition_of(field: Family, type_: AbstractOfCycles) -> Condition:

@@ -1,6 +1,5 @@
 """From a guess to a periodic orbit: the part of a run that comes back, Newton's method, multipliers."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -108,31 +107,6 @@ def _newton(field: Family, cycle: Cycle) -> tuple[Cycle, Array]:
     start = cycle, jnp.full((), jnp.inf), jnp.zeros((), bool), jnp.zeros((), jnp.int32)
     cycle, size, bad, _ = lax.while_loop(go, body, start)
     return cycle, ~bad & (size <= _CONVERGED)
-
-
-def attached(field_of: Callable[[Any], Family], given: Any, cycle: Cycle) -> Cycle:
-    r"""A solved cycle with its derivatives by the arrays of the circuit, the parameter held.
-
-    $F(\theta, x, T) = 0$ gives $F_x\, dx + F_T\, dT = -F_\theta\, d\theta$, with
-    $\int \langle dx, \dot x \rangle = 0$.
-    """
-
-    @jax.custom_jvp
-    def root(given: Any, cycle: Cycle) -> Cycle:
-        return cycle
-
-    @root.defjvp
-    def _(primals: Any, tangents: Any) -> tuple[Cycle, Cycle]:
-        given, cycle = primals
-        cycle = root(given, cycle)
-        change = jax.jvp(lambda g: residual(field_of(g), cycle), (given,), (tangents[0],))[1]
-        equations = linearized(field_of(given), cycle)
-        zero = jnp.zeros(())
-        hold = Row(jnp.zeros_like(cycle.x), zero, jnp.ones(()))
-        moved, _ = solved(equations, -change, (phase_row(cycle), hold), jnp.zeros(2))
-        return cycle, Cycle(moved.x, moved.period, zero, jnp.zeros_like(cycle.widths))
-
-    return root(given, cycle)
 
 
 def floquet(field: Family, cycle: Cycle) -> Array:

@@ -16,7 +16,7 @@ from rnnjax._numerics.collocation import (
     interpolated,
     places_of,
 )
-from rnnjax._orbits.orbit_problem import Point, corrected, inner, moved, point, row_of
+from rnnjax._orbits.orbit_points import Point, corrected, inner, moved, point, row_of
 from rnnjax._orbits.search import antiperiodic
 from rnnjax._types import Array
 from rnnjax._where import Named
@@ -30,10 +30,10 @@ class Settings(NamedTuple):
 
     types: tuple[AbstractOfCycles, ...]
     named: Named
-    blocks: int
+    attempts: int
     slots: int
     directions: tuple[float, ...]
-    count: int
+    intervals: int
     doubled: bool
 
 
@@ -58,8 +58,8 @@ def started(
     if begin.nodes.shape[0] > 1 and not settings.doubled:
         x = begin.nodes.reshape(-1, DEGREE, scale.size - 1) / scale[:-1]
         cycle = Cycle(x, begin.period, parameter, begin.widths)
-        if begin.widths.size != settings.count:
-            cycle, _ = _on_even_mesh(cycle, cycle.x, settings.count)
+        if begin.widths.size != settings.intervals:
+            cycle, _ = _on_even_mesh(cycle, cycle.x, settings.intervals)
         along = normal = Row(jnp.zeros_like(cycle.x), zero, jnp.ones(()))
         step = jnp.asarray(_FIRST)
     else:
@@ -92,9 +92,9 @@ def _born(
         jnp.concatenate([x, x]), 2 * begin.period, parameter, jnp.tile(begin.widths, 2) / 2
     )
     wave = jnp.concatenate([wave, -wave])
-    if twice.widths.size == settings.count:
+    if twice.widths.size == settings.intervals:
         return twice, wave
-    return _on_even_mesh(twice, wave, settings.count)
+    return _on_even_mesh(twice, wave, settings.intervals)
 
 
 def _on_even_mesh(cycle: Cycle, wave: Array, count: int) -> tuple[Cycle, Array]:

@@ -1,0 +1,82 @@
+"""What is followed on a circuit: a path, its bifurcations, and where it begins."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from jaxtyping import Bool, Int
+
+from rnnjax._continuation.path import Frame, SmoothPath
+from rnnjax._types import Array, Arrays, Float
+from rnnjax.bifurcations._base import AbstractBifurcation, Family
+from rnnjax.circuits._flat import FlatField
+
+
+class Type(NamedTuple):
+    """A bifurcation that is looked for.
+
+    Attributes:
+        member: what it is.
+        begin: `(vector field, point, tangent) -> ` its unknowns and constants near a zero of its
+            test; the point is that of the branch or curve.
+    """
+
+    member: AbstractBifurcation
+    begin: Callable[[Family, Array, Array], tuple[Array, Arrays]]
+
+
+class Located(NamedTuple):
+    """Bifurcation points of a branch, each entry one place where a test vanished.
+
+    Attributes:
+        u: the point, state and parameters.
+        tangent: of the branch there.
+        at: how far along the branch, scaled, the start at 0.
+        label: the index of its type.
+        frequency, coefficient, kind: see `bifurcations._base.Found`.
+        found: it is one.
+        unsolved: a test vanished, but its equations could not be solved.
+        reach: the length of the step in which it did, scaled.
+    """
+
+    u: Float[Array, "*slot point"]
+    tangent: Float[Array, "*slot unknown"]
+    at: Float[Array, "*slot"]
+    label: Int[Array, "*slot"]
+    frequency: Float[Array, "*slot"]
+    coefficient: Float[Array, "*slot"]
+    kind: Int[Array, "*slot"]
+    found: Bool[Array, "*slot"]
+    unsolved: Bool[Array, "*slot"]
+    reach: Float[Array, "*slot"]
+
+
+class Followed(NamedTuple):
+    """What is followed.
+
+    Attributes:
+        field: the vector field of state and parameters, with its scale.
+        path: the equations and tests, in scaled coordinates.
+        live: `(arrays, point, frame, units) -> ` the equations of given arrays of the circuit; it
+            captures none.
+        units: what a scaled unit of each unknown is; those of state and parameters come first.
+        types: the bifurcations looked for.
+    """
+
+    field: FlatField
+    path: SmoothPath
+    live: Callable[[Arrays, Array, Frame, Array], Array]
+    units: Float[Array, " unknown"]
+    types: tuple[Type, ...]
+
+
+class Start(NamedTuple):
+    """Where it begins, scaled: a point, its frame, a direction, and how far off each way begins.
+
+    `end` is a `BranchEnd`: that it goes on, or why there is no start.
+    """
+
+    u: Float[Array, " unknown"]
+    frame: Frame
+    along: Float[Array, " unknown"]
+    offset: float
+    end: Int[Array, ""]
