@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import operator
 from collections.abc import Sequence
-from typing import Any, SupportsIndex, TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -169,13 +169,13 @@ class _Label:
     def __init__(self, leaf: int, path: str, shape: tuple[int, ...], index: tuple[int, ...] = ()):
         self._leaf, self._path, self._shape, self._index = leaf, path, shape, index
 
-    def __getitem__(self, index: SupportsIndex | tuple[SupportsIndex, ...]) -> "_Label":
+    def __getitem__(self, index: Any) -> "_Label":
         whole = self._index
         for k in index if isinstance(index, tuple) else (index,):
             whole += (self._checked(k, len(whole)),)
         return _Label(self._leaf, self._path, self._shape, whole)
 
-    def _checked(self, k: SupportsIndex, axis: int) -> int:
+    def _checked(self, k: Any, axis: int) -> int:
         """Where along an axis, counted from its beginning."""
         what = f"where: {self._path or 'the array'} has shape {self._shape}"
         try:
