@@ -9,13 +9,16 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import PyTree
 
-from rnnjax._types import is_traced
+from rnnjax._types import Arrays, Expected, T, is_traced
 
 
 def parameter(
-    default: Any = dataclasses.MISSING, unit: str = "1", *, positive: bool = False, doc: str = ""
+    default: Expected[Arrays] = dataclasses.MISSING,
+    unit: str = "1",
+    *,
+    positive: bool = False,
+    doc: str = "",
 ) -> Any:
     """A field that holds a number, an array of numbers, or a structure of them, with a unit.
 
@@ -37,7 +40,7 @@ def parameter(
     return eqx.field(converter=_numbers, default_factory=lambda: default, metadata=metadata)
 
 
-def _numbers(value: Any) -> Any:
+def _numbers(value: T) -> T:
     """Numbers as float64 NumPy arrays; what a JAX transformation passes through is left alone."""
 
     def leaf(x: Any) -> Any:
@@ -95,7 +98,7 @@ class ParameterField:
     """One declared parameter of a circuit or of a part of it."""
 
     path: str
-    value: Any
+    value: Expected[Arrays]
     unit: str
     positive: bool
     doc: str
@@ -103,7 +106,7 @@ class ParameterField:
 
 
 def parameter_fields(
-    tree: Any, *, nested: bool = True, prefix: str = ""
+    tree: eqx.Module, *, nested: bool = True, prefix: str = ""
 ) -> Iterator[ParameterField]:
     """The parameters of `tree` in the order of their declaration, those of its parts included."""
     for field in dataclasses.fields(tree):
@@ -125,7 +128,7 @@ def _parts(value: Any, path: str) -> Iterator[tuple[str, Any]]:
             yield from _parts(each, f"{path}.{k}")
 
 
-def check_values(field: ParameterField, value: PyTree, owner: str) -> None:
+def check_values(field: ParameterField, value: Expected[Arrays], owner: str) -> None:
     """Refuse values that a parameter can't have, on the host.
 
     Raises:
@@ -166,7 +169,7 @@ def check(tree: Any) -> None:
             check_values(field, field.value, owner=type(tree).__name__)
 
 
-def counted(value: Any, name: str) -> int:
+def counted(value: Expected[int], name: str) -> int:
     """A positive whole number, or a ValueError that names it."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{name}: expected a positive whole number, got {value!r}")

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -12,8 +12,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import PyTree
 
-from rnnjax._types import Array, DTypeLike, is_key, is_traced
+from rnnjax._types import Array, Arrays, DTypeLike, Numbers, T, is_key, is_traced
 
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 _REMEMBERED = 256  # results of a function that depends on shapes alone
 
 
@@ -45,7 +46,7 @@ def precision(dtype: DTypeLike | None) -> Iterator[np.dtype]:
         yield found
 
 
-def cast(tree: PyTree, dtype: DTypeLike) -> PyTree:
+def cast(tree: T, dtype: DTypeLike) -> T:
     """`tree` with every floating array in `dtype`; all else untouched.
 
     A Python float becomes an array, so that a value never turns into a constant of the
@@ -65,7 +66,7 @@ def cast(tree: PyTree, dtype: DTypeLike) -> PyTree:
     return jax.tree.map(leaf, tree)
 
 
-def by_shapes(function: Callable[..., Any]) -> Callable[..., Any]:
+def by_shapes(function: FunctionT) -> FunctionT:
     """`function(*trees)`, which looks at the arrays' shapes and dtypes alone, worked out once for each.
 
     What is no array, a Python number as well, may decide anything, and is part of the key.
@@ -88,7 +89,7 @@ def by_shapes(function: Callable[..., Any]) -> Callable[..., Any]:
         known[key] = result
         return result
 
-    return run
+    return run  # pyright: ignore[reportReturnType]
 
 
 def _kind(leaf: Any) -> Any:
@@ -97,7 +98,7 @@ def _kind(leaf: Any) -> Any:
     return (leaf.shape, leaf.dtype) if shaped else (type(leaf), leaf)
 
 
-def to_host(tree: PyTree) -> PyTree:
+def to_host(tree: T) -> T:
     """`tree` with its JAX arrays as NumPy arrays, which keep float64 whatever the global mode."""
     return jax.tree.map(
         lambda x: np.asarray(x) if isinstance(x, jax.Array) and not is_key(x) else x,
@@ -105,7 +106,7 @@ def to_host(tree: PyTree) -> PyTree:
     )
 
 
-def in_float64(function: Callable[..., PyTree], *args: PyTree) -> PyTree:
+def in_float64(function: Callable[..., T], *args: PyTree) -> T:
     """`function(*args)` computed in float64, whatever the scope it is called from.
 
     Results of concrete arguments are float64 NumPy arrays. Inside a JAX transformation they take
@@ -114,7 +115,7 @@ def in_float64(function: Callable[..., PyTree], *args: PyTree) -> PyTree:
     arrays, rest = eqx.partition(args, eqx.is_array)
     outside = default_dtype()
 
-    def compute(arrays: PyTree) -> PyTree:
+    def compute(arrays: Arrays) -> PyTree:
         with jax.enable_x64(True):
             return function(*eqx.combine(cast(arrays, np.float64), rest))
 
@@ -126,10 +127,10 @@ def in_float64(function: Callable[..., PyTree], *args: PyTree) -> PyTree:
 
     # JAX may batch and transpose after this call, in the outer scope, where digits would be lost
     # or the program refused: so each of its transformations is told to open the scope again.
-    def lowered(arrays: PyTree) -> PyTree:
+    def lowered(arrays: Arrays) -> PyTree:
         return cast(compute(arrays), outside)
 
-    def pulled_back(arrays: PyTree, cotangent: PyTree) -> PyTree:
+    def pulled_back(arrays: Arrays, cotangent: PyTree) -> PyTree:
         return jax.vjp(lowered, arrays)[1](cotangent)
 
     inner = jax.custom_vjp(_scoped(lowered))
@@ -165,7 +166,7 @@ def index_of_largest(x: Array) -> Array:
     return jnp.where(x == x.max(0), places, x.shape[0] - 1).min(0)
 
 
-def first_of(conditions: list[Array], choices: list[int], otherwise: Any) -> Array:
+def first_of(conditions: list[Array], choices: list[int], otherwise: Numbers) -> Array:
     """The choice of the first condition that holds, as int32; for the same reason no `jnp.select`."""
     chosen = jnp.asarray(otherwise, jnp.int32)
     for condition, choice in zip(conditions[::-1], choices[::-1], strict=True):

@@ -1,7 +1,7 @@
 """Types of arrays and of structures of arrays, and what a leaf of one is."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import equinox as eqx
 import jax
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     PerUnit: TypeAlias = Array | np.ndarray | float
     Matrix: TypeAlias = Array | np.ndarray
     Numbers: TypeAlias = Array | np.ndarray | float
+    Expected: TypeAlias = Annotated[T, "refused in words"]
 else:
     Scalar = Float[ArrayLike, ""]  # one real number: a parameter, a state variable, a time
     Vector = Float[ArrayLike, " n"]  # one number per unit
@@ -26,10 +27,19 @@ else:
     Matrix = Float[ArrayLike, "post pre"]  # weights, the receiving unit first
     Numbers = Shaped[ArrayLike, "..."]
 
+    class Expected:
+        """What an argument should be, where the function itself refuses other things in words."""
+
+        def __class_getitem__(cls, wanted: Any) -> Any:
+            """Anything at run time, so that those words are heard."""
+            return Any
+
+
 # Structures of arrays; a type checker takes them for anything, the tests look at every leaf.
 State = PyTree[Float[ArrayLike, "..."]]  # of a circuit: an array, or a `NamedTuple` of arrays
 Input = PyTree[Float[ArrayLike, "..."]]  # the value of a circuit's input at one time
 Arrays = PyTree[Shaped[ArrayLike, "..."]]  # whatever arrays: parameters, results
+Shapes = PyTree[Shaped[ArrayLike, "..."] | jax.ShapeDtypeStruct]  # arrays, or their shapes alone
 InputLike: TypeAlias = Callable[[Scalar], Input] | Input  # a function of time (ms), or held
 Where: TypeAlias = Callable[[T], Arrays]  # names arrays of what it is given: `lambda c: c.tau`
 Function: TypeAlias = Callable[[Array], Array]  # of one vector
@@ -45,30 +55,30 @@ def is_traced(*trees: Any) -> bool:
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees))
 
 
-def as_given(tree: Any) -> Any:
+def as_given(tree: T) -> T:
     """The same numbers, without a gradient."""
     arrays, rest = eqx.partition(tree, eqx.is_inexact_array)
     return eqx.combine(jax.lax.stop_gradient(arrays), rest)
 
 
-def lane_of(batch: PyTree, k: Any) -> PyTree:
+def lane_of(batch: T, k: Expected[int]) -> T:
     """One lane of a batch, whose axis is in front of every array."""
     return jax.tree.map(
         lambda x: x[k] if eqx.is_array(x) or isinstance(x, np.ndarray) else x, batch
     )
 
 
-def is_key(leaf: Any) -> bool:
+def is_key(leaf: Expected[Numbers | np.generic | Key]) -> bool:
     """Whether it is a random key, or an array of them."""
     return jnp.issubdtype(getattr(leaf, "dtype", np.float32), jax.dtypes.prng_key)
 
 
-def numbers_of(leaf: Any) -> np.ndarray:
+def numbers_of(leaf: Numbers | np.generic | Key) -> np.ndarray:
     """The numbers of an array, also of random keys."""
     return np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
 
 
-def like(numbers: np.ndarray, leaf: Any) -> jax.Array:
+def like(numbers: np.ndarray, leaf: Numbers | np.generic | Key) -> jax.Array:
     """Numbers as what they were: an array, or random keys."""
     if not is_key(leaf):
         return jnp.asarray(numbers)

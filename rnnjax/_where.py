@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._parameter import ParameterField, Parametric, parameter_fields
-from rnnjax._types import Array, Numbers, Where, is_traced
+from rnnjax._types import Array, Expected, Numbers, Where, is_traced
 
 TreeT = TypeVar("TreeT")
 
@@ -73,7 +73,7 @@ def put(tree: TreeT, named: Sequence[Named], values: Sequence[Any]) -> TreeT:
     return jax.tree.unflatten(structure, leaves)
 
 
-def named(tree: Any, where: Where[Any]) -> Named:
+def named(tree: TreeT, where: Where[TreeT]) -> Named:
     """The one array, or the one number of an array, that `where` names.
 
     Raises:
@@ -89,7 +89,7 @@ def named(tree: Any, where: Where[Any]) -> Named:
     return found.named_in(tree)
 
 
-def number_named(tree: Any, where: Where[Any]) -> Named:
+def number_named(tree: TreeT, where: Where[TreeT]) -> Named:
     """The one number that `where` names: an array of shape `()`, or an element of one.
 
     Raises:
@@ -111,7 +111,7 @@ def all_named(tree: Any) -> list[Named]:
     return [label.named_in(tree) for label in jax.tree.leaves(_labelled(tree))]
 
 
-def choose(tree: Any, where: Where[Any]) -> tuple[Named, ...]:
+def choose(tree: TreeT, where: Where[TreeT]) -> tuple[Named, ...]:
     """The arrays and numbers that a fit trains: one, or several in any structure.
 
     Raises:
@@ -169,13 +169,13 @@ class _Label:
     def __init__(self, leaf: int, path: str, shape: tuple[int, ...], index: tuple[int, ...] = ()):
         self._leaf, self._path, self._shape, self._index = leaf, path, shape, index
 
-    def __getitem__(self, index: Any) -> "_Label":
+    def __getitem__(self, index: Expected[int | tuple[int, ...]]) -> "_Label":
         whole = self._index
         for k in index if isinstance(index, tuple) else (index,):
             whole += (self._checked(k, len(whole)),)
         return _Label(self._leaf, self._path, self._shape, whole)
 
-    def _checked(self, k: Any, axis: int) -> int:
+    def _checked(self, k: Expected[int], axis: int) -> int:
         """Where along an axis, counted from its beginning."""
         what = f"where: {self._path or 'the array'} has shape {self._shape}"
         try:
@@ -209,7 +209,7 @@ class _Label:
         return Named(self._leaf, self._index, path, field)
 
 
-def _labelled(tree: Any) -> Any:
+def _labelled(tree: TreeT) -> TreeT:
     """The tree with a label in place of every array."""
     leaves, structure = jax.tree_util.tree_flatten_with_path(tree)
     labels = [
@@ -219,7 +219,7 @@ def _labelled(tree: Any) -> Any:
     return jax.tree.unflatten(structure, labels)
 
 
-def _replaced(array: Any, index: tuple[int, ...], value: Any) -> Any:
+def _replaced(array: Numbers, index: tuple[int, ...], value: Numbers) -> Any:
     """The array with another element; without an index, what it is replaced by."""
     if not index:
         return value

@@ -1,4 +1,4 @@
-"""Does every verb's `where` reach one number of an array? Beside circuits with a field for it."""
+"""Does every verb's `where` reach one number of an array?"""
 
 import operator
 
@@ -18,148 +18,153 @@ from rnnjax.targets import RestsAt
 
 
 class Apart(AbstractCircuit):
-    """A node and an oscillator near a Hopf point: of the field's four numbers two are followed."""
+    """A node, dx/dt = drive - decay x + x^2, which is gone beyond drive = decay^2 / 4."""
 
-    mu: float = parameter(-0.5)
     drive: float = parameter(0.2)
-    omega: float = parameter(0.7, positive=True)
     decay: float = parameter(1.0, positive=True)
 
     def numbers(self):
-        return self.mu, self.drive, self.omega, self.decay
+        return self.drive, self.decay
 
     def __call__(self, state, input):
-        mu, drive, omega, decay = self.numbers()
-        x, y, z = state
-        r2 = x**2 + y**2
-        return jnp.stack(
-            [
-                mu * x - omega * y - x * r2 + 0 * input[0],
-                omega * x + mu * y - y * r2,
-                drive - decay * z + z**2,
-            ]
-        )
+        drive, decay = self.numbers()
+        return drive - decay * state + state**2 + input
 
     def rest(self):
-        return jnp.zeros(3)
+        return jnp.zeros(())
 
 
 class Together(Apart):
     """The same circuit, its numbers in one array."""
 
-    of: np.ndarray = parameter([[-0.5, 0.2], [0.7, 1.0]])
+    of: np.ndarray = parameter([[0.0, 0.2], [0.0, 1.0]])
 
     def numbers(self):
-        return self.of[0, 0], self.of[0, 1], self.of[1, 0], self.of[1, 1]
+        return self.of[0, 1], self.of[1, 1]
+
+
+class Oscillator(AbstractCircuit):
+    """A Hopf point at mu = 0, and orbits of one frequency beyond it."""
+
+    of: np.ndarray = parameter([-0.5, 0.7])
+
+    def __call__(self, state, input):
+        x, y = state
+        mu, omega = self.of[0], self.of[1]
+        r2 = x**2 + y**2
+        return jnp.stack([mu * x - omega * y - x * r2, omega * x + mu * y - y * r2]) + input
+
+    def rest(self):
+        return jnp.zeros(2)
 
 
 APART, TOGETHER = Apart(), Together()
 PAIR = RateNetwork(Dense(np.array([[0.5, -1.0], [1.0, 0.2]])), tau=np.array([10.0, 20.0]))
 
 
-def mu(c):
-    return c.mu
-
-
-def mu_of(c):
-    return c.of[0, 0]
-
-
-def drive(c):
-    return c.drive
-
-
 def drive_of(c):
     return c.of[0, -1]
 
 
-def largest(state):
-    return abs(state).max()
+def decay_of(c):
+    return c.of[1, 1]
 
 
-def growth(circuit):
-    return rnnjax.linearize(circuit, np.zeros(3)).growth_rate
+def numbers_at(circuit):
+    return circuit.numbers()[0] + 10 * circuit.numbers()[1]
 
 
-def curve(circuit, first, second):
-    branch = rnnjax.continue_equilibria(circuit, second, bounds=(0.0, 0.5), max_points=60)
-    (fold,) = (p for p in branch.bifurcations if p.label == "LP")
-    assert branch.name == named(circuit, second).name
-    return rnnjax.continue_bifurcation(
-        circuit, (first, second), fold, bounds=((-1.0, -0.1), (0.0, 0.5)), max_points=20,
-        both_directions=False, throw=False,
-    )  # fmt: skip
+def resting(drive):
+    return (1 - np.sqrt(1 - 4 * np.asarray(drive))) / 2
 
 
-def hopf(circuit, where):
-    return rnnjax.continue_equilibria(circuit, where, bounds=(-1.0, 1.0), max_points=60)
+FOLDS = {"bifurcations": (bifurcations.Fold(),), "max_points": 32, "max_bifurcations": 1}
 
 
-def orbits(circuit, where):
-    (point,) = hopf(circuit, where).bifurcations
-    return rnnjax.continue_orbits(
-        circuit, where, point, bounds=(-1.0, 0.5), max_points=8, intervals=8, throw=False
-    )
-
-
-VERBS = {
-    "sweep": lambda c, first, second: rnnjax.sweep(
-        c, {"growth": growth}, [axis(first, [-1.0, 0.5]), axis(second, [0.1, 0.2])],
+def test_sweep():
+    data = rnnjax.sweep(
+        TOGETHER, {"sum": numbers_at}, [axis(drive_of, [-1.0, 0.5]), axis(decay_of, [0.1, 0.2])],
         dtype="float64", progress=False,
-    ).growth.values,
-    "continue_equilibria": lambda c, first, second: hopf(c, first).parameter,
-    "its bifurcations": lambda c, first, second: [
-        p.parameter for p in hopf(c, first).bifurcations
-    ],
-    "continue_large": lambda c, first, second: rnnjax.continue_large(
-        c, second, bounds=(0.0, 0.24), count=2, max_points=40
-    ).states,
-    "continue_orbits": lambda c, first, second: orbits(c, first).period,
-    "continue_bifurcation": lambda c, first, second: curve(c, first, second).parameters,
-    "diagram": lambda c, first, second: rnnjax.diagram(
-        c, second, (0.0, 0.5), values=2
-    ).branches[0].parameter,
-    "gradient": lambda c, first, second: list(
-        rnnjax.gradient(c, lambda c: (first(c), second(c)), RestsAt(np.full(3, 0.3)))[1].values()
-    ),
-    "fit": lambda c, first, second: rnnjax.fit(
-        c, lambda c: (first(c), second(c)), RestsAt(np.full(3, 0.3)), steps=3,
-        optimizer=optax.sgd(0.1), progress=False,
-    ).loss,
-}  # fmt: skip
+    )  # fmt: skip
+    np.testing.assert_allclose(data["sum"], [[0.0, 1.0], [1.5, 2.5]], atol=1e-12)
+    assert data["sum"].dims == ("of[0,1]", "of[1,1]")
 
 
-@pytest.mark.parametrize("name", VERBS)
-def test_a_number_of_an_array_is_as_good_as_a_field(name):
-    expected = VERBS[name](APART, mu, drive)
-    found = VERBS[name](TOGETHER, mu_of, drive_of)
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12, equal_nan=True)
-    assert np.isfinite(np.asarray(expected, float)).any()
-
-
-def test_closed_forms():
-    """The fold of drive - z + z^2 lies at 1/4, the Hopf point at mu = 0."""
-    (fold,) = (
-        p
-        for p in rnnjax.continue_equilibria(TOGETHER, drive_of, bounds=(0.0, 0.5)).bifurcations
-        if p.label == "LP"
+def test_continue_equilibria_and_the_curve_of_its_fold():
+    branch = rnnjax.continue_equilibria(
+        TOGETHER, drive_of, bounds=(0.0, 0.5), both_directions=False, **FOLDS
     )
+    (fold,) = branch.bifurcations
+    assert branch.name == "of[0,1]"
     np.testing.assert_allclose(fold.parameter, 0.25, rtol=1e-9)
-    (point,) = hopf(TOGETHER, mu_of).bifurcations
-    assert point.label == "H"
-    np.testing.assert_allclose(point.parameter, 0.0, atol=1e-9)
+    curve = rnnjax.continue_bifurcation(
+        TOGETHER, (drive_of, decay_of), fold, bounds=((0.0, 0.5), (0.5, 1.5)), max_points=8,
+        both_directions=False, bifurcations=(), throw=False,
+    )  # fmt: skip
+    assert curve.names == ("of[0,1]", "of[1,1]")
+    drive, decay = curve.parameters.T
+    assert np.ptp(decay) > 0.01
+    np.testing.assert_allclose(drive, decay**2 / 4, rtol=1e-9)
 
 
 def test_derivatives_by_the_numbers_beside_the_one_that_is_followed():
     def place(circuit):
         branch = rnnjax.continue_equilibria(
-            circuit, drive_of, bounds=(0.0, 0.5), bifurcations=(bifurcations.Fold(),),
-            max_points=32, max_bifurcations=1, both_directions=False,
-        )  # fmt: skip
+            circuit, drive_of, bounds=(0.0, 0.5), both_directions=False, **FOLDS
+        )
         return branch.special.parameter[0]
 
     by = jax.grad(place)(TOGETHER).of  # the fold is at decay^2 / 4
-    np.testing.assert_allclose(by, [[0.0, 0.0], [0.0, 0.5]], atol=1e-7)
+    np.testing.assert_allclose(by, [[0.0, 0.0], [0.0, 0.5]], atol=1e-6)
+
+
+def test_continue_orbits():
+    def mu(c):
+        return c.of[0]
+
+    branch = rnnjax.continue_equilibria(
+        Oscillator(), mu, bounds=(-1.0, 1.0), bifurcations=(bifurcations.Hopf(),), max_points=32,
+        max_bifurcations=1,
+    )  # fmt: skip
+    (hopf,) = branch.bifurcations
+    np.testing.assert_allclose(hopf.parameter, 0.0, atol=1e-9)
+    orbits = rnnjax.continue_orbits(
+        Oscillator(), mu, hopf, bounds=(-1.0, 0.5), max_points=4, intervals=6, throw=False,
+        bifurcations=(bifurcations.FoldOfCycles(),), max_bifurcations=1,
+    )  # fmt: skip
+    assert orbits.name == "of[0]"
+    np.testing.assert_allclose(orbits.period[1:], 2 * np.pi / 0.7, rtol=1e-5)
+    assert (orbits.parameter[1:] > 0).all()
+
+
+def test_continue_large():
+    branch = rnnjax.continue_large(
+        TOGETHER, drive_of, bounds=(0.0, 0.24), count=1, max_points=40, max_crossings=1
+    )
+    assert branch.name == "of[0,1]"
+    np.testing.assert_allclose(branch.states, resting(branch.parameter), rtol=1e-9)
+
+
+def test_diagram():
+    found = rnnjax.diagram(
+        TOGETHER, drive_of, (0.0, 0.4), values=1, max_branches=1, guesses=np.full(1, 0.2), **FOLDS
+    )
+    (branch,) = found.branches
+    assert branch.name == "of[0,1]"
+    np.testing.assert_allclose(branch.bifurcations[0].parameter, 0.25, rtol=1e-9)
+
+
+def test_gradient_and_fit():
+    found = []
+    for circuit, where in ((APART, lambda c: c.drive), (TOGETHER, drive_of)):
+        target, options = RestsAt(np.array([0.1, 0.3])), {"dtype": "float64"}
+        loss, by = rnnjax.gradient(circuit, where, target, **options)
+        sgd = optax.sgd(0.1)
+        fit = rnnjax.fit(circuit, where, target, steps=3, optimizer=sgd, progress=False, **options)
+        found.append([loss, *by.values(), *fit.loss])
+    assert list(by) == ["of[0,1]"]
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-12)
+    assert np.diff(found[0][-4:]).max() < 0
 
 
 def test_basins_of_a_state_that_is_an_array():
@@ -285,8 +290,8 @@ BAD = {
 @pytest.mark.parametrize(
     "verb",
     [
-        lambda c, w: rnnjax.sweep(c, {"m": growth}, [axis(w, [1.0])], progress=False),
-        lambda c, w: rnnjax.sweep(c, {"m": growth}, points(axis(w, [1.0])), progress=False),
+        lambda c, w: rnnjax.sweep(c, {"m": numbers_at}, [axis(w, [1.0])], progress=False),
+        lambda c, w: rnnjax.sweep(c, {"m": numbers_at}, points(axis(w, [1.0])), progress=False),
         lambda c, w: rnnjax.continue_equilibria(c, w, bounds=(0.0, 30.0)),
         lambda c, w: rnnjax.continue_large(c, w, bounds=(0.0, 30.0)),
         lambda c, w: rnnjax.diagram(c, w, (0.0, 30.0)),
@@ -319,12 +324,14 @@ def test_an_array_is_not_followed():
 def test_the_same_twice():
     with pytest.raises(ValueError, match="different parameters"):
         rnnjax.sweep(
-            PAIR, {"m": growth}, [axis(lambda c: c.tau[-1], [1.0]), axis(lambda c: c.tau[1], [1.0])]
+            PAIR,
+            {"m": numbers_at},
+            [axis(lambda c: c.tau[-1], [1.0]), axis(lambda c: c.tau[1], [1.0])],
         )
     with pytest.raises(ValueError, match="different parameters"):
         rnnjax.sweep(
             PAIR,
-            {"m": growth},
+            {"m": numbers_at},
             [axis(lambda c: c.tau[1], [1.0]), axis(lambda c: c.tau, [[1.0, 2]])],
         )
     with pytest.raises(ValueError, match=r"it names tau, and tau\[1\] of it"):

@@ -1,5 +1,6 @@
 """From where does it go where? `basins`."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -23,7 +24,8 @@ from rnnjax._equilibria.guesses import GUESSES, flat_guesses
 from rnnjax._files.labels import Labels, status_attributes
 from rnnjax._numerics.trees import named_leaves
 from rnnjax._simulation.measured_run import MeasuredRun
-from rnnjax._types import Key, is_traced
+from rnnjax._sweep.axes import Axis, Points
+from rnnjax._types import Expected, Input, InputLike, Key, State, is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, held_input, starting_state
 from rnnjax.circuits._flat import states_of, vector_of
@@ -52,10 +54,10 @@ class Basins(eqx.Module):
     NOT_SETTLED: ClassVar[int] = NOT_SETTLED
     FAILED: ClassVar[int] = FAILED
 
-    starts: Any
+    starts: State
     label: np.ndarray
-    final: Any
-    swing: Any
+    final: State
+    swing: State
     status: np.ndarray
     attractors: Equilibria
     varied: tuple[str, ...] = eqx.field(static=True)
@@ -138,12 +140,12 @@ class Basins(eqx.Module):
 
 def basins(
     circuit: AbstractCircuit[Any],
-    starts: Any,
+    starts: Expected[Axis | Sequence[Axis] | Points | State],
     *,
     duration: float,
-    attractors: Any = None,
-    input: Any = None,
-    state: Any = None,
+    attractors: Expected[Equilibria | State | None] = None,
+    input: Expected[InputLike | None] = None,
+    state: Expected[State | None] = None,
     time: float = 0.0,
     tolerance: float = 0.01,
     key: Key | None = None,
@@ -226,14 +228,20 @@ def basins(
 
 
 def _equilibria(
-    circuit: Any, input: Any, given: Any, starts: np.ndarray, rest: Any, key: Any
+    circuit: AbstractCircuit[Any],
+    input: Input,
+    given: Expected[Equilibria | State | None],
+    starts: np.ndarray,
+    rest: State,
+    key: Expected[Key | None],
 ) -> Equilibria:
     """Those that were given, or that can be found."""
     if given is None:
         known = find_equilibria(circuit, input, key=key, throw=False)
         return _with_others(circuit, input, known, starts, rest)
     if isinstance(given, Equilibria):
-        given = jax.tree.map(lambda x: np.asarray(x)[: len(given)], given.states)
+        count = len(given)
+        given = jax.tree.map(lambda x: np.asarray(x)[:count], given.states)
     rows = np.asarray(flat_guesses(rest, given, None, "attractors"))
     found = _from_rows(circuit, input, rows, rest)
     places = np.stack([vector_of(found[k]) for k in range(len(found))] or [np.inf + rows[0]])
@@ -248,7 +256,7 @@ def _equilibria(
 
 
 def _with_others(
-    circuit: Any, input: Any, known: Equilibria, places: np.ndarray, rest: Any
+    circuit: AbstractCircuit[Any], input: Input, known: Equilibria, places: np.ndarray, rest: State
 ) -> Equilibria:
     """The known equilibria first, and those that some of the places `(state, n)` lead to."""
     before = np.stack([vector_of(known[k]) for k in range(len(known))] or [vector_of(rest)])
@@ -257,7 +265,9 @@ def _with_others(
     return _from_rows(circuit, input, np.concatenate([before, some]), rest)
 
 
-def _from_rows(circuit: Any, input: Any, rows: np.ndarray, rest: Any) -> Equilibria:
+def _from_rows(
+    circuit: AbstractCircuit[Any], input: Input, rows: np.ndarray, rest: State
+) -> Equilibria:
     """Equilibria from flattened guesses, in numbers for which the program is compiled already."""
     missing = -len(rows) % GUESSES
     rows = np.concatenate([rows, np.repeat(rows[-1:], missing, 0)])

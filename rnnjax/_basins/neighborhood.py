@@ -11,6 +11,8 @@ from jax import lax
 from rnnjax._equilibria.equilibria import Equilibria
 from rnnjax._equilibria.linearize import Stability
 from rnnjax._precision import in_float64
+from rnnjax._types import Array, Float, InputLike
+from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._flat import flat_field, vector_of
 
 _ATTRACTING = (Stability.STABLE_NODE, Stability.STABLE_FOCUS)
@@ -42,7 +44,9 @@ class Neighborhood(NamedTuple):
         return np.sqrt(np.maximum((away @ self.form * away).sum(-1), 0)) / self.radius
 
 
-def neighborhoods(circuit: Any, input: Any, found: Equilibria) -> list[Neighborhood]:
+def neighborhoods(
+    circuit: AbstractCircuit[Any], input: InputLike, found: Equilibria
+) -> list[Neighborhood]:
     r"""One for each equilibrium that was found.
 
     P solves $J^T P + P J = -Q$, so that the distance $V = \delta^T P \delta$ falls with
@@ -58,13 +62,13 @@ def neighborhoods(circuit: Any, input: Any, found: Equilibria) -> list[Neighborh
     count = len(found)
     centers = [vector_of(found[k]) for k in range(count)]
     results = []
-    for k, kind in enumerate(found.stability):
+    for k, (kind, near) in enumerate(zip(found.stability, found.linearizations, strict=True)):
         n = centers[k].size
         nothing = Neighborhood(centers[k], np.eye(n), 0.0)
         if kind not in _ATTRACTING:
             results.append(nothing)
             continue
-        form, units = _form(np.asarray(found.jacobian[k]))
+        form, units = _form(np.asarray(near.jacobian))
         if form is None:
             results.append(nothing)
             continue
@@ -111,7 +115,11 @@ def _balance(matrix: np.ndarray) -> np.ndarray:
 
 
 def _radius(
-    circuit: Any, input: Any, center: np.ndarray, form: np.ndarray, units: np.ndarray
+    circuit: AbstractCircuit[Any],
+    input: InputLike,
+    center: np.ndarray,
+    form: np.ndarray,
+    units: np.ndarray,
 ) -> float:
     """The shell within the outermost one up to which V falls, 0 where it does so on none."""
     lower = np.linalg.cholesky(form)
@@ -139,13 +147,19 @@ def _directions(n: int) -> np.ndarray:
 
 @eqx.filter_jit
 def _falls(
-    circuit: Any, input: Any, center: Any, form: Any, units: Any, rays: Any, radii: Any
+    circuit: AbstractCircuit[Any],
+    input: InputLike,
+    center: Float[Array, " n"],
+    form: Float[Array, "n n"],
+    units: Float[Array, " n"],
+    rays: Float[Array, "direction n"],
+    radii: Float[Array, " shell"],
 ) -> Any:
     """Whether the distance falls fast enough on each shell."""
     _, field = flat_field(circuit, input, circuit.rest(), jnp.zeros((), radii.dtype))
 
-    def on_shell(radius: Any) -> Any:
-        def rate(ray: Any) -> Any:
+    def on_shell(radius: Float[Array, ""]) -> Any:
+        def rate(ray: Float[Array, " n"]) -> Any:
             away = radius * ray
             return 2 * (form @ away) @ field(center + away) <= -_RATE * ((away / units) ** 2).sum()
 

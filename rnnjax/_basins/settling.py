@@ -14,9 +14,11 @@ from rnnjax._parameter import parameter
 from rnnjax._results import Status
 from rnnjax._sweep.axes import axis, points
 from rnnjax._sweep.sweep import sweep
+from rnnjax._types import Array, Float, Input, Scalar, State
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._flat import states_of
 from rnnjax.measures._base import AbstractMeasure
+from rnnjax.measures._stretch import Stretch as MeasuredStretch
 
 MOVING, NOT_SETTLED, FAILED = -1, -2, -3
 _TOGETHER = (64, 256, 1024, 4096)  # starts that run in one program, which is compiled for each
@@ -41,9 +43,9 @@ class StartingAt(AbstractCircuit[Any]):
     """A circuit whose runs begin at a state of one's own, given as a vector `(n,)`."""
 
     circuit: AbstractCircuit[Any]
-    start: Any = parameter()
+    start: Float[Any, " n"] = parameter()
 
-    def __call__(self, state: Any, input: Any) -> Any:
+    def __call__(self, state: State, input: Input) -> Any:
         """The derivative of the circuit."""
         return self.circuit(state, input)
 
@@ -56,7 +58,7 @@ class StartingAt(AbstractCircuit[Any]):
         return self.circuit.no_input()
 
 
-def as_vector(state: Any) -> Any:
+def as_vector(state: State) -> Any:
     """The state as a vector."""
     return flatten(state)[0]
 
@@ -64,9 +66,9 @@ def as_vector(state: Any) -> Any:
 class Course(NamedTuple):
     """The last, the smallest and the largest value of a stretch."""
 
-    final: Any
-    low: Any
-    high: Any
+    final: Array
+    low: Array
+    high: Array
 
 
 class WholeCourse(AbstractMeasure):
@@ -76,25 +78,25 @@ class WholeCourse(AbstractMeasure):
     meaning: ClassVar[str] = "end and range"
     unit: ClassVar[str] = "state"
 
-    def init(self, t: Any, x: Any) -> Any:
+    def init(self, t: Scalar, x: Float[Any, " n"]) -> Any:
         """The extremes so far."""
         return x, x
 
-    def update(self, carry: Any, t: Any, x: Any) -> Any:
+    def update(self, carry: tuple[Array, Array], t: Scalar, x: Float[Any, " n"]) -> Any:
         """The extremes so far."""
         return jnp.minimum(carry[0], x), jnp.maximum(carry[1], x)
 
-    def follow(self, carry: Any, stretch: Any) -> Any:
+    def follow(self, carry: tuple[Array, Array], stretch: MeasuredStretch) -> Any:
         """The extremes so far."""
         low, high = stretch.extremes()
         return jnp.minimum(carry[0], low), jnp.maximum(carry[1], high)
 
-    def finish(self, carry: Any, t: Any, x: Any) -> Course:
+    def finish(self, carry: tuple[Array, Array], t: Scalar, x: Float[Any, " n"]) -> Course:
         """The end, and the extremes."""
         return Course(x, *carry)
 
 
-def start_vector(circuit: Any) -> Any:
+def start_vector(circuit: StartingAt) -> Any:
     """The start of a `StartingAt`."""
     return circuit.start
 
@@ -108,7 +110,7 @@ class Runs(eqx.Module):
         most: the most starts of a stretch; all run in a program of that size.
     """
 
-    circuit: Any
+    circuit: AbstractCircuit[Any]
     options: dict[str, Any]
     most: int
 

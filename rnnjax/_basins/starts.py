@@ -1,5 +1,6 @@
 """Many states to start from: a grid over some variables, points in a box, or states as they are."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from rnnjax._equilibria.guesses import flat_guesses
 from rnnjax._numerics.trees import variable_names
 from rnnjax._sweep.axes import Axis, Points
-from rnnjax._types import State
+from rnnjax._types import Expected, State
 from rnnjax._where import NothingNamedError, Where, named
 from rnnjax.circuits._flat import states_of, vector_of
 
@@ -27,7 +28,7 @@ class Starts(NamedTuple):
     grid: tuple[np.ndarray, ...]
 
 
-def as_starts(state: Any, given: Any) -> Starts:
+def as_starts(state: State, given: Expected[Axis | Sequence[Axis] | Points | State]) -> Starts:
     """What was given, as states.
 
     Args:
@@ -69,7 +70,7 @@ def as_starts(state: Any, given: Any) -> Starts:
     return Starts(rows, tuple(names[k] for k in where), grid)
 
 
-def _states(state: Any, given: Any) -> Starts:
+def _states(state: State, given: Expected[State]) -> Starts:
     rows = np.asarray(flat_guesses(state, given, None, "starts"))
     if not len(rows):
         raise ValueError("starts: expected at least one state, got none")

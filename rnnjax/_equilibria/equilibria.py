@@ -1,14 +1,27 @@
 """Equilibria of a circuit, with what was found of each."""
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import Bool, Int
 
 from rnnjax._equilibria.linearize import Linearization, Stability
 from rnnjax._numerics.trees import named_leaves
-from rnnjax._types import is_traced
+from rnnjax._types import Float, State, is_traced
+
+
+@runtime_checkable
+class Proof(Protocol):
+    """What is proved about a list of equilibria, see `Certificate`."""
+
+    complete: bool
+
+    @property
+    def summary(self) -> str:
+        """In words."""
+        ...
 
 
 class Equilibria(eqx.Module):
@@ -26,12 +39,12 @@ class Equilibria(eqx.Module):
         certificate: of `enumerate_equilibria`: what is proved; None where nothing is.
     """
 
-    states: Any
-    found: Any
-    residual: Any
-    jacobian: Any
-    status: Any
-    certificate: Any = None
+    states: State
+    found: Bool[Any, "*batch guess"]
+    residual: Float[Any, "*batch guess"]
+    jacobian: Float[Any, "*batch guess n n"] | None
+    status: Int[Any, "*batch guess"]
+    certificate: Proof | None = None
 
     @property
     def complete(self) -> bool:
@@ -97,7 +110,7 @@ class Equilibria(eqx.Module):
         return "\n".join([f"Equilibria({len(self)} found,{proved}", *rows, ")"])
 
 
-def _brief(x: Any) -> str:
+def _brief(x: Float[Any, "..."]) -> str:
     return (
         f"{float(x):.6g}"
         if np.ndim(x) == 0

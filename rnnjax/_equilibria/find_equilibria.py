@@ -10,7 +10,7 @@ from jax import lax
 
 from rnnjax._equilibria.equilibria import Equilibria
 from rnnjax._equilibria.guesses import GUESSES as GUESSES
-from rnnjax._equilibria.guesses import flat_guesses
+from rnnjax._equilibria.guesses import Guesses, flat_guesses
 from rnnjax._numerics.deflation import deflated, repeats
 from rnnjax._numerics.implicit import by_products, refuse, root_of
 from rnnjax._numerics.roots import find_root, vanishes
@@ -18,7 +18,17 @@ from rnnjax._numerics.roots_by_products import rests, search
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
 from rnnjax._results import ConvergenceError, Status
-from rnnjax._types import Array, Key, is_traced
+from rnnjax._types import (
+    Array,
+    Arrays,
+    Expected,
+    Float,
+    InputLike,
+    Key,
+    Scalar,
+    State,
+    is_traced,
+)
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
 from rnnjax.circuits._flat import flat_field
@@ -26,9 +36,9 @@ from rnnjax.circuits._flat import flat_field
 
 def find_equilibria(
     circuit: AbstractCircuit[Any],
-    input: Any = None,
+    input: Expected[InputLike | None] = None,
     *,
-    guesses: Any = None,
+    guesses: Expected[Guesses | None] = None,
     key: Key | None = None,
     deflate: int = 0,
     matrix_free: bool = False,
@@ -89,14 +99,19 @@ def find_equilibria(
 
 @eqx.filter_jit
 def _find(
-    circuit: Any, input: Any, rest: Any, starts: Any, time: Any, effort: tuple[int, int, bool]
+    circuit: AbstractCircuit[Any],
+    input: InputLike,
+    rest: State,
+    starts: Float[Any, "guess n"],
+    time: Scalar,
+    effort: tuple[int, int, bool],
 ) -> Equilibria:
     max_steps, rounds, matrix_free = effort
     x, field = flat_field(circuit, input, rest, time)
     units = jnp.where(x == 0, 1.0, abs(x))
     still, given = field.frozen, field.arrays
 
-    def equations(given: Any, x: Array, _: None) -> Array:
+    def equations(given: Arrays, x: Array, _: None) -> Array:
         return field.of(given)(x)
 
     starts, units = lax.stop_gradient((jnp.asarray(starts), units))

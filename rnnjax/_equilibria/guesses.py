@@ -1,19 +1,35 @@
 """Where searches begin: at given states, along a run, or around rest at random."""
 
 import math
-from typing import Any
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._precision import default_dtype
-from rnnjax._types import is_traced
+from rnnjax._types import Arrays, Expected, Float, Key, Shaped, Shapes, State, is_traced
 
 GUESSES = 64
 
 
-def flat_guesses(rest: Any, guesses: Any, key: Any, name: str = "guesses") -> Any:
+@runtime_checkable
+class Visited(Protocol):
+    """What has been to many states: a `Trajectory`, or a `Performance`."""
+
+    times: Float[Any, " time"]
+    states: State
+
+
+Guesses: TypeAlias = State | Visited  # with a guess axis in front, one, or a run
+
+
+def flat_guesses(
+    rest: Shapes,
+    guesses: Expected[Guesses | None],
+    key: Expected[Key | None],
+    name: str = "guesses",
+) -> Any:
     """Flattened guesses `(guess, n)`, made in the caller's scope.
 
     Random bits that a float64 scope asks for can't be lowered inside a float32 program.
@@ -46,7 +62,7 @@ def flat_guesses(rest: Any, guesses: Any, key: Any, name: str = "guesses") -> An
     return _rows(guesses)
 
 
-def _around(rest: Any, key: Any) -> Any:
+def _around(rest: State, key: Expected[Key | None]) -> Any:
     """Rest, and perturbations of it at scales from 0.1 to 100."""
     vector = _rows(jax.tree.map(lambda x: x[None], rest))
     shape = (GUESSES - 1, vector.shape[1])
@@ -58,7 +74,7 @@ def _around(rest: Any, key: Any) -> Any:
     return _rows([vector, vector + scales.astype(draws.dtype) * draws], 0)
 
 
-def _along(run: Any, rest: Any, key: Any) -> Any:
+def _along(run: Visited, rest: State, key: Expected[Key | None]) -> Any:
     """Some states of a run, or of a batch of runs: evenly spaced, or drawn with the key."""
     first = jax.tree.leaves(run.states)[0]
     lanes = np.ndim(first) - np.ndim(jax.tree.leaves(rest)[0])
@@ -70,13 +86,13 @@ def _along(run: Any, rest: Any, key: Any) -> Any:
         chosen = jax.random.permutation(key, count)[:GUESSES]
         chosen = chosen if is_traced(chosen) else np.asarray(chosen)
 
-    def leaf(x: Any) -> Any:
+    def leaf(x: Shaped[Any, "..."]) -> Any:
         return x.reshape(count, *np.shape(x)[lanes:])[chosen]
 
     return jax.tree.map(leaf, run.states)
 
 
-def _rows(tree: Any, axis: int = 1) -> Any:
+def _rows(tree: Arrays, axis: int = 1) -> Any:
     """The leaves side by side, one row per guess; NumPy where they are concrete."""
     xp = jnp if is_traced(tree) else np
     leaves = [xp.asarray(x) for x in jax.tree.leaves(tree)]

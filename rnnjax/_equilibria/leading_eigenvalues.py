@@ -6,14 +6,23 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Complex
+from jaxtyping import Bool, Complex, Int
 
 from rnnjax._numerics.eigenvalues import eigenvalues_by_products
 from rnnjax._numerics.implicit import refuse
 from rnnjax._parameter import counted
 from rnnjax._precision import default_dtype, in_float64
 from rnnjax._results import ConvergenceError
-from rnnjax._types import Array, Float, is_traced
+from rnnjax._types import (
+    Array,
+    Expected,
+    Float,
+    InputLike,
+    Key,
+    Scalar,
+    State,
+    is_traced,
+)
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
 from rnnjax.circuits._flat import flat_field
@@ -42,8 +51,8 @@ class LeadingEigenvalues(eqx.Module):
     real_vectors: Float[Any, "*batch count n"]
     imaginary_vectors: Float[Any, "*batch count n"]
     residuals: Float[Any, "*batch count"]
-    converged: Any
-    products: Any
+    converged: Bool[Any, "*batch count"]
+    products: Int[Any, "*batch"]
 
     @property
     def values(self) -> Complex[Any, "*batch count"]:
@@ -81,14 +90,14 @@ class LeadingEigenvalues(eqx.Module):
 
 def leading_eigenvalues(
     circuit: AbstractCircuit[Any],
-    state: Any,
-    input: Any = None,
+    state: Expected[State],
+    input: Expected[InputLike | None] = None,
     *,
-    count: Any = 6,
+    count: Expected[int] = 6,
     time: float = 0.0,
-    subspace: Any = None,
-    tolerance: Any = 1e-12,
-    key: Any = None,
+    subspace: Expected[int | None] = None,
+    tolerance: Expected[float] = 1e-12,
+    key: Expected[Key | None] = None,
     throw: bool = True,
 ) -> LeadingEigenvalues:
     r"""The eigenvalues of a circuit's Jacobian with the largest real parts, without the Jacobian.
@@ -143,7 +152,7 @@ def leading_eigenvalues(
 
 
 def checked_effort(
-    n: int, count: Any, subspace: Any, tolerance: Any
+    n: int, count: Expected[int], subspace: Expected[int | None], tolerance: Expected[float]
 ) -> tuple[int, tuple[int, int, float]]:
     """The dimension of the space; how many eigenvalues, restarts, and the tolerance."""
     if counted(count, "count") > n:
@@ -162,7 +171,7 @@ def checked_effort(
     return min(size, n), (int(count), _RESTARTS, float(tolerance))
 
 
-def random_vectors(key: Any, shape: tuple[int, int]) -> Any:
+def random_vectors(key: Expected[Key | None], shape: tuple[int, int]) -> Any:
     """Vectors to begin with, made in the caller's scope."""
     if key is None:
         return np.random.default_rng(0).normal(size=shape)
@@ -172,7 +181,12 @@ def random_vectors(key: Any, shape: tuple[int, int]) -> Any:
 
 @eqx.filter_jit
 def _leading(
-    circuit: Any, input: Any, state: Any, random: Array, time: Any, effort: tuple[int, int, float]
+    circuit: AbstractCircuit[Any],
+    input: InputLike,
+    state: State,
+    random: Array,
+    time: Scalar,
+    effort: tuple[int, int, float],
 ) -> LeadingEigenvalues:
     x, field = flat_field(circuit, input, state, time)
     ritz, right = eigenvalues_by_products(

@@ -11,7 +11,7 @@ from jaxtyping import Complex
 from rnnjax._numerics.eigenvalues import eigenvalues
 from rnnjax._numerics.trees import variable_names
 from rnnjax._precision import in_float64
-from rnnjax._types import Float, is_traced
+from rnnjax._types import Expected, Float, InputLike, Scalar, State, is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
 from rnnjax.circuits._flat import flat_field
@@ -43,7 +43,7 @@ class Linearization(eqx.Module):
         jacobian: $J_{ij} = \partial \dot x_i / \partial x_j$ per ms, `(n, n)`, by autodiff.
     """
 
-    state: Any
+    state: State
     jacobian: Float[Any, "*batch n n"]
 
     @property
@@ -120,7 +120,11 @@ class Linearization(eqx.Module):
 
 
 def linearize(
-    circuit: AbstractCircuit[Any], state: Any, input: Any = None, *, time: float = 0.0
+    circuit: AbstractCircuit[Any],
+    state: Expected[State],
+    input: Expected[InputLike | None] = None,
+    *,
+    time: float = 0.0,
 ) -> Linearization:
     r"""The Jacobian of a circuit at a state, exact (by automatic differentiation), in float64.
 
@@ -158,6 +162,8 @@ def classify(values: Complex[Any, "*batch n"]) -> Any:
 
 
 @eqx.filter_jit
-def _linearized(circuit: Any, input: Any, state: Any, time: Any) -> Linearization:
+def _linearized(
+    circuit: AbstractCircuit[Any], input: InputLike, state: State, time: Scalar
+) -> Linearization:
     x, field = flat_field(circuit, input, state, time)
     return Linearization(state, field.jacobian(x))

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Bool, Int
 
-from rnnjax._equilibria.guesses import flat_guesses
+from rnnjax._equilibria.guesses import Guesses, flat_guesses
 from rnnjax._equilibria.linearize import Linearization
 from rnnjax._numerics.deflation import repeats
 from rnnjax._numerics.implicit import refuse, root_of
@@ -16,7 +17,17 @@ from rnnjax._numerics.roots import dogleg, find_root, vanishes
 from rnnjax._numerics.trees import named_leaves
 from rnnjax._precision import in_float64
 from rnnjax._results import Status
-from rnnjax._types import Array, Float, Key, is_traced
+from rnnjax._types import (
+    Array,
+    Arrays,
+    Expected,
+    Float,
+    InputLike,
+    Key,
+    Scalar,
+    State,
+    is_traced,
+)
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
 from rnnjax.circuits._flat import flat_field
@@ -36,11 +47,11 @@ class SlowPoints(eqx.Module):
             equilibrium, or into a slow point already listed, are OK and not `found`.
     """
 
-    states: Any
-    found: Any
+    states: State
+    found: Bool[Any, "*batch guess"]
     q: Float[Any, "*batch guess"]
     jacobian: Float[Any, "*batch guess n n"]
-    status: Any
+    status: Int[Any, "*batch guess"]
 
     def __getitem__(self, index: int) -> Any:
         """The state of one of them."""
@@ -88,9 +99,9 @@ class SlowPoints(eqx.Module):
 
 def find_slow_points(
     circuit: AbstractCircuit[Any],
-    input: Any = None,
+    input: Expected[InputLike | None] = None,
     *,
-    guesses: Any = None,
+    guesses: Expected[Guesses | None] = None,
     key: Key | None = None,
     tolerance: float = np.inf,
     time: float = 0.0,
@@ -138,16 +149,21 @@ def find_slow_points(
 
 @eqx.filter_jit
 def _find(
-    circuit: Any, input: Any, rest: Any, starts: Any, limits: Any, max_steps: int
+    circuit: AbstractCircuit[Any],
+    input: InputLike,
+    rest: State,
+    starts: Float[Any, "guess n"],
+    limits: tuple[Scalar, Scalar],
+    max_steps: int,
 ) -> SlowPoints:
     time, tolerance = limits
     vector, field = flat_field(circuit, input, rest, time)
     still, given = field.frozen, field.arrays
 
-    def q(given: Any, x: Array) -> Array:
+    def q(given: Arrays, x: Array) -> Array:
         return jnp.sum(field.of(given)(x) ** 2) / 2
 
-    def uphill(given: Any, x: Array, _: None) -> Array:
+    def uphill(given: Arrays, x: Array, _: None) -> Array:
         return jax.grad(q, 1)(given, x)
 
     def lowest_from(guess: Array) -> tuple[Array, Array]:

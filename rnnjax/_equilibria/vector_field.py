@@ -6,10 +6,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int
 
 from rnnjax._numerics.trees import variable_names
 from rnnjax._precision import in_float64
-from rnnjax._types import Float
+from rnnjax._types import Array, Expected, Float, InputLike, Scalar, State
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
 from rnnjax.circuits._flat import flat_field
@@ -37,10 +38,10 @@ def vector_field(
     circuit: AbstractCircuit[Any],
     x: tuple[float, float],
     y: tuple[float, float],
-    input: Any = None,
+    input: Expected[InputLike | None] = None,
     *,
     variables: tuple[str, str] | None = None,
-    state: Any = None,
+    state: Expected[State | None] = None,
     points: int = 201,
     time: float = 0.0,
 ) -> VectorField:
@@ -79,10 +80,18 @@ def vector_field(
 
 
 @eqx.filter_jit
-def _slopes(circuit: Any, input: Any, state: Any, where: Any, xs: Any, ys: Any, time: Any) -> Any:
+def _slopes(
+    circuit: AbstractCircuit[Any],
+    input: InputLike,
+    state: State,
+    where: Int[Array, "2"],
+    xs: Float[Array, " nx"],
+    ys: Float[Array, " ny"],
+    time: Scalar,
+) -> Any:
     vector, field = flat_field(circuit, input, state, time)
 
-    def slope(x: Any, y: Any) -> Any:
+    def slope(x: Float[Array, ""], y: Float[Array, ""]) -> Any:
         return field(vector.at[where].set(jnp.stack([x, y])))[where]
 
     return jax.vmap(lambda y: jax.vmap(lambda x: slope(x, y))(xs))(ys)

@@ -30,6 +30,7 @@ from rnnjax._proof.intervals import (
     point,
     subtract,
 )
+from rnnjax._types import Shaped
 
 _BATCH = 1024  # boxes looked at together
 _CUT = 0.4871  # where a box is cut: off the middle, where symmetric fields have their zeros
@@ -264,7 +265,9 @@ def _pad(odd: Interval, box: Interval) -> Interval:
     return _join(odd, _rows(box, slice(-1, None))) if len(box.low) % 2 else odd
 
 
-def _rows(box: Interval, which: object) -> Interval:
+def _rows(
+    box: Interval, which: Shaped[np.ndarray, " box"] | np.bool_ | slice | list[int]
+) -> Interval:
     return Interval(*(x[which] for x in box))
 
 

@@ -8,22 +8,27 @@ slopes, so that f(x) - f(y) lies in slope (x - y) for all x, y of the box.
 
 import itertools
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Literal
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
+from jaxtyping import Bool
 
 from rnnjax._proof.interval_rules import FUNCTIONS, RULES, Enclosed
 from rnnjax._proof.intervals import Interval, point
+from rnnjax._types import Array, Arrays, Numbers, Shaped
 
 _PROGRAMS = ("jaxpr", "call_jaxpr", "fun_jaxpr")  # parameters that hold the program of a call
 _CALLS = {
     "jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call",
     "custom_vjp_call_jaxpr", "remat", "remat2", "checkpoint",
 }  # fmt: skip
+
+
+PlanT = TypeVar("PlanT")
 
 
 class Bounds(NamedTuple):
@@ -49,7 +54,7 @@ class Enclosure:
         size: n.
     """
 
-    def __init__(self, field: Callable[[Any, Any], Any], parameters: Any, size: int):
+    def __init__(self, field: Callable[[Any, Any], Any], parameters: Arrays, size: int):
         with jax.enable_x64(True):
             self.program = jax.make_jaxpr(field)(parameters, np.zeros(size))
         self.parameters = [_constant(x) for x in jax.tree.leaves(parameters)]
@@ -82,7 +87,9 @@ class _Run:
         self.plans = plans  # what was worked out of an operation before, by its identity
         self.jumps = jumps
 
-    def read(self, program: Any, constants: Any, given: list[Enclosed]) -> list[Enclosed]:
+    def read(
+        self, program: Jaxpr, constants: Sequence[Array], given: list[Enclosed]
+    ) -> list[Enclosed]:
         """The results of a program."""
         held = [_constant(x) for x in constants]
         known = dict(zip([*program.constvars, *program.invars], [*held, *given], strict=True))
@@ -91,7 +98,7 @@ class _Run:
             known.update(zip(equation.outvars, results, strict=True))
         return [_look(known, atom) for atom in program.outvars]
 
-    def apply(self, equation: Any, operands: list[Enclosed]) -> list[Enclosed]:
+    def apply(self, equation: JaxprEqn, operands: list[Enclosed]) -> list[Enclosed]:
         """The results of one operation."""
         name, inner = equation.primitive.name, _program_of(equation)
         if inner is None and all(_is_exact(x) for x in operands):
@@ -107,13 +114,13 @@ class _Run:
             return self.move(equation, operands)
         raise _unbounded(name, "there are no bounds for it")
 
-    def plan(self, equation: Any, make: Callable[..., Any], *args: Any) -> Any:
+    def plan(self, equation: JaxprEqn, make: Callable[..., PlanT], *args: Any) -> PlanT:
         """What `make` gives for an operation, worked out once."""
         if id(equation) not in self.plans:
             self.plans[id(equation)] = equation, make(equation, *args)
         return self.plans[id(equation)][1]
 
-    def move(self, equation: Any, operands: list[Enclosed]) -> list[Enclosed]:
+    def move(self, equation: JaxprEqn, operands: list[Enclosed]) -> list[Enclosed]:
         """An operation that only moves elements, by what it does to their numbers."""
         places = MOVABLE.get(equation.primitive.name, range(len(operands)))
         movable = [operands[k] for k in places]
@@ -129,16 +136,16 @@ class _Run:
             for at in sources
         ]
 
-    def jump(self, where: Any) -> None:
+    def jump(self, where: Bool[np.ndarray, "box *shape"]) -> None:
         """Remember the boxes on which the program may jump."""
         self.jumps = self.jumps | where.any(tuple(range(1, where.ndim)))
 
 
-def _constant(x: Any) -> Enclosed:
+def _constant(x: Numbers) -> Enclosed:
     return Enclosed(point(np.asarray(x)[None]))
 
 
-def _look(known: dict[Any, Enclosed], atom: Any) -> Enclosed:
+def _look(known: dict[Any, Enclosed], atom: Literal | Var) -> Enclosed:
     return _constant(atom.val) if isinstance(atom, Literal) else known[atom]
 
 
@@ -150,7 +157,7 @@ def _unbounded(name: str, why: str) -> NotImplementedError:
     )
 
 
-def _program_of(equation: Any) -> Any:
+def _program_of(equation: JaxprEqn) -> Any:
     return next((equation.params[k] for k in _PROGRAMS if k in equation.params), None)
 
 
@@ -161,13 +168,13 @@ def _is_exact(x: Enclosed) -> bool:
     return whole and len(low) == 1 and (low is high or np.array_equal(low, high))
 
 
-def _exactly(equation: Any, operands: list[Enclosed]) -> list[Enclosed]:
+def _exactly(equation: JaxprEqn, operands: list[Enclosed]) -> list[Enclosed]:
     """What does not depend on the state and is no rounded number, by JAX itself."""
     found = _bind(equation, [x.value.low[0] for x in operands])
     return [_constant(x) for x in found]
 
 
-def _bind(equation: Any, arrays: list[Any]) -> list[np.ndarray]:
+def _bind(equation: JaxprEqn, arrays: list[Any]) -> list[np.ndarray]:
     found = equation.primitive.bind(*(jnp.asarray(x) for x in arrays), **equation.params)
     return [np.asarray(x) for x in (found if equation.primitive.multiple_results else [found])]
 
@@ -179,12 +186,14 @@ def _side_by_side(parts: list[Interval], tail: int) -> Interval:
     return Interval(*(np.concatenate(s, 1) if len(s) > 1 else s[0] for s in sides))
 
 
-def _in_rows(x: Any, many: int, tail: int) -> Any:
+def _in_rows(x: Shaped[np.ndarray, "..."], many: int, tail: int) -> Any:
     middle, kept = x.shape[1 : x.ndim - tail], x.shape[x.ndim - tail :]
     return np.broadcast_to(x, (many, *x.shape[1:])).reshape(many, math.prod(middle), *kept)
 
 
-def _sources(equation: Any, operands: list[Enclosed], places: Any) -> list[np.ndarray]:
+def _sources(
+    equation: JaxprEqn, operands: list[Enclosed], places: Collection[int]
+) -> list[np.ndarray]:
     """For each result, from which of the operands' elements each of its elements comes."""
     name = equation.primitive.name
     arrays, first = [x.value.low[0] for x in operands], 0
@@ -204,13 +213,14 @@ def _sources(equation: Any, operands: list[Enclosed], places: Any) -> list[np.nd
     return found
 
 
-def _known(equation: Any) -> Any:
+def _known(equation: JaxprEqn) -> Any:
     """The bounds of a whole function, where the program calls exactly that function."""
     label = equation.params.get("name", equation.primitive.name)
     function, rule = FUNCTIONS.get(label, (None, None))
     if function is None:
         return None
-    shapes = [jax.ShapeDtypeStruct(x.aval.shape, x.aval.dtype) for x in equation.invars]
+    avals: list[Any] = [x.aval for x in equation.invars]
+    shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in avals]
     try:
         reference = jax.make_jaxpr(function)(*shapes)
     except (TypeError, ValueError):  # another function, which takes other arrays
@@ -218,7 +228,7 @@ def _known(equation: Any) -> Any:
     return rule if any(_text(x) == _text(equation) for x in _calls(reference.jaxpr)) else None
 
 
-def _calls(program: Any) -> Any:
+def _calls(program: Jaxpr) -> Any:
     """All calls of functions within a program."""
     inner = [(x, _program_of(x)) for x in program.eqns]
     calls = [(x, each) for x, each in inner if each is not None]
@@ -227,17 +237,17 @@ def _calls(program: Any) -> Any:
     )
 
 
-def _text(equation: Any) -> str:
+def _text(equation: JaxprEqn) -> str:
     return f"{equation.primitive.name} {_program_of(equation)}"
 
 
-def _spread(params: Any, x: np.ndarray) -> list[np.ndarray]:
+def _spread(params: Mapping[str, Any], x: np.ndarray) -> list[np.ndarray]:
     shape, axes = params["shape"], params["broadcast_dimensions"]
     thin = [x.shape[axes.index(k)] if k in axes else 1 for k in range(len(shape))]
     return [np.broadcast_to(x.reshape(thin), shape)]
 
 
-def _sliced(params: Any, x: np.ndarray) -> list[np.ndarray]:
+def _sliced(params: Mapping[str, Any], x: np.ndarray) -> list[np.ndarray]:
     starts, stops = params["start_indices"], params["limit_indices"]
     steps = params["strides"] or (1,) * x.ndim
     return [x[tuple(slice(a, b, c) for a, b, c in zip(starts, stops, steps, strict=True))]]

@@ -16,7 +16,7 @@ from rnnjax._proof.boxes import zeros_in
 from rnnjax._proof.enclosure import Enclosure
 from rnnjax._proof.intervals import Interval, add, matrix_product, middle, point
 from rnnjax._results import Status
-from rnnjax._types import Array, is_traced
+from rnnjax._types import Array, Expected, Input, InputLike, State, is_traced
 from rnnjax.circuits._base import AbstractCircuit, ThresholdLinear
 from rnnjax.circuits._checks import check_run, held_input, starting_state
 from rnnjax.circuits._flat import flat_field, states_of, vector_of
@@ -39,10 +39,10 @@ class Certificate(eqx.Module):
     """
 
     complete: bool
-    low: Any
-    high: Any
-    open_low: Any
-    open_high: Any
+    low: State
+    high: State
+    open_low: State
+    open_high: State
     supports: tuple[tuple[int, ...], ...] | None
     examined: int
 
@@ -61,9 +61,9 @@ class Certificate(eqx.Module):
 
 def enumerate_equilibria(
     circuit: AbstractCircuit[Any],
-    input: Any = None,
+    input: Expected[InputLike | None] = None,
     *,
-    box: Any = None,
+    box: Expected[tuple[State, State] | None] = None,
     time: float = 0.0,
     resolution: float = 1e-7,
     max_boxes: int = 200_000,
@@ -137,9 +137,9 @@ def enumerate_equilibria(
 
 
 class _Problem(NamedTuple):
-    circuit: Any
-    input: Any  # at the time at which it is held
-    rest: Any
+    circuit: AbstractCircuit[Any]
+    input: Input  # at the time at which it is held
+    rest: State
 
     @property
     def name(self) -> str:
@@ -240,14 +240,21 @@ def _equilibria(problem: _Problem, x: np.ndarray, certificate: Certificate) -> E
 
 
 @eqx.filter_jit
-def _here(circuit: Any, input: Any, rest: Any, x: Array) -> tuple[Array, Array]:
+def _here(
+    circuit: AbstractCircuit[Any], input: Input, rest: State, x: Array
+) -> tuple[Array, Array]:
     """The field at a state and its Jacobian."""
     _, field = flat_field(circuit, input, rest, np.zeros(()))
     return field(x), field.jacobian(x)
 
 
 def _certificate(
-    rest: Any, certain: Interval, region: Interval, *, supports: Any, examined: int
+    rest: State,
+    certain: Interval,
+    region: Interval,
+    *,
+    supports: tuple[tuple[int, ...], ...] | None,
+    examined: int,
 ) -> Certificate:
     low, high = (states_of(rest, x) for x in certain)
     open_low, open_high = (states_of(rest, x) for x in region)
@@ -257,6 +264,7 @@ def _certificate(
 def _at_rest(result: Equilibria) -> float:
     """How much of the field rounding may leave, per ms."""
     size = max((abs(x).max(initial=0.0) for x in jax.tree.leaves(result.states)), default=0.0)
+    assert result.jacobian is not None
     return _ROUNDING * (1 + abs(result.jacobian).sum(-1).max(initial=0.0)) * (1 + size)
 
 
@@ -264,7 +272,7 @@ def _touching(x: Interval, box: Interval) -> np.ndarray:
     return ((x.high >= box.low) & (x.low <= box.high)).all(-1)
 
 
-def _bounds(rest: Any, box: Any) -> Interval:
+def _bounds(rest: State, box: Expected[tuple[State, State] | None]) -> Interval:
     """The least and the most of each variable, `(n,)`.
 
     Raises:
@@ -283,7 +291,7 @@ def _bounds(rest: Any, box: Any) -> Interval:
     return Interval(low, high)
 
 
-def _side(rest: Any, side: Any) -> np.ndarray:
+def _side(rest: State, side: Expected[State]) -> np.ndarray:
     if isinstance(side, list):
         side = np.asarray(side)
     if np.ndim(side) == 0 and jax.tree.structure(side) == jax.tree.structure(0):
@@ -300,7 +308,9 @@ def _side(rest: Any, side: Any) -> np.ndarray:
     return vector_of(side)
 
 
-def _searched(problem: _Problem, box: Interval | None, resolution: Any, max_boxes: Any) -> Interval:
+def _searched(
+    problem: _Problem, box: Interval | None, resolution: Expected[float], max_boxes: Expected[int]
+) -> Interval:
     """The box to search.
 
     Raises:

@@ -1,10 +1,13 @@
 """What each operation of a JAX program does to intervals, and to the slopes that they carry."""
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import JaxprEqn
+from jaxtyping import Bool
 
 from rnnjax._proof.intervals import (
     ELEMENTARY,
@@ -33,6 +36,17 @@ from rnnjax._proof.intervals import (
 from rnnjax._proof.intervals import exp_linear as exp_linear_bounds
 from rnnjax.circuits._base import exp_linear
 
+Axes: TypeAlias = Sequence[int]
+
+
+@runtime_checkable
+class Reading(Protocol):
+    """One reading of a program on a batch of boxes."""
+
+    def jump(self, where: Bool[np.ndarray, "..."]) -> None:
+        """Remember the boxes on which the program may jump."""
+        ...
+
 
 class Enclosed(NamedTuple):
     """An array of the program: `(box, ...)`, and its derivatives `(box, ..., n)` if it has any.
@@ -56,7 +70,7 @@ def _raised(x: Enclosed, rank: int) -> Enclosed:
     return _each_side(x, lambda side: np.expand_dims(side, axes))
 
 
-def _each_side(x: Enclosed, function: Any) -> Enclosed:
+def _each_side(x: Enclosed, function: Callable[[np.ndarray], np.ndarray]) -> Enclosed:
     """An operation on the arrays of all ends alike."""
     value, slope = (z and Interval(*(function(side) for side in z)) for z in x)
     assert value is not None
@@ -76,10 +90,12 @@ def _sum(*slopes: Interval | None) -> Interval | None:
     return result
 
 
-def _through(function: Any, derivative: Any) -> Any:
+def _through(
+    function: Callable[[Interval], Interval], derivative: Callable[[Interval], Interval] | None
+) -> Any:
     """The rule of a function of one number; a derivative of None is that of a staircase."""
 
-    def rule(run: Any, equation: Any, x: Enclosed) -> Enclosed:
+    def rule(run: Reading, equation: JaxprEqn | None, x: Enclosed) -> Enclosed:
         value = function(x.value)
         if derivative is None:
             run.jump(value.low != value.high)
@@ -89,17 +105,17 @@ def _through(function: Any, derivative: Any) -> Any:
     return rule
 
 
-def _add(run: Any, equation: Any, x: Enclosed, y: Enclosed) -> Enclosed:
+def _add(run: Reading, equation: JaxprEqn, x: Enclosed, y: Enclosed) -> Enclosed:
     x, y = _aligned(x, y)
     return Enclosed(add(x.value, y.value), _sum(x.slope, y.slope))
 
 
-def _subtract(run: Any, equation: Any, x: Enclosed, y: Enclosed) -> Enclosed:
+def _subtract(run: Reading, equation: JaxprEqn, x: Enclosed, y: Enclosed) -> Enclosed:
     x, y = _aligned(x, y)
     return Enclosed(subtract(x.value, y.value), _sum(x.slope, y.slope and negative(y.slope)))
 
 
-def _multiply(run: Any, equation: Any, x: Enclosed, y: Enclosed) -> Enclosed:
+def _multiply(run: Reading, equation: JaxprEqn, x: Enclosed, y: Enclosed) -> Enclosed:
     x, y = _aligned(x, y)
     value = multiply(x.value, y.value)
     if len(equation.invars) == 2 and equation.invars[0] is equation.invars[1]:
@@ -107,7 +123,7 @@ def _multiply(run: Any, equation: Any, x: Enclosed, y: Enclosed) -> Enclosed:
     return Enclosed(value, _sum(_scaled(x.slope, y.value), _scaled(y.slope, x.value)))
 
 
-def _divide(run: Any, equation: Any, x: Enclosed, y: Enclosed) -> Enclosed:
+def _divide(run: Reading, equation: JaxprEqn, x: Enclosed, y: Enclosed) -> Enclosed:
     x, y = _aligned(x, y)
     inverse = reciprocal(y.value)
     value = multiply(x.value, inverse)
@@ -115,13 +131,13 @@ def _divide(run: Any, equation: Any, x: Enclosed, y: Enclosed) -> Enclosed:
     return Enclosed(value, _sum(_scaled(x.slope, inverse), falls))
 
 
-def _integer_power(run: Any, equation: Any, x: Enclosed) -> Enclosed:
+def _integer_power(run: Reading, equation: JaxprEqn, x: Enclosed) -> Enclosed:
     k = equation.params["y"]
     steepness = multiply(point(float(k)), integer_power(x.value, k - 1))
     return Enclosed(integer_power(x.value, k), _scaled(x.slope, steepness))
 
 
-def _power(run: Any, equation: Any, x: Enclosed, y: Enclosed) -> Enclosed:
+def _power(run: Reading, equation: JaxprEqn, x: Enclosed, y: Enclosed) -> Enclosed:
     x, y = _aligned(x, y)
     value = power(x.value, y.value)
     by_base = multiply(y.value, power(x.value, subtract(y.value, point(1.0))))
@@ -135,13 +151,13 @@ def _both_slopes(x: Enclosed, y: Enclosed) -> list[Interval]:
     return [z.slope or point(np.zeros((*z.value.low.shape, size))) for z in (x, y)]
 
 
-def _max(run: Any, equation: Any, x: Enclosed, y: Enclosed) -> Enclosed:
+def _max(run: Reading, equation: JaxprEqn, x: Enclosed, y: Enclosed) -> Enclosed:
     x, y = _aligned(x, y)
     wins = x.value.low >= y.value.high, y.value.low >= x.value.high
     return _either(larger(x.value, y.value), wins, x, y)
 
 
-def _min(run: Any, equation: Any, x: Enclosed, y: Enclosed) -> Enclosed:
+def _min(run: Reading, equation: JaxprEqn, x: Enclosed, y: Enclosed) -> Enclosed:
     x, y = _aligned(x, y)
     wins = x.value.high <= y.value.low, y.value.high <= x.value.low
     return _either(smaller(x.value, y.value), wins, x, y)
@@ -156,21 +172,26 @@ def _either(value: Interval, wins: tuple[Any, Any], x: Enclosed, y: Enclosed) ->
     return Enclosed(value, choose(wins[0][..., None], first, inner))
 
 
-def _clamp(run: Any, equation: Any, *operands: Enclosed) -> Enclosed:
+def _clamp(run: Reading, equation: JaxprEqn, *operands: Enclosed) -> Enclosed:
     low, x, high = operands
     return _min(run, equation, _max(run, equation, x, low), high)
 
 
-def _negative(run: Any, equation: Any, x: Enclosed) -> Enclosed:
+def _negative(run: Reading, equation: JaxprEqn, x: Enclosed) -> Enclosed:
     return Enclosed(negative(x.value), x.slope and negative(x.slope))
 
 
-def _square(run: Any, equation: Any, x: Enclosed) -> Enclosed:
+def _square(run: Reading, equation: JaxprEqn, x: Enclosed) -> Enclosed:
     slope = x.slope and _scaled(x.slope, multiply(point(2.0), x.value))
     return Enclosed(integer_power(x.value, 2), slope)
 
 
-def _reduce(run: Any, equation: Any, x: Enclosed, pairwise: Any) -> Enclosed:
+def _reduce(
+    run: Reading,
+    equation: JaxprEqn,
+    x: Enclosed,
+    pairwise: Callable[[Reading, JaxprEqn, Enclosed, Enclosed], Enclosed],
+) -> Enclosed:
     """Along the given axes, by an operation of two."""
     for axis in sorted(equation.params["axes"], reverse=True):
         parts = [_part(x, k, axis + 1) for k in range(x.value.low.shape[axis + 1])]
@@ -184,14 +205,14 @@ def _part(x: Enclosed, k: int, axis: int) -> Enclosed:
     return _each_side(x, lambda side: np.take(side, k, axis))
 
 
-def _reduce_sum(run: Any, equation: Any, x: Enclosed) -> Enclosed:
+def _reduce_sum(run: Reading, equation: JaxprEqn, x: Enclosed) -> Enclosed:
     value, slope = x
     for axis in sorted(equation.params["axes"], reverse=True):
         value, slope = total(value, axis + 1), slope and total(slope, axis + 1)
     return Enclosed(value, slope)
 
 
-def _cumulative_sum(run: Any, equation: Any, x: Enclosed) -> Enclosed:
+def _cumulative_sum(run: Reading, equation: JaxprEqn, x: Enclosed) -> Enclosed:
     axis, step = equation.params["axis"] + 1, -1 if equation.params["reverse"] else 1
     return Enclosed(_sums(x.value, axis, step), x.slope and _sums(x.slope, axis, step))
 
@@ -205,19 +226,21 @@ def _sums(x: Interval, axis: int, step: int) -> Interval:
     return Interval(*(np.moveaxis(side, 0, axis) for side in columns))
 
 
-def _dot_general(run: Any, equation: Any, x: Enclosed, y: Enclosed) -> Enclosed:
+def _dot_general(run: Reading, equation: JaxprEqn, x: Enclosed, y: Enclosed) -> Enclosed:
     numbers = equation.params["dimension_numbers"]
     of_x = x.slope and _by_variable(x.slope, lambda each: _product(each, y.value, numbers))
     of_y = y.slope and _by_variable(y.slope, lambda each: _product(x.value, each, numbers))
     return Enclosed(_product(x.value, y.value, numbers), _sum(of_x, of_y))
 
 
-def _by_variable(slope: Interval, use: Any) -> Interval:
+def _by_variable(slope: Interval, use: Callable[[Interval], Interval]) -> Interval:
     parts = [use(Interval(*(s[..., k] for s in slope))) for k in range(slope.low.shape[-1])]
     return Interval(*(np.stack(side, -1) for side in zip(*parts, strict=True)))
 
 
-def _product(x: Interval, y: Interval, numbers: Any) -> Interval:
+def _product(
+    x: Interval, y: Interval, numbers: tuple[tuple[Axes, Axes], tuple[Axes, Axes]]
+) -> Interval:
     """The sum over shared axes: the batch axes in front, then those of `x`, then those of `y`."""
     (along_x, along_y), (batch_x, batch_y) = numbers
     left, batch, rows = _laid_out(x, batch_x, along_x, True)
@@ -226,7 +249,7 @@ def _product(x: Interval, y: Interval, numbers: Any) -> Interval:
     return Interval(*(side.reshape(len(side), *batch, *rows, *columns) for side in found))
 
 
-def _laid_out(x: Interval, batch: Any, along: Any, last: bool) -> tuple[Interval, Any, Any]:
+def _laid_out(x: Interval, batch: Axes, along: Axes, last: bool) -> tuple[Interval, Any, Any]:
     """As matrices `(box, batch, free, along)`, or `(box, batch, along, free)`, and the axes' sizes."""
     shape = x.low.shape[1:]
     free = [k for k in range(len(shape)) if k not in batch and k not in along]
@@ -238,10 +261,14 @@ def _laid_out(x: Interval, batch: Any, along: Any, last: bool) -> tuple[Interval
     return Interval(*turned), [shape[k] for k in batch], [shape[k] for k in free]
 
 
-def _comparison(surely: Any, possibly: Any, of_itself: bool) -> Any:
+def _comparison(
+    surely: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+    possibly: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+    of_itself: bool,
+) -> Any:
     """A comparison; a number and itself are compared as the one number that they are."""
 
-    def rule(run: Any, equation: Any, x: Enclosed, y: Enclosed) -> Enclosed:
+    def rule(run: Reading, equation: JaxprEqn, x: Enclosed, y: Enclosed) -> Enclosed:
         x, y = _aligned(x, y)
         true, maybe = surely(*x.value, *y.value), possibly(*x.value, *y.value)
         if equation.invars[0] is equation.invars[1]:
@@ -251,12 +278,12 @@ def _comparison(surely: Any, possibly: Any, of_itself: bool) -> Any:
     return rule
 
 
-def _not(run: Any, equation: Any, x: Enclosed) -> Enclosed:
+def _not(run: Reading, equation: JaxprEqn, x: Enclosed) -> Enclosed:
     return Enclosed(Interval(~x.value.high, ~x.value.low))
 
 
-def _logical(function: Any) -> Any:
-    def rule(run: Any, equation: Any, x: Enclosed, y: Enclosed) -> Enclosed:
+def _logical(function: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Any:
+    def rule(run: Reading, equation: JaxprEqn, x: Enclosed, y: Enclosed) -> Enclosed:
         x, y = _aligned(x, y)
         return Enclosed(
             Interval(function(x.value.low, y.value.low), function(x.value.high, y.value.high))
@@ -265,7 +292,9 @@ def _logical(function: Any) -> Any:
     return rule
 
 
-def _select(run: Any, equation: Any, which: Enclosed, no: Enclosed, *others: Enclosed) -> Enclosed:
+def _select(
+    run: Reading, equation: JaxprEqn, which: Enclosed, no: Enclosed, *others: Enclosed
+) -> Enclosed:
     if len(others) != 1 or which.value.low.dtype != bool:
         raise NotImplementedError(
             "enumerate_equilibria: the vector field chooses among more than two cases: write it "
@@ -282,11 +311,13 @@ def _select(run: Any, equation: Any, which: Enclosed, no: Enclosed, *others: Enc
     return Enclosed(value, _picked(surely[..., None], open_[..., None], first, second))
 
 
-def _picked(surely: Any, undecided: Any, no: Interval, yes: Interval) -> Interval:
+def _picked(
+    surely: Bool[np.ndarray, "..."], undecided: Bool[np.ndarray, "..."], no: Interval, yes: Interval
+) -> Interval:
     return choose(surely, yes, choose(undecided, hull(no, yes), no))
 
 
-def _convert(run: Any, equation: Any, x: Enclosed) -> Enclosed:
+def _convert(run: Reading, equation: JaxprEqn, x: Enclosed) -> Enclosed:
     before, after = x.value.low.dtype, equation.params["new_dtype"]
     if before == after:
         return x
@@ -301,7 +332,7 @@ def _convert(run: Any, equation: Any, x: Enclosed) -> Enclosed:
     )
 
 
-def _log_add_exp(run: Any, x: Enclosed, y: Enclosed) -> Enclosed:
+def _log_add_exp(run: Reading, x: Enclosed, y: Enclosed) -> Enclosed:
     """log(e^x + e^y), which rises with both."""
     x, y = _aligned(x, y)
     low = _log_add_exp_at(point(x.value.low), point(y.value.low)).low
@@ -315,7 +346,7 @@ def _log_add_exp_at(x: Interval, y: Interval) -> Interval:
     return add(larger(x, y), log1p(exp(negative(absolute(subtract(x, y))))))
 
 
-def _exp_linear(run: Any, x: Enclosed) -> Enclosed:
+def _exp_linear(run: Reading, x: Enclosed) -> Enclosed:
     return _through(exp_linear_bounds, exp_linear_slope)(run, None, x)
 
 

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnjax._types import Numbers, Shaped
+
 _LIBRARY = 8  # units in the last place; NumPy tests its float64 functions to 4
 _SERIES = 0.01  # below it, a series for what would lose its digits
 
@@ -18,11 +20,11 @@ _SERIES = 0.01  # below it, a series for what would lose its digits
 class Interval(NamedTuple):
     """All real numbers from `low` to `high`, elementwise; infinite where nothing is known."""
 
-    low: Any
-    high: Any
+    low: Shaped[Any, "*shape"]
+    high: Shaped[Any, "*shape"]
 
 
-def point(x: Any) -> Interval:
+def point(x: Numbers) -> Interval:
     """One number."""
     return Interval(x, x)
 
@@ -44,17 +46,17 @@ def meet(x: Interval, y: Interval) -> Interval:
     return Interval(np.maximum(x.low, y.low), np.minimum(x.high, y.high))
 
 
-def choose(where: Any, x: Interval, y: Interval) -> Interval:
+def choose(where: Shaped[Any, "..."], x: Interval, y: Interval) -> Interval:
     """`x` where it is true, else `y`."""
     return Interval(np.where(where, x.low, y.low), np.where(where, x.high, y.high))
 
 
-def outward(low: Any, high: Any) -> Interval:
+def outward(low: Numbers, high: Numbers) -> Interval:
     """The next numbers further out."""
     return Interval(np.nextafter(low, -np.inf), np.nextafter(high, np.inf))
 
 
-def _widened(low: Any, high: Any) -> Interval:
+def _widened(low: Numbers, high: Numbers) -> Interval:
     """Further out by what a function of the C library may be off."""
     errors = [np.where(np.isfinite(x), _LIBRARY * np.spacing(np.abs(x)), 0.0) for x in (low, high)]
     return outward(low - errors[0], high + errors[1])
@@ -84,7 +86,7 @@ def multiply(x: Interval, y: Interval) -> Interval:
     )
 
 
-def _times(a: Any, b: Any) -> Any:
+def _times(a: Numbers, b: Numbers) -> Any:
     product = a * b
     return np.where(np.isnan(product), 0.0, product)
 
@@ -234,7 +236,7 @@ def exp_linear(x: Interval) -> Interval:
     return Interval(np.maximum(low, 0.0), high)
 
 
-def _exp_linear_at(x: Any) -> Interval:
+def _exp_linear_at(x: Numbers) -> Interval:
     away = np.where(x == 0, 1.0, x)
     found = divide(point(away), negative(expm1(point(-away))))
     return choose(x == 0, _one, found)
@@ -246,7 +248,7 @@ def exp_linear_slope(x: Interval) -> Interval:
     return Interval(np.maximum(low, 0.0), np.minimum(high, 1.0))
 
 
-def _exp_linear_slope_at(x: Any) -> Interval:
+def _exp_linear_slope_at(x: Numbers) -> Interval:
     r"""$1/2 + (\sinh x - x) / (4 \sinh^2(x/2))$; near 0, $1/2 + x/6$ up to $|x|^3 / 180$."""
     near = np.abs(x) < _SERIES
     away = np.clip(np.where(near, 1.0, x), -700.0, 700.0)

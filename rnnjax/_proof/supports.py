@@ -292,7 +292,7 @@ def _span(
     return low, high
 
 
-def _float(start: Fraction, along: Fraction, t: Any) -> float:
+def _float(start: Fraction, along: Fraction, t: Fraction | float) -> float:
     if not along:
         return float(start)
     return float(along) * t if np.isinf(float(t)) else float(start + along * t)

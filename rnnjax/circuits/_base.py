@@ -8,15 +8,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool
 
 from rnnjax._parameter import Parametric
-from rnnjax._types import Array, Float
+from rnnjax._types import Array, Expected, Float, Function, Input, InputLike, State
 from rnnjax.connectivity._base import AbstractConnectivity
 
 StateT = TypeVar("StateT")
 
 
-def _rates(rates: Any, currents: Any) -> Any:
+def _rates(rates: Float[Any, "..."], currents: Float[Any, "..."]) -> State:
     return rates
 
 
@@ -32,10 +33,10 @@ class ThresholdLinear(NamedTuple):
             the circuit; the rates themselves unless given.
     """
 
-    weights: Any
-    drive: Any
-    rectified: Any = True
-    state: Callable[[Any, Any], Any] = _rates
+    weights: Float[Any, "units units"]
+    drive: Float[Any, "..."]
+    rectified: Bool[Any, "..."] | bool = True
+    state: Callable[[Array, Array], State] = _rates
 
 
 class AbstractSystem(Parametric, Generic[StateT]):
@@ -44,7 +45,7 @@ class AbstractSystem(Parametric, Generic[StateT]):
     state_unit: ClassVar[str] = ""
 
     @abc.abstractmethod
-    def __call__(self, state: StateT, input: Any) -> StateT:
+    def __call__(self, state: StateT, input: Input) -> StateT:
         """The time derivative of the state, or the next state of a map."""
 
     @abc.abstractmethod
@@ -67,7 +68,7 @@ class AbstractMap(AbstractSystem[StateT]):
     """
 
     @abc.abstractmethod
-    def __call__(self, state: StateT, input: Any) -> StateT:
+    def __call__(self, state: StateT, input: Input) -> StateT:
         """The next state."""
 
 
@@ -80,10 +81,10 @@ class AbstractCircuit(AbstractSystem[StateT]):
     """
 
     @abc.abstractmethod
-    def __call__(self, state: StateT, input: Any) -> StateT:
+    def __call__(self, state: StateT, input: Input) -> StateT:
         """The time derivative of the state, per ms."""
 
-    def switching_functions(self, state: StateT, input: Any) -> Any:
+    def switching_functions(self, state: StateT, input: Input) -> Any:
         """What its rectifiers act on, `(m,)`: the vector field has a kink where one of them is 0.
 
         None, unless overridden, for a circuit that has no kinks. One that overrides it has its
@@ -91,7 +92,7 @@ class AbstractCircuit(AbstractSystem[StateT]):
         """
         return None
 
-    def threshold_linear(self, input: Any) -> ThresholdLinear | None:
+    def threshold_linear(self, input: Input) -> ThresholdLinear | None:
         """How its equilibria are those of threshold-linear units, where they are.
 
         A circuit that overrides it has all of them listed exactly by `enumerate_equilibria`.
@@ -108,8 +109,8 @@ class Driven(eqx.Module):
     `where=lambda d: d.input.amplitude` then names the amplitude of the input.
     """
 
-    circuit: Any
-    input: Any
+    circuit: Expected["AbstractCircuit[Any]"]
+    input: Expected[InputLike]
 
 
 def rectified(x: Float[Any, "..."]) -> Float[Array, "..."]:
@@ -117,7 +118,7 @@ def rectified(x: Float[Any, "..."]) -> Float[Array, "..."]:
     return jax.nn.relu(x)
 
 
-def is_rectified(nonlinearity: Any) -> bool:
+def is_rectified(nonlinearity: Function) -> bool:
     """Whether a response is the threshold-linear one."""
     return nonlinearity is rectified or nonlinearity is jax.nn.relu
 
@@ -193,5 +194,5 @@ class AbstractNetwork(AbstractCircuit[Array]):
         return jnp.zeros((self.connectivity.units,), jnp.result_type(self.tau))
 
     @abc.abstractmethod
-    def rates(self, state: Any) -> Array:
+    def rates(self, state: State) -> Array:
         """The firing rates that a state means."""

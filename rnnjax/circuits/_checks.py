@@ -8,13 +8,23 @@ import numpy as np
 
 from rnnjax._parameter import Parametric, check, parameter_fields
 from rnnjax._precision import by_shapes, cast, default_dtype, to_host
-from rnnjax._types import is_traced
+from rnnjax._types import (
+    Arrays,
+    Expected,
+    Function,
+    InputLike,
+    Key,
+    Shapes,
+    State,
+    is_traced,
+)
 from rnnjax.circuits._base import AbstractCircuit, AbstractMap, AbstractSystem, Driven
 from rnnjax.inputs.constant import Constant
+from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._base import Iteration
 
 
-def time_constants(circuit: Any) -> dict[str, float]:
+def time_constants(circuit: AbstractSystem[Any]) -> dict[str, float]:
     """The smallest value of each concrete time constant (ms): parameters named `tau...`."""
     return {
         field.path: float(np.min(np.asarray(field.value)))
@@ -24,7 +34,7 @@ def time_constants(circuit: Any) -> dict[str, float]:
     }  # fmt: skip
 
 
-def check_step(circuit: Any, step: float | None) -> None:
+def check_step(circuit: AbstractSystem[Any], step: float | None) -> None:
     """Refuse a step longer than the fastest time constant of the circuit."""
     constants = {} if isinstance(circuit, AbstractMap) else time_constants(circuit)
     if constants and step is not None:
@@ -36,20 +46,24 @@ def check_step(circuit: Any, step: float | None) -> None:
             )
 
 
-def as_input(circuit: AbstractSystem[Any], input: Any) -> Callable[[Any], Any]:
+def as_input(
+    circuit: AbstractSystem[Any], input: Expected[InputLike | None]
+) -> Callable[[Any], Any]:
     """The input as a function of time: none, a constant, or a function already."""
     if input is None:
         return Constant(circuit.no_input())
     return input if callable(input) else Constant(input)
 
 
-def held_input(circuit: AbstractSystem[Any], input: Any, time: float) -> Any:
+def held_input(circuit: AbstractSystem[Any], input: Expected[InputLike | None], time: float) -> Any:
     """The input at one time, in float64, on the host."""
     with jax.enable_x64(True):
         return to_host(cast(as_input(circuit, input), np.float64)(np.float64(time)))
 
 
-def apart(circuit: Any, input: Any) -> tuple[Any, Any]:
+def apart(
+    circuit: Expected[AbstractSystem[Any] | Driven], input: Expected[InputLike | None]
+) -> tuple[Any, Any]:
     """The circuit and its input, of a circuit alone or of a `Driven` pair.
 
     Raises:
@@ -62,7 +76,9 @@ def apart(circuit: Any, input: Any) -> tuple[Any, Any]:
     return circuit.circuit, circuit.input
 
 
-def iterated(circuit: Any, solver: Any, step: Any) -> tuple[Any, Any]:
+def iterated(
+    circuit: Expected[AbstractSystem[Any]], solver: Any, step: Expected[float | None]
+) -> tuple[Any, Any]:
     """The solver and the step of a run: those that were given, or the iteration of a map.
 
     Raises:
@@ -77,7 +93,14 @@ def iterated(circuit: Any, solver: Any, step: Any) -> tuple[Any, Any]:
     return Iteration(), 1.0
 
 
-def check_run(circuit: Any, input: Any, noise: Any, key: Any, *, maps: bool = False) -> None:
+def check_run(
+    circuit: Expected[AbstractSystem[Any]],
+    input: Expected[InputLike | None],
+    noise: Expected[AbstractNoise | None],
+    key: Expected[Key | None],
+    *,
+    maps: bool = False,
+) -> None:
     """Refuse, on the host, what can never run.
 
     Args:
@@ -111,7 +134,7 @@ def check_run(circuit: Any, input: Any, noise: Any, key: Any, *, maps: bool = Fa
         raise ValueError("key is only for noise, and there is none: give noise=, or leave out key")
 
 
-def check_noise(noise: Any, start: Any) -> None:
+def check_noise(noise: Expected[AbstractNoise | None], start: Arrays) -> None:
     """Refuse noise whose diffusion does not have the structure and shapes of the state."""
     if noise is None:
         return
@@ -124,7 +147,9 @@ def check_noise(noise: Any, start: Any) -> None:
     _same(f"{type(noise).__name__}(state)", given, start, noise)
 
 
-def starting_state(circuit: AbstractSystem[Any], input: Any, start: Any) -> Any:
+def starting_state(
+    circuit: AbstractSystem[Any], input: Expected[InputLike | None], start: Expected[State | None]
+) -> Any:
     """The first state; checked, with the input and the derivative, by their shapes alone.
 
     Raises:
@@ -139,7 +164,9 @@ def starting_state(circuit: AbstractSystem[Any], input: Any, start: Any) -> Any:
 
 
 @by_shapes
-def _check_shapes(circuit: AbstractSystem[Any], input: Any, start: Any) -> None:
+def _check_shapes(
+    circuit: AbstractSystem[Any], input: Expected[InputLike | None], start: Expected[State | None]
+) -> None:
     """Refuse a start, an input or a derivative that does not fit."""
     rest = jax.eval_shape(circuit.rest)
     _same("start", jax.eval_shape(lambda: start), rest, circuit)
@@ -172,7 +199,9 @@ def _check_shapes(circuit: AbstractSystem[Any], input: Any, start: Any) -> None:
         )
 
 
-def _same(name: str, given: Any, wanted: Any, circuit: Any, scalars: bool = False) -> None:
+def _same(
+    name: str, given: Shapes, wanted: Shapes, circuit: Parametric | Function, scalars: bool = False
+) -> None:
     """Refuse another structure, or other shapes (single numbers allowed where `scalars`)."""
     shapes = _shapes(given)
     fits = jax.tree.structure(given) == jax.tree.structure(wanted) and all(
@@ -185,11 +214,11 @@ def _same(name: str, given: Any, wanted: Any, circuit: Any, scalars: bool = Fals
         )
 
 
-def _shapes(tree: Any) -> list[tuple[int, ...]]:
+def _shapes(tree: Shapes) -> list[tuple[int, ...]]:
     return [np.shape(x) for x in jax.tree.leaves(tree)]
 
 
-def _describe(tree: Any) -> str:
+def _describe(tree: Shapes) -> str:
     names = getattr(tree, "_fields", None)
     if isinstance(tree, tuple) and names is not None:
         inner = ", ".join(f"{name}: {_describe(x)}" for name, x in zip(names, tree, strict=True))
@@ -201,14 +230,14 @@ def _describe(tree: Any) -> str:
     return str(jax.tree.structure(tree))
 
 
-def _one_array(tree: Any) -> bool:
+def _one_array(tree: Shapes) -> bool:
     return jax.tree.structure(tree) == jax.tree.structure(0)
 
 
-def _as_default(tree: Any) -> Any:
+def _as_default(tree: Shapes) -> Any:
     """Shapes with every float in the scope's dtype, as the verbs will cast them."""
 
-    def leaf(x: Any) -> Any:
+    def leaf(x: Shapes) -> Any:
         return jax.ShapeDtypeStruct(np.shape(x), default_dtype())
 
     return jax.tree.map(leaf, tree)

@@ -12,9 +12,18 @@ import numpy as np
 from jax import lax
 
 from rnnjax._numerics.trees import flatten
-from rnnjax._types import Array, Arrays, Float, Function, Scalar, State
+from rnnjax._types import (
+    Array,
+    Arrays,
+    Float,
+    Function,
+    InputLike,
+    Scalar,
+    Shaped,
+    State,
+)
 from rnnjax._where import Named, put
-from rnnjax.circuits._base import AbstractSystem, Driven
+from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import as_input
 
 
@@ -104,8 +113,8 @@ class FlatField:
 
 
 def flat_field(
-    circuit: AbstractSystem[Any],
-    input: Any,
+    circuit: AbstractCircuit[Any],
+    input: InputLike,
     state: State,
     time: Scalar,
     named: tuple[Named, ...] = (),
@@ -131,7 +140,7 @@ def vector_of(state: State) -> Float[np.ndarray, " n"]:
     return np.concatenate([np.ravel(np.asarray(x, np.float64)) for x in jax.tree.leaves(state)])
 
 
-def states_of(state: State, rows: Any) -> Any:
+def states_of(state: State, rows: Shaped[Any, "*batch n"]) -> Any:
     """Flattened states `(..., n)` in the structure of one, which may be shapes alone.
 
     The axes in front of the rows stand in front of every part.

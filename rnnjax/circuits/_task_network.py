@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -11,10 +11,18 @@ import numpy as np
 
 from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import Parametric, parameter
-from rnnjax._types import Array, Float, Key, Numbers, PerUnit
+from rnnjax._types import Array, Expected, Float, Key, Numbers, PerUnit, State, T
 from rnnjax.circuits._base import AbstractCircuit, ThresholdLinear
 from rnnjax.circuits._checks import starting_state
 from rnnjax.connectivity._base import times
+
+
+@runtime_checkable
+class Channels(Protocol):
+    """What counts its inputs and outputs, as a task does."""
+
+    inputs: int
+    outputs: int
 
 
 class AbstractEncoder(Parametric):
@@ -39,21 +47,21 @@ class AbstractReadout(Parametric):
         """The number of outputs."""
 
     @abc.abstractmethod
-    def __call__(self, circuit: Any, state: Any) -> Float[Array, " channels"]:
+    def __call__(self, circuit: AbstractCircuit[Any], state: State) -> Float[Array, " channels"]:
         """The outputs of one state."""
 
-    def check(self, circuit: Any) -> None:
+    def check(self, circuit: AbstractCircuit[Any]) -> None:
         """Refuse a circuit that it can't be read out of.
 
         Raises:
             TypeError, ValueError: says what was expected.
         """
 
-    def reads(self, circuit: Any, state: Any) -> Float[Array, " read"]:
+    def reads(self, circuit: AbstractCircuit[Any], state: State) -> Float[Array, " read"]:
         """What the outputs are made of, as one vector: the state unless overridden."""
         return flatten(state)[0]
 
-    def width(self, circuit: Any) -> int:
+    def width(self, circuit: AbstractCircuit[Any]) -> int:
         """How many numbers it reads."""
         return eqx.filter_eval_shape(lambda c: self.reads(c, c.rest()), circuit).shape[0]
 
@@ -77,8 +85,8 @@ class Affine(NamedTuple):
         bias: `(channels,)` or one number.
     """
 
-    weights: Any
-    bias: Any
+    weights: Float[Any, "channels variables"]
+    bias: PerUnit
 
 
 class LinearEncoder(AbstractEncoder):
@@ -103,7 +111,7 @@ class LinearEncoder(AbstractEncoder):
         )
 
 
-def identity(x: Any) -> Any:
+def identity(x: T) -> T:
     """$x$."""
     return x
 
@@ -120,7 +128,7 @@ class AbstractLinearReadout(AbstractReadout):
         """The number of outputs."""
         return self.weights.shape[0]
 
-    def check(self, circuit: Any) -> None:
+    def check(self, circuit: AbstractCircuit[Any]) -> None:
         """Refuse weights that do not fit what is read."""
         read = self.width(circuit)
         shape = np.shape(self.weights)
@@ -134,7 +142,7 @@ class AbstractLinearReadout(AbstractReadout):
         """The weights."""
         return self.weights
 
-    def __call__(self, circuit: Any, state: Any) -> Float[Array, " channels"]:
+    def __call__(self, circuit: AbstractCircuit[Any], state: State) -> Float[Array, " channels"]:
         """The outputs of one state."""
         return self.nonlinearity(times(self.weights, self.reads(circuit, state)) + self.bias)
 
@@ -170,14 +178,15 @@ class RateReadout(AbstractLinearReadout):
     bias: PerUnit = parameter(0.0, "1", doc="added to each output")
     nonlinearity: Callable[[Any], Any] = identity
 
-    def reads(self, circuit: Any, state: Any) -> Float[Array, " read"]:
+    def reads(self, circuit: AbstractCircuit[Any], state: State) -> Float[Array, " read"]:
         """The rates."""
-        if not hasattr(circuit, "rates"):
+        rates = getattr(circuit, "rates", None)
+        if rates is None:
             raise TypeError(
                 f"TaskNetwork: {type(circuit).__name__} has no rates to read out: use "
                 "StateReadout(weights), or write a readout of your own"
             )
-        return circuit.rates(state)
+        return rates(state)
 
 
 class TaskNetwork(AbstractCircuit[Any]):
@@ -207,7 +216,7 @@ class TaskNetwork(AbstractCircuit[Any]):
     circuit: AbstractCircuit[Any]
     encoder: AbstractEncoder
     readout: AbstractReadout
-    start: Any = parameter(None, "circuit's", doc="state at the beginning of a trial")
+    start: State | None = parameter(None, "circuit's", doc="state at the beginning of a trial")
 
     def __check_init__(self) -> None:
         """Refuse parts that do not fit."""
@@ -233,7 +242,7 @@ class TaskNetwork(AbstractCircuit[Any]):
             self.circuit, lambda _: jax.tree.map(lambda x: jnp.zeros(x.shape), given), self.start
         )
 
-    def __call__(self, state: Any, input: Float[Any, " channels"]) -> Any:
+    def __call__(self, state: State, input: Float[Any, " channels"]) -> Any:
         """The time derivative of the circuit's state, per ms."""
         return self.circuit(state, self.encoder(input))
 
@@ -245,15 +254,15 @@ class TaskNetwork(AbstractCircuit[Any]):
         """Zero in every channel."""
         return np.zeros(self.encoder.channels)
 
-    def outputs(self, state: Any) -> Float[Array, " outputs"]:
+    def outputs(self, state: State) -> Float[Array, " outputs"]:
         """What is read out of a state."""
         return self.readout(self.circuit, state)
 
-    def switching_functions(self, state: Any, input: Any) -> Any:
+    def switching_functions(self, state: State, input: Float[Any, " channels"]) -> Any:
         """Those of the circuit."""
         return self.circuit.switching_functions(state, self.encoder(input))
 
-    def threshold_linear(self, input: Any) -> ThresholdLinear | None:
+    def threshold_linear(self, input: Float[Any, " channels"]) -> ThresholdLinear | None:
         """That of the circuit."""
         return self.circuit.threshold_linear(self.encoder(input))
 
@@ -261,10 +270,10 @@ class TaskNetwork(AbstractCircuit[Any]):
     def random(
         cls,
         circuit: AbstractCircuit[Any],
-        task: Any,
+        task: Channels,
         *,
         key: Key,
-        start: Any = None,
+        start: Expected[State | None] = None,
         readout: Callable[[Any, Any], AbstractReadout] = StateReadout,
     ) -> "TaskNetwork":
         r"""A circuit with random input and readout weights, as many as a task needs.

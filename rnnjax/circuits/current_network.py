@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import numpy as np
 
 from rnnjax._parameter import parameter
 from rnnjax._types import Array, Float, PerUnit
@@ -15,7 +16,7 @@ _WEIGHTS = [[0.9, -1.2, 0.4], [1.2, 0.7, -0.5], [-0.6, 0.8, 1.1]]
 
 
 def _three_units() -> Dense:
-    return Dense([[2.0 * w for w in row] for row in _WEIGHTS])
+    return Dense(2.0 * np.array(_WEIGHTS))
 
 
 class CurrentNetwork(AbstractNetwork):
@@ -43,11 +44,11 @@ class CurrentNetwork(AbstractNetwork):
         """The time derivative of the currents, per ms."""
         return (-state + self.connectivity(self.rates(state)) + self.bias + input) / self.tau
 
-    def rates(self, state: Any) -> Array:
+    def rates(self, state: Float[Any, "*batch units"]) -> Array:
         """The rates F(x)."""
         return self.nonlinearity(state)
 
-    def switching_functions(self, state: Any, input: PerUnit) -> Any:
+    def switching_functions(self, state: Float[Any, "*batch units"], input: PerUnit) -> Any:
         """The currents themselves, where F is `rectified`."""
         return state if is_rectified(self.nonlinearity) else None
 

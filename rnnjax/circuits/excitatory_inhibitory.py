@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from rnnjax._parameter import parameter
-from rnnjax._types import Scalar
+from rnnjax._types import Input, Scalar
 from rnnjax.circuits._base import AbstractCircuit, ThresholdLinear, rectified
 
 
@@ -68,7 +68,7 @@ class ExcitatoryInhibitory(AbstractCircuit[ExcitatoryInhibitoryState]):
         """Both populations silent."""
         return ExcitatoryInhibitoryState(e=jnp.zeros_like(self.tau_e), i=jnp.zeros_like(self.tau_i))
 
-    def switching_functions(self, state: ExcitatoryInhibitoryState, input: Any) -> Any:
+    def switching_functions(self, state: ExcitatoryInhibitoryState, input: Input) -> Any:
         """What each population is driven by, less its threshold, Hz."""
         e, i = state
         drive_e = self.m_ee * e + self.m_ei * i - self.gamma_e + input.e

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._parameter import parameter
-from rnnjax._types import Scalar
+from rnnjax._types import Numbers, Scalar
 from rnnjax.circuits._base import AbstractCircuit, exp_linear
 
 
@@ -73,7 +73,7 @@ class HodgkinHuxley(AbstractCircuit[HodgkinHuxleyState]):
         return np.zeros(())
 
 
-def _rates(v: Any) -> tuple[tuple[Any, Any], ...]:
+def _rates(v: Numbers) -> tuple[tuple[Any, Any], ...]:
     """Opening and closing rates of `m`, `h` and `n`, per ms."""
     return (
         (exp_linear((v + 40) / 10), 4 * jnp.exp(-(v + 65) / 18)),

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._parameter import parameter
-from rnnjax._types import Scalar
+from rnnjax._types import Numbers, Scalar
 from rnnjax.circuits._base import AbstractCircuit
 
 
@@ -77,6 +77,6 @@ class JansenRit(AbstractCircuit[JansenRitState]):
         """No further rate."""
         return np.zeros(())
 
-    def _rate(self, v: Any) -> Any:
+    def _rate(self, v: Numbers) -> Any:
         """The firing rate at a potential, Hz."""
         return 2 * self.e0 * jax.nn.sigmoid(self.r * (v - self.v0))

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Complex
 
 from rnnjax._parameter import parameter
-from rnnjax._types import Array, Float, PerUnit, Scalar
+from rnnjax._types import Array, Expected, Float, PerUnit, Scalar
 from rnnjax.circuits._base import AbstractNetwork, ThresholdLinear
 from rnnjax.connectivity._base import AbstractConnectivity
 from rnnjax.connectivity.cosine import Cosine
@@ -43,7 +43,7 @@ class LinearNetwork(AbstractNetwork):
         """The time derivative of the rates, Hz per ms."""
         return (-state + self.connectivity(state) + self.bias + input) / self.tau
 
-    def rates(self, state: Any) -> Array:
+    def rates(self, state: Float[Any, "*batch units"]) -> Array:
         """The state itself."""
         return state
 
@@ -96,7 +96,12 @@ class Modes(eqx.Module):
     tau: Scalar
     bias: np.ndarray
 
-    def coefficients(self, times: Any, drive: Any, start: Any = 0.0) -> np.ndarray:
+    def coefficients(
+        self,
+        times: Expected[Float[Any, " time"]],
+        drive: Expected[PerUnit],
+        start: Expected[PerUnit] = 0.0,
+    ) -> np.ndarray:
         r"""The coefficients $c_\mu(t)$ of the modes, `(time, mode)`.
 
         $c_\mu(t) = \frac{h_\mu}{1 - \lambda_\mu} \left(1 - e^{-t (1 - \lambda_\mu) / \tau}\right)
@@ -124,7 +129,12 @@ class Modes(eqx.Module):
         ramp = np.where(small, times, -np.expm1(-decay * times) / np.where(small, 1, decay))
         return c0 * np.exp(-decay * times) + h * ramp / self.tau
 
-    def solution(self, times: Any, drive: Any, start: Any = 0.0) -> np.ndarray:
+    def solution(
+        self,
+        times: Expected[Float[Any, " time"]],
+        drive: Expected[PerUnit],
+        start: Expected[PerUnit] = 0.0,
+    ) -> np.ndarray:
         """The rates at `times` under a constant drive, `(time, unit)`, Hz.
 
         By the modes; by the matrix exponential where they do not span the space.
@@ -146,7 +156,7 @@ class Modes(eqx.Module):
         """Whether the eigenvectors span the space, well enough to compute with."""
         return bool(np.linalg.cond(self.right) < 1e6)
 
-    def steady_state(self, drive: Any) -> np.ndarray:
+    def steady_state(self, drive: Expected[PerUnit]) -> np.ndarray:
         """Where the rates settle under a constant drive, `(unit,)`, Hz.
 
         Raises:
@@ -187,5 +197,5 @@ class Modes(eqx.Module):
                 found.append("integrates" if abs(value - 1) <= _MARGINAL else "oscillates")
         return found
 
-    def _project(self, vector: Any) -> np.ndarray:
+    def _project(self, vector: Expected[PerUnit]) -> np.ndarray:
         return self.left @ np.broadcast_to(np.asarray(vector, np.float64), self.eigenvalues.shape)

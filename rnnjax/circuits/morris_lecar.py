@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._parameter import parameter
-from rnnjax._types import Scalar
+from rnnjax._types import Expected, Scalar
 from rnnjax.circuits._base import AbstractCircuit
 
 
@@ -50,17 +50,17 @@ class MorrisLecar(AbstractCircuit[MorrisLecarState]):
     capacitance: Scalar = parameter(20.0, "uF/cm2", positive=True, doc="membrane capacitance")
 
     @classmethod
-    def hopf(cls, **changes: Any) -> "MorrisLecar":
+    def hopf(cls, **changes: Expected[Scalar]) -> "MorrisLecar":
         """Firing begins at a subcritical Hopf bifurcation, at 93.86 uA/cm2 (the defaults)."""
         return cls(**changes)
 
     @classmethod
-    def snic(cls, **changes: Any) -> "MorrisLecar":
+    def snic(cls, **changes: Expected[Scalar]) -> "MorrisLecar":
         """Firing begins with zero frequency, at a saddle-node on the cycle, at 39.96 uA/cm2."""
         return cls(**{"g_ca": 4.0, "v_3": 12.0, "v_4": 17.4, "phi": 0.067} | changes)
 
     @classmethod
-    def homoclinic(cls, **changes: Any) -> "MorrisLecar":
+    def homoclinic(cls, **changes: Expected[Scalar]) -> "MorrisLecar":
         """The cycle begins at a homoclinic orbit of the saddle, at 35.007 uA/cm2."""
         return cls(**{"g_ca": 4.0, "v_3": 12.0, "v_4": 17.4, "phi": 0.23} | changes)
 

@@ -44,11 +44,11 @@ class RateNetwork(AbstractNetwork):
         """The time derivative of the rates, Hz per ms."""
         return (-state + self.nonlinearity(self.connectivity(state) + self.bias + input)) / self.tau
 
-    def rates(self, state: Any) -> Array:
+    def rates(self, state: Float[Any, "*batch units"]) -> Array:
         """The state itself."""
         return state
 
-    def switching_functions(self, state: Any, input: PerUnit) -> Any:
+    def switching_functions(self, state: Float[Any, "*batch units"], input: PerUnit) -> Any:
         """The sums of the inputs, where F is `rectified`."""
         if not is_rectified(self.nonlinearity):
             return None

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax._parameter import parameter
-from rnnjax._types import Scalar
+from rnnjax._types import Numbers, Scalar
 from rnnjax.circuits._base import AbstractCircuit
 
 
@@ -62,7 +62,7 @@ class WilsonCowan(AbstractCircuit[WilsonCowanState]):
         return WilsonCowanState(e=jnp.zeros_like(self.tau_e), i=jnp.zeros_like(self.tau_i))
 
 
-def _response(drive: Any, slope: Any, threshold: Any) -> tuple[Any, Any]:
+def _response(drive: Numbers, slope: Numbers, threshold: Numbers) -> tuple[Any, Any]:
     """The shifted logistic and its largest value."""
     shift = jax.nn.sigmoid(-slope * threshold)
     return jax.nn.sigmoid(slope * (drive - threshold)) - shift, 1 - shift

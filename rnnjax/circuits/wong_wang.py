@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from rnnjax._parameter import parameter
-from rnnjax._types import Scalar
+from rnnjax._types import Numbers, Scalar
 from rnnjax.circuits._base import AbstractCircuit, exp_linear
 
 
@@ -61,6 +61,6 @@ class WongWang(AbstractCircuit[WongWangState]):
         s = jnp.full_like(self.tau_s, 0.1)
         return WongWangState(s1=s, s2=s)
 
-    def _rate(self, x: Any) -> Any:
+    def _rate(self, x: Numbers) -> Any:
         """The firing rate at a current, Hz."""
         return exp_linear(self.d * (self.a * x - self.b)) / self.d

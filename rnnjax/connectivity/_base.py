@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
-from jaxtyping import Shaped
 
 from rnnjax._parameter import Parametric
-from rnnjax._types import Array, Float, is_traced
+from rnnjax._types import Array, Expected, Float, Matrix, Shaped, is_traced
 
 _LARGEST_UNROLLED = 4  # up to here sums over elements beat a matrix product on CPUs, 3-20 times
 
@@ -49,11 +48,11 @@ def times(matrix: Shaped[Any, "post pre"], rates: Shaped[Any, " pre"]) -> Shaped
 
 
 @jax.custom_jvp
-def _times(matrix: Any, rates: Any) -> Any:
+def _times(matrix: Shaped[Any, "post pre"], rates: Shaped[Any, " pre"]) -> Any:
     return jnp.matmul(matrix, rates, precision=jax.lax.Precision.HIGHEST)
 
 
-def _times_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
+def _times_jvp(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
     # The plain derivative, except that the transpose which a gradient meets on its way back is laid
     # out as a matrix, once before the loop: XLA for CPUs multiplies by it twice as fast as by
     # another matrix's transpose, which small loops would even do by plain sums, ten times slower.
@@ -74,7 +73,7 @@ def _times_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
 _times.defjvp(_times_jvp, symbolic_zeros=True)
 
 
-def check_square(name: str, weights: Any) -> None:
+def check_square(name: str, weights: Expected[Matrix]) -> None:
     """Refuse weights that are no square matrix.
 
     Raises:
@@ -88,17 +87,17 @@ def check_square(name: str, weights: Any) -> None:
         )
 
 
-def truths(mask: Any) -> Any:
+def truths(mask: Expected[Matrix | None]) -> Any:
     """Where there are synapses, as truth values; None for everywhere."""
     return mask if mask is None or is_traced(mask) else np.asarray(mask, bool)
 
 
-def masked(mask: Any, weights: Any) -> Array:
+def masked(mask: Shaped[Any, "..."] | None, weights: Shaped[Any, "..."]) -> Array:
     """The weights of the synapses that are there, 0 elsewhere."""
     return weights if mask is None else jnp.where(mask, weights, jnp.zeros_like(weights))
 
 
-def check_mask(name: str, mask: Any, weights: Any) -> None:
+def check_mask(name: str, mask: Expected[Matrix | None], weights: Expected[Matrix]) -> None:
     """Refuse a mask that does not fit the weights.
 
     Raises:

@@ -47,7 +47,7 @@ class Cosine(AbstractConnectivity):
         """Preferred angles in degrees, in `(-period / 2, period / 2]`."""
         return self.period * ((np.arange(self.size) + 1) / self.size - 0.5)
 
-    def matrix(self) -> Array:
+    def matrix(self) -> Float[Any, "post pre"]:
         """The weights, the receiving unit first."""
         phase = 2 * np.pi * self.angles() / self.period
         difference = phase[:, None] - phase[None, :]
@@ -69,5 +69,5 @@ class Cosine(AbstractConnectivity):
         return self.size
 
 
-def _like(values: np.ndarray, other: Any) -> Array:
+def _like(values: np.ndarray, other: Float[Any, "..."]) -> Array:
     return jnp.asarray(values, dtype=jnp.result_type(other))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._parameter import counted, parameter
-from rnnjax._types import Array, Key, Matrix
+from rnnjax._types import Array, Key, Matrix, Shaped
 from rnnjax.connectivity._base import (
     AbstractConnectivity,
     check_density,
@@ -50,7 +50,7 @@ class Dale(AbstractConnectivity):
         converter=lambda x: None if x is None else tuple(bool(k) for k in x),
     )
 
-    mask: Any = eqx.field(converter=truths, default=None)
+    mask: Shaped[Any, "..."] | None = eqx.field(converter=truths, default=None)
 
     def __check_init__(self) -> None:
         """Refuse a matrix that is not square, or signs or a mask that do not fit it."""

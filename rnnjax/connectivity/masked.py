@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._parameter import counted, parameter
-from rnnjax._types import Array, Key, Matrix
+from rnnjax._types import Array, Key, Matrix, Shaped
 from rnnjax.connectivity._base import (
     AbstractConnectivity,
     check_density,
@@ -34,7 +34,7 @@ class Masked(AbstractConnectivity):
     """
 
     weights: Matrix = parameter([[1.25, -1.0], [1.0, 0.0]], "1", doc="weights [post, pre]")
-    mask: Any = eqx.field(
+    mask: Shaped[Any, "..."] | None = eqx.field(
         converter=truths, default_factory=lambda: np.array([[True, True], [True, False]])
     )
 

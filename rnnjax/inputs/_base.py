@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._parameter import Parametric, parameter
-from rnnjax._types import Array, Numbers, Scalar
+from rnnjax._types import Array, Expected, Input, Numbers, Scalar
 
 
 class AbstractInput(Parametric):
@@ -38,7 +38,7 @@ class AbstractInput(Parametric):
         """The first time (ms) after `t` at which it bends, its `jumps` apart; infinity for never."""
         return np.inf
 
-    def __add__(self, other: Any) -> "Sum":
+    def __add__(self, other: Expected["AbstractInput"]) -> "Sum":
         """Both at once."""
         return Sum(self, other) if isinstance(other, AbstractInput) else NotImplemented
 
@@ -46,15 +46,15 @@ class AbstractInput(Parametric):
         """The other way round."""
         return Profile(-1.0, self)
 
-    def __sub__(self, other: Any) -> "Sum":
+    def __sub__(self, other: Expected["AbstractInput"]) -> "Sum":
         """The first without the second."""
         return Sum(self, -other) if isinstance(other, AbstractInput) else NotImplemented
 
-    def __mul__(self, profile: Any) -> "Profile":
+    def __mul__(self, profile: Expected[Numbers]) -> "Profile":
         """Each unit's share of it."""
         return Profile(profile, self)
 
-    def __rmul__(self, profile: Any) -> "Profile":
+    def __rmul__(self, profile: Expected[Numbers]) -> "Profile":
         """Each unit's share of it."""
         return Profile(profile, self)
 
@@ -116,10 +116,10 @@ class Profile(AbstractInput):
         return self.signal.next_bend(t)
 
 
-def between(t: Scalar, onset: Scalar, value: Any) -> Any:
+def between(t: Scalar, onset: Scalar, value: Input) -> Any:
     """`value` from `onset` on, zero before."""
     return jax.tree.map(lambda v: jnp.where(t >= onset, v, jnp.zeros_like(v)), value)
 
 
-def _is_scalar(value: Any) -> bool:
+def _is_scalar(value: Input) -> bool:
     return isinstance(value, Array | np.ndarray | float) and jnp.ndim(value) == 0

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._parameter import parameter
-from rnnjax._types import Array, Float, Scalar, is_traced
+from rnnjax._types import Array, Expected, Float, Scalar, is_traced
 from rnnjax.inputs._base import AbstractInput
 
 
@@ -31,7 +31,12 @@ class Recording(AbstractInput):
     sample_rate: Scalar = parameter(unit="Hz", positive=True, doc="samples per second")
     start: Scalar = parameter(0.0, "ms", doc="time of the first sample")
 
-    def __init__(self, samples: Any = None, sample_rate: Any = None, start: Any = 0.0):
+    def __init__(
+        self,
+        samples: Expected[Float[Any, "samples *units"] | None] = None,
+        sample_rate: Expected[Scalar | None] = None,
+        start: Expected[Scalar] = 0.0,
+    ):
         if samples is None:
             samples, sample_rate = np.zeros(2), 1.0
         if sample_rate is None:
@@ -65,7 +70,9 @@ class Recording(AbstractInput):
         return jnp.where(number > last, jnp.inf, self.start + number * interval)
 
 
-def _without_gaps(samples: Any, sample_rate: Any) -> np.ndarray:
+def _without_gaps(
+    samples: Expected[Float[Any, "samples *units"] | None], sample_rate: Expected[Scalar]
+) -> np.ndarray:
     values = np.asarray(samples, np.float64)
     if values.ndim not in (1, 2) or values.shape[0] < 2:
         raise ValueError(

@@ -1,11 +1,15 @@
 """What every noise is: how strongly each state variable is shaken."""
 
 import abc
-from typing import Any
-
-import equinox as eqx
+from typing import TYPE_CHECKING, Any
 
 from rnnjax._parameter import Parametric
+from rnnjax._types import State
+
+if TYPE_CHECKING:
+    from typing import ClassVar as AbstractClassVar
+else:
+    from equinox import AbstractClassVar
 
 
 class AbstractNoise(Parametric):
@@ -15,8 +19,8 @@ class AbstractNoise(Parametric):
     is in ms, so $g$ is in the state's unit per $\sqrt{\mathrm{ms}}$.
     """
 
-    additive: eqx.AbstractClassVar[bool]
+    additive: AbstractClassVar[bool]
 
     @abc.abstractmethod
-    def __call__(self, state: Any) -> Any:
+    def __call__(self, state: State) -> Any:
         """The diffusion at `state`, in its structure."""

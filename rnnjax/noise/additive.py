@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax._parameter import parameter
-from rnnjax._types import Numbers
+from rnnjax._types import Numbers, State
 from rnnjax.noise._base import AbstractNoise
 
 
@@ -22,7 +22,7 @@ class Additive(AbstractNoise):
 
     additive: ClassVar[bool] = True
 
-    def __call__(self, state: Any) -> Any:
+    def __call__(self, state: State) -> Any:
         """The strength, in the structure of the state."""
         if jax.tree.structure(self.scale) == jax.tree.structure(0):
             return jax.tree.map(lambda x: jnp.broadcast_to(self.scale, jnp.shape(x)), state)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import jax
 
 from rnnjax._parameter import parameter
-from rnnjax._types import Scalar
+from rnnjax._types import Scalar, State
 from rnnjax.noise._base import AbstractNoise
 
 
@@ -20,6 +20,6 @@ class Multiplicative(AbstractNoise):
 
     additive: ClassVar[bool] = False
 
-    def __call__(self, state: Any) -> Any:
+    def __call__(self, state: State) -> Any:
         """The strength at `state`."""
         return jax.tree.map(lambda x: self.scale * x, state)

@@ -15,8 +15,19 @@ from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import check
 from rnnjax._precision import cast, default_dtype, in_float64
 from rnnjax._training.objective import AbstractObjective
-from rnnjax._types import Array, Key, is_traced
-from rnnjax.circuits._base import AbstractNetwork
+from rnnjax._types import (
+    Array,
+    Arrays,
+    Expected,
+    InputLike,
+    Key,
+    Scalar,
+    Shapes,
+    State,
+    T,
+    is_traced,
+)
+from rnnjax.circuits._base import AbstractCircuit, AbstractNetwork, Driven
 from rnnjax.circuits._checks import apart, as_input, check_run, starting_state
 from rnnjax.circuits._flat import flat_field
 from rnnjax.circuits._task_network import TaskNetwork
@@ -33,22 +44,24 @@ class AbstractTarget(AbstractObjective):
     input: eqx.AbstractVar[Any]
 
     @abc.abstractmethod
-    def loss(self, circuit: Any, input: Any) -> Any:
+    def loss(self, circuit: AbstractCircuit[Any], input: Expected[InputLike | None]) -> Any:
         """How far the circuit is from it; in float64, and differentiable."""
 
-    def fits(self, circuit: Any, input: Any) -> None:
+    def fits(self, circuit: AbstractCircuit[Any], input: Expected[InputLike | None]) -> None:
         """Refuse, by shapes alone, a circuit that it is not for."""
 
-    def check(self, circuit: Any, key: Key | None) -> None:
+    def check(self, circuit: Expected[AbstractCircuit[Any] | Driven], key: Key | None) -> None:
         """Refuse a circuit that it is not for, before anything compiles."""
-        circuit, input = apart(circuit, self.input)
-        check_run(circuit, input, None, None)
-        starting_state(circuit, input, None)
+        own, input = apart(circuit, self.input)
+        check_run(own, input, None, None)
+        starting_state(own, input, None)
         if not is_traced(self):
             check(self)
-        self.fits(circuit, input)
+        self.fits(own, input)
 
-    def __call__(self, circuit: Any, key: Key | None = None) -> Any:
+    def __call__(
+        self, circuit: Expected[AbstractCircuit[Any] | Driven], key: Key | None = None
+    ) -> Any:
         """How far the circuit is from what is wanted."""
         self.check(circuit, key)
         if is_traced(circuit):  # a constant of a float32 program can't hold float64
@@ -57,7 +70,7 @@ class AbstractTarget(AbstractObjective):
 
 
 @eqx.filter_jit
-def _loss(target: AbstractTarget, circuit: Any) -> Any:
+def _loss(target: AbstractTarget, circuit: Expected[AbstractCircuit[Any] | Driven]) -> Any:
     return target.loss(*apart(circuit, target.input))
 
 
@@ -66,7 +79,7 @@ def spectrum(jacobian: Array) -> Array:
     return jnp.asarray(eigenvalues(jacobian))
 
 
-def missed(jacobian: Array, most: Any, least: Any) -> Array:
+def missed(jacobian: Array, most: Scalar, least: Scalar) -> Array:
     """By how much the growth rate is above `most` or below `least`; 0, and its derivatives, between.
 
     Derivatives of eigenvalues need not be finite: they are asked for only where they count.
@@ -78,13 +91,13 @@ def missed(jacobian: Array, most: Any, least: Any) -> Array:
     return jnp.where(counts, jnp.where(known > most, rate - most, least - rate), 0.0)
 
 
-def of_network(circuit: Any) -> Any:
+def of_network(circuit: AbstractCircuit[Any]) -> Any:
     """The time constant of a network in ms, one or one per unit; 1 ms for other circuits."""
     inner = circuit.circuit if isinstance(circuit, TaskNetwork) else circuit
     return inner.tau if isinstance(inner, AbstractNetwork) else np.ones(())
 
 
-def spread(given: Any, wanted: Any) -> Array:
+def spread(given: Shapes, wanted: Shapes) -> Array:
     """One number, or a structure of numbers, for every entry of a flattened structure.
 
     Raises:
@@ -102,7 +115,7 @@ def spread(given: Any, wanted: Any) -> Array:
     return flatten(each)[0]
 
 
-def guarded(function: Callable[[Any], tuple[Any, Any]], tree: Any) -> tuple[Any, Any]:
+def guarded(function: Callable[[T], tuple[Array, Array]], tree: T) -> tuple[Array, Array]:
     """`function(tree)`, which gives numbers and whether they are good; no derivatives where not.
 
     Where a search finds nothing its derivative is not finite, and 0 times that is NaN: so what
@@ -110,16 +123,16 @@ def guarded(function: Callable[[Any], tuple[Any, Any]], tree: Any) -> tuple[Any,
     """
     arrays, fixed = eqx.partition(tree, eqx.is_inexact_array)
 
-    def run(arrays: Any) -> tuple[Any, Any]:
+    def run(arrays: Arrays) -> tuple[Any, Any]:
         value, good = function(eqx.combine(arrays, fixed))
         return jnp.where(good, value, 0.0), good
 
     @jax.custom_jvp
-    def result(arrays: Any) -> tuple[Any, Any]:
+    def result(arrays: Arrays) -> tuple[Any, Any]:
         return run(arrays)
 
     @result.defjvp
-    def _(primals: Any, tangents: Any) -> tuple[Any, Any]:
+    def _(primals: tuple[Arrays], tangents: tuple[Arrays]) -> tuple[Any, Any]:
         value, push, good = jax.linearize(run, primals[0], has_aux=True)
         pushed = push(jax.tree.map(lambda t: jnp.where(good, t, 0.0), tangents[0]))
         none = np.zeros(np.shape(good), jax.dtypes.float0)
@@ -139,17 +152,23 @@ class AbstractAtEquilibrium(AbstractTarget):
     near: eqx.AbstractVar[Any]
 
     @abc.abstractmethod
-    def at(self, circuit: Any, input: Any, state: Any, jacobian: Array) -> Array:
+    def at(
+        self,
+        circuit: AbstractCircuit[Any],
+        input: Expected[InputLike | None],
+        state: State,
+        jacobian: Array,
+    ) -> Array:
         """How far the circuit is from it, of an equilibrium and its Jacobian per ms."""
 
-    def fits(self, circuit: Any, input: Any) -> None:
+    def fits(self, circuit: AbstractCircuit[Any], input: Expected[InputLike | None]) -> None:
         """Refuse a state that does not fit."""
         try:
             starting_state(circuit, input, self.near)
         except ValueError as error:
             raise ValueError(f"{type(self).__name__}.near: {error}") from None
 
-    def loss(self, circuit: Any, input: Any) -> Array:
+    def loss(self, circuit: AbstractCircuit[Any], input: Expected[InputLike | None]) -> Array:
         """How far the equilibrium is from it, or the state from being one."""
         found, good = guarded(_at_equilibrium, (self, circuit, input))
         near = circuit.rest() if self.near is None else self.near
@@ -158,11 +177,14 @@ class AbstractAtEquilibrium(AbstractTarget):
         return jnp.where(good, found, 1 + missing)
 
 
-def _at_equilibrium(given: Any) -> tuple[Array, Array]:
+def _at_equilibrium(
+    given: tuple["AbstractAtEquilibrium", AbstractCircuit[Any], Expected[InputLike | None]],
+) -> tuple[Array, Array]:
     target, circuit, input = given
     near = circuit.rest() if target.near is None else target.near
     near = jax.tree.map(jnp.asarray, near)
     found = find_equilibria(circuit, input, guesses=jax.lax.stop_gradient(near), throw=False)
+    assert found.jacobian is not None
     good = found.found[0]
     state = jax.tree.map(lambda x, y: jnp.where(good, x, y), found[0], near)
     apart = jnp.diag(-1.0 - jnp.arange(found.jacobian.shape[-1], dtype=jnp.float64))

@@ -8,7 +8,8 @@ import numpy as np
 
 from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import parameter
-from rnnjax._types import Array, Scalar, is_traced
+from rnnjax._types import Array, Arrays, Expected, InputLike, Scalar, State, is_traced
+from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, starting_state
 from rnnjax.targets._base import (
     AbstractAtEquilibrium,
@@ -42,10 +43,10 @@ class Amplifies(AbstractAtEquilibrium):
     """
 
     gain: Scalar = parameter(unit="1", doc="of the answer over the input")
-    direction: Any = parameter(unit="input's", doc="of the input")
-    readout: Any = parameter(None, "1", doc="weights of the state")
-    near: Any = parameter(None, "circuit's", doc="where the search begins")
-    input: Any = None
+    direction: Arrays = parameter(unit="input's", doc="of the input")
+    readout: State | None = parameter(None, "1", doc="weights of the state")
+    near: State | None = parameter(None, "circuit's", doc="where the search begins")
+    input: Expected[InputLike | None] = None
 
     def __check_init__(self) -> None:
         """Refuse zeros and a gain that nothing has."""
@@ -59,7 +60,7 @@ class Amplifies(AbstractAtEquilibrium):
                 "readout="
             )
 
-    def fits(self, circuit: Any, input: Any) -> None:
+    def fits(self, circuit: AbstractCircuit[Any], input: Expected[InputLike | None]) -> None:
         """Refuse directions that do not fit."""
         for name, given in (
             ("direction", (self.direction, None)),
@@ -71,7 +72,13 @@ class Amplifies(AbstractAtEquilibrium):
                 raise ValueError(f"Amplifies.{name}: {error}") from None
         super().fits(circuit, input)
 
-    def at(self, circuit: Any, input: Any, state: Any, jacobian: Array) -> Array:
+    def at(
+        self,
+        circuit: AbstractCircuit[Any],
+        input: Expected[InputLike | None],
+        state: State,
+        jacobian: Array,
+    ) -> Array:
         """How far the gain is from it, and what grows."""
         nothing = circuit.no_input()
         _, unravel = flatten(jax.tree.map(jnp.asarray, nothing))

@@ -5,14 +5,16 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Complex
 
 from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import parameter
-from rnnjax._types import Array, is_traced
+from rnnjax._types import Array, Expected, Float, InputLike, State, is_traced
+from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.targets._base import AbstractAtEquilibrium, of_network, spectrum
 
 
-def _completed(values: Any) -> Any:
+def _completed(values: Expected[Complex[Any, " value"]]) -> Any:
     """Those with the largest real part first, both of each pair."""
     if is_traced(values):
         return values
@@ -47,11 +49,11 @@ class HasEigenvalues(AbstractAtEquilibrium):
             that does not fit.
     """
 
-    values: Any = eqx.field(converter=_completed)
-    near: Any = parameter(None, "circuit's", doc="where the search begins")
-    input: Any = None
+    values: Complex[Any, " value"] = eqx.field(converter=_completed)
+    near: State | None = parameter(None, "circuit's", doc="where the search begins")
+    input: Expected[InputLike | None] = None
 
-    def fits(self, circuit: Any, input: Any) -> None:
+    def fits(self, circuit: AbstractCircuit[Any], input: Expected[InputLike | None]) -> None:
         """Refuse more values than there are, and a state that does not fit."""
         variables = flatten(circuit.rest())[0].size
         if len(self.values) > variables:
@@ -61,7 +63,13 @@ class HasEigenvalues(AbstractAtEquilibrium):
             )
         super().fits(circuit, input)
 
-    def at(self, circuit: Any, input: Any, state: Any, jacobian: Array) -> Array:
+    def at(
+        self,
+        circuit: AbstractCircuit[Any],
+        input: Expected[InputLike | None],
+        state: State,
+        jacobian: Array,
+    ) -> Array:
         """How far the leading eigenvalues are from those asked for."""
         wanted = jnp.asarray(self.values)
         found = _in_groups(spectrum(jacobian)[: len(self.values)], wanted.real)
@@ -70,7 +78,7 @@ class HasEigenvalues(AbstractAtEquilibrium):
         return jnp.mean(of_network(circuit)) ** 2 * jnp.mean(real**2 + imaginary**2)
 
 
-def _in_groups(values: Any, wanted: Any) -> Any:
+def _in_groups(values: Complex[Array, " value"], wanted: Float[Array, " value"]) -> Any:
     """The values, those that stand where the same real part is asked for by their imaginary parts."""
     new = jnp.concatenate([jnp.zeros(1, jnp.int32), (wanted[1:] != wanted[:-1]).astype(jnp.int32)])
     by_imaginary = jnp.argsort(-values.imag, stable=True)

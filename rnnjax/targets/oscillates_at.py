@@ -14,7 +14,8 @@ from rnnjax._parameter import counted, parameter
 from rnnjax._precision import index_of_largest
 from rnnjax._results import Status
 from rnnjax._simulation.simulate import simulate
-from rnnjax._types import Array, Scalar, is_traced
+from rnnjax._types import Array, Expected, InputLike, Scalar, State, is_traced
+from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import check_step, starting_state
 from rnnjax.solvers import RK4
 from rnnjax.targets._base import AbstractTarget, guarded, spectrum
@@ -52,17 +53,24 @@ class OscillatesAt(AbstractTarget):
     """
 
     frequency: Scalar = parameter(unit="Hz", positive=True, doc="of the oscillation")
-    start: Any = parameter(None, "circuit's", doc="where the run begins")
-    input: Any = None
+    start: State | None = parameter(None, "circuit's", doc="where the run begins")
+    input: Expected[InputLike | None] = None
     margin: Scalar = parameter(0.1, "1", doc="of an unstable focus, over its frequency")
     duration: float = eqx.field(static=True, default=0.0)  # this and what follows is set below
     step: float = eqx.field(static=True, default=0.0)
     intervals: int = eqx.field(static=True, default=0)
 
     def __init__(
-        self, frequency: Any, start: Any = None, input: Any = None, *, duration: Any = None,
-        step: Any = None, intervals: Any = 32, margin: Any = 0.1,
-    ):  # fmt: skip
+        self,
+        frequency: Expected[Scalar],
+        start: Expected[State | None] = None,
+        input: Expected[InputLike | None] = None,
+        *,
+        duration: Expected[float | None] = None,
+        step: Expected[float | None] = None,
+        intervals: Expected[int] = 32,
+        margin: Expected[Scalar] = 0.1,
+    ):
         self.frequency, self.start, self.input, self.margin = frequency, start, input, margin
         period = 1000 / float(frequency) if np.ndim(frequency) == 0 and frequency > 0 else 1.0
         self.duration = float(_PERIODS * period if duration is None else duration)
@@ -74,7 +82,7 @@ class OscillatesAt(AbstractTarget):
                 f"{self.step:g} and {self.duration:g}"
             )
 
-    def fits(self, circuit: Any, input: Any) -> None:
+    def fits(self, circuit: AbstractCircuit[Any], input: Expected[InputLike | None]) -> None:
         """Refuse a start that does not fit, and a step that is too long."""
         starting_state(circuit, input, self.start)
         variables = sum(np.size(x) for x in jax.tree.leaves(jax.eval_shape(circuit.rest)))
@@ -83,7 +91,7 @@ class OscillatesAt(AbstractTarget):
         if not is_traced(circuit):
             check_step(circuit, self.step)
 
-    def loss(self, circuit: Any, input: Any) -> Array:
+    def loss(self, circuit: AbstractCircuit[Any], input: Expected[InputLike | None]) -> Array:
         """How far the frequency is from it, or how far from oscillating."""
         off, oscillates = guarded(_of_orbit, (self, circuit, input))
         lost = jax.lax.stop_gradient(jnp.where(oscillates, 0.0, 1.0))
@@ -92,7 +100,9 @@ class OscillatesAt(AbstractTarget):
         return jnp.where(oscillates, off, 1 + away + nothing)
 
 
-def _of_orbit(given: Any) -> tuple[Array, Array]:
+def _of_orbit(
+    given: tuple[OscillatesAt, AbstractCircuit[Any], Expected[InputLike | None]],
+) -> tuple[Array, Array]:
     """How far the frequency of the orbit is from it, and whether there is one."""
     target, circuit, input = given
     arrays, fixed = eqx.partition(given, eqx.is_array)
@@ -106,10 +116,13 @@ def _of_orbit(given: Any) -> tuple[Array, Array]:
     return jnp.log(ratio) ** 2, good
 
 
-def _of_rest(given: Any) -> tuple[Array, Array]:
+def _of_rest(
+    given: tuple[OscillatesAt, AbstractCircuit[Any], Expected[InputLike | None], Scalar],
+) -> tuple[Array, Array]:
     """How far the equilibrium is from a focus, and whether there is one where it is asked for."""
     target, circuit, input, lost = given
     found = find_equilibria(circuit, input, guesses=circuit.rest(), throw=False)
+    assert found.jacobian is not None
     good = jnp.asarray(found.found)[0] & (lost > 0)
     safe = jnp.diag(jnp.arange(found.jacobian.shape[-1], dtype=jnp.float64))
     omega = 2 * np.pi * target.frequency / 1000
@@ -127,7 +140,7 @@ def _of_rest(given: Any) -> tuple[Array, Array]:
     return short**2 + (turning - 1) ** 2 + grows, good
 
 
-def _away(circuit: Any) -> Any:
+def _away(circuit: AbstractCircuit[Any]) -> Any:
     """A state off rest, differently for each variable."""
     flat, unravel = flatten(jax.tree.map(jnp.asarray, circuit.rest()))
     return unravel(flat + jnp.linspace(0.5, -0.5, flat.size))

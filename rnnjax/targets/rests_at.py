@@ -8,7 +8,8 @@ import numpy as np
 
 from rnnjax._equilibria.guesses import flat_guesses
 from rnnjax._parameter import parameter
-from rnnjax._types import Array, PerUnit, Scalar
+from rnnjax._types import Array, Expected, InputLike, PerUnit, Scalar, State
+from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input
 from rnnjax.circuits._flat import flat_field
 from rnnjax.targets._base import AbstractTarget, missed, of_network, spread
@@ -39,14 +40,16 @@ class RestsAt(AbstractTarget):
         ValueError: for states, bounds or time constants that do not fit.
     """
 
-    states: Any = parameter(unit="circuit's", doc="where it rests")
-    input: Any = None
+    states: State = parameter(unit="circuit's", doc="where it rests")
+    input: Expected[InputLike | None] = None
     growth_rate: PerUnit | None = parameter(None, "1/ms", doc="largest growth rate")
     least_growth_rate: PerUnit | None = parameter(None, "1/ms", doc="least growth rate")
     weight: Scalar = parameter(1.0, "1", doc="of growth rates")
-    time_constant: Any = parameter(None, "ms", positive=True, doc="multiplies the vector field")
+    time_constant: State | None = parameter(
+        None, "ms", positive=True, doc="multiplies the vector field"
+    )
 
-    def fits(self, circuit: Any, input: Any) -> None:
+    def fits(self, circuit: AbstractCircuit[Any], input: Expected[InputLike | None]) -> None:
         """Refuse states that do not fit."""
         rest = jax.eval_shape(circuit.rest)
         count = len(flat_guesses(rest, self.states, None, "RestsAt.states"))
@@ -63,7 +66,7 @@ class RestsAt(AbstractTarget):
             except ValueError as error:
                 raise ValueError(f"RestsAt.time_constant: {error}") from None
 
-    def loss(self, circuit: Any, input: Any) -> Array:
+    def loss(self, circuit: AbstractCircuit[Any], input: Expected[InputLike | None]) -> Array:
         """The mean square of the scaled vector field, and what the growth rates miss."""
         rest = circuit.rest()
         _, field = flat_field(circuit, as_input(circuit, input), rest, np.zeros(()))

@@ -8,7 +8,8 @@ import numpy as np
 
 from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import parameter
-from rnnjax._types import Array, Scalar, is_traced
+from rnnjax._types import Array, Expected, InputLike, Scalar, State, is_traced
+from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import starting_state
 from rnnjax.targets._base import AbstractAtEquilibrium, spectrum
 
@@ -36,9 +37,9 @@ class TimeConstant(AbstractAtEquilibrium):
     """
 
     time_constant: Scalar = parameter(unit="ms", positive=True, doc="slowest time constant")
-    near: Any = parameter(None, "circuit's", doc="where the search begins")
-    input: Any = None
-    direction: Any = parameter(None, "circuit's", doc="which is slow")
+    near: State | None = parameter(None, "circuit's", doc="where the search begins")
+    input: Expected[InputLike | None] = None
+    direction: State | None = parameter(None, "circuit's", doc="which is slow")
     others: Scalar = parameter(0.1, "1", positive=True, doc="the most the others are of it")
 
     def __check_init__(self) -> None:
@@ -51,7 +52,7 @@ class TimeConstant(AbstractAtEquilibrium):
         if self.direction is not None and not is_traced(self.direction):
             _nonzero(self.direction)
 
-    def fits(self, circuit: Any, input: Any) -> None:
+    def fits(self, circuit: AbstractCircuit[Any], input: Expected[InputLike | None]) -> None:
         """Refuse states that do not fit."""
         if self.direction is not None:
             try:
@@ -60,7 +61,13 @@ class TimeConstant(AbstractAtEquilibrium):
                 raise ValueError(f"TimeConstant.direction: {error}") from None
         super().fits(circuit, input)
 
-    def at(self, circuit: Any, input: Any, state: Any, jacobian: Array) -> Array:
+    def at(
+        self,
+        circuit: AbstractCircuit[Any],
+        input: Expected[InputLike | None],
+        state: State,
+        jacobian: Array,
+    ) -> Array:
         """How far the slowest mode is from it, and what the others are too slow."""
         values, wanted = spectrum(jacobian), self.time_constant
         off = (1 + wanted * values.real[0]) ** 2 + (wanted * values.imag[0]) ** 2
@@ -73,6 +80,6 @@ class TimeConstant(AbstractAtEquilibrium):
         return loss + jnp.log1p(jnp.sum((d + wanted * (jacobian @ d)) ** 2))
 
 
-def _nonzero(direction: Any) -> None:
+def _nonzero(direction: State) -> None:
     if not any(np.any(x) for x in jax.tree.leaves(direction)):
         raise ValueError("TimeConstant.direction: expected a direction, got zeros")
