@@ -67,7 +67,8 @@ def continue_equilibria(
 
     Args:
         circuit: the circuit, or `Driven(circuit, input)` to follow a number of the input.
-        where: names the one number that is followed, `lambda c: c.tau_i`. Its value in `circuit`
+        where: names the one number that is followed, `lambda c: c.tau_i`, or one of an array,
+            `lambda c: c.connectivity.weights[0, 1]`. Its value in `circuit`
             is where the branch begins.
         start: an equilibrium at that value; where a search from `rest()` leads unless given. Or a
             branch point out of `Branch.bifurcations`: then the branch that crosses there.

@@ -11,10 +11,10 @@ from rnnjax._equilibria.equilibria import Equilibria
 from rnnjax._numerics.trees import variable_names
 from rnnjax._parameter import counted
 from rnnjax._precision import cast, in_float64
-from rnnjax._proof import supports as _supports
 from rnnjax._proof.boxes import zeros_in
 from rnnjax._proof.enclosure import Enclosure
 from rnnjax._proof.intervals import Interval, add, matrix_product, middle, point
+from rnnjax._proof.supports import LARGEST, fixed_points
 from rnnjax._results import Status
 from rnnjax._types import Array, Expected, Input, InputLike, State, is_traced
 from rnnjax.circuits._base import AbstractCircuit, ThresholdLinear
@@ -151,7 +151,7 @@ def _by_supports(
 ) -> tuple[np.ndarray, Certificate]:
     """The states `(equilibrium, n)` of a threshold-linear circuit."""
     rest, (weights, drive, rectified) = problem.rest, _numbers(problem, units)
-    found = _supports.fixed_points(weights, drive, rectified)
+    found = fixed_points(weights, drive, rectified)
 
     def states(rates: Interval) -> Interval:
         """The states from the least and the largest rates, which are what they are made of."""
@@ -198,9 +198,9 @@ def _numbers(problem: _Problem, units: ThresholdLinear) -> tuple[np.ndarray, ...
             f"{rectified.shape}"
         )
     rectified = np.broadcast_to(rectified, shape[:1])
-    if rectified.sum() > _supports.LARGEST:
+    if rectified.sum() > LARGEST:
         raise ValueError(
-            f"{problem.name}: expected at most {_supports.LARGEST} units with a threshold, got "
+            f"{problem.name}: expected at most {LARGEST} units with a threshold, got "
             f"{rectified.sum()}: each more doubles the sets of active units to look at. Use a "
             "smaller network, or find_equilibria with many guesses"
         )

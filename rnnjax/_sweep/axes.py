@@ -33,7 +33,8 @@ def axis(where: Callable[[Any], Any], values: Any, name: str | None = None) -> A
     """Vary what `where` names over `values`.
 
     Args:
-        where: `lambda c: c.tau_i`; of a `Driven` pair `lambda d: d.input.amplitude`.
+        where: `lambda c: c.tau_i`; one number of an array, `lambda c: c.connectivity.weights[0, 1]`;
+            of a `Driven` pair `lambda d: d.input.amplitude`.
         values: `(points,)`, or `(points, ...)` for an array.
         name: of the coordinate; that of the field unless given.
 
