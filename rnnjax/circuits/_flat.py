@@ -135,12 +135,12 @@ def flat_field(
     return x, FlatField(arrays, fixed, named, unravel, x.size, scale)
 
 
-def vector_of(state: State) -> Float[np.ndarray, " n"]:
+def vector_of(state: Arrays) -> Float[np.ndarray, " n"]:
     """The flattened state in float64, on the host."""
     return np.concatenate([np.ravel(np.asarray(x, np.float64)) for x in jax.tree.leaves(state)])
 
 
-def states_of(state: State, rows: Shaped[Any, "*batch n"]) -> Any:
+def states_of(state: Shapes, rows: Shaped[Any, "*batch n"]) -> Any:
     """Flattened states `(..., n)` in the structure of one, which may be shapes alone.
 
     The axes in front of the rows stand in front of every part.
