@@ -20,6 +20,7 @@ from rnnjax._types import (
     InputLike,
     Scalar,
     Shaped,
+    Shapes,
     State,
 )
 from rnnjax._where import Named, put
