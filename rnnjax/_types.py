@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, ArrayLike, Bool, Complex, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 T = TypeVar("T")
 
@@ -44,10 +44,11 @@ InputLike: TypeAlias = Callable[[Scalar], Input] | Input  # a function of time (
 Where: TypeAlias = Callable[[T], Arrays]  # names arrays of what it is given: `lambda c: c.tau`
 Function: TypeAlias = Callable[[Array], Array]  # of one vector
 
+NDArray: TypeAlias = Array | np.ndarray  # of a result: on a device, or on the host
 Key = PRNGKeyArray
 DTypeLike: TypeAlias = str | type | np.dtype  # float32 or float64, by name or as a type
 
-__all__ = ["Array", "ArrayLike", "Float", "PyTree", "Shaped"]
+__all__ = ["Array", "ArrayLike", "Bool", "Complex", "Float", "Int", "PyTree", "Shaped"]
 
 
 def is_traced(*trees: Any) -> bool:

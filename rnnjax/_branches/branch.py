@@ -7,15 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._continuation.line import AbstractLine
 from rnnjax._continuation.points import Bifurcation, Special, kept_of, listed, read
 from rnnjax._numerics.eigenvalues import eigenvalues
 from rnnjax._numerics.trees import named_leaves
 from rnnjax._precision import index_of_largest
-from rnnjax._results import BranchEnd
-from rnnjax._types import is_traced
+from rnnjax._types import Bool, Float, Int, NDArray, State, is_traced
 
 
-class Branch(eqx.Module):
+class Branch(AbstractLine):
     """Equilibria along a parameter, in the order in which they were followed.
 
     Attributes:
@@ -30,31 +30,32 @@ class Branch(eqx.Module):
         types: the label and the kinds of each type that was looked for.
     """
 
-    states: Any
-    parameter: Any
-    at: Any
-    jacobian: Any
-    found: Any
+    states: State
+    parameter: Float[NDArray, "*batch point"]
+    at: Float[NDArray, "*batch point"]
+    jacobian: Float[NDArray, "*batch point n n"]
+    found: Bool[NDArray, "*batch point"]
     special: Special
-    ends: Any
+    ends: Int[NDArray, "*batch direction"]
     name: str = eqx.field(static=True)
     types: tuple[tuple[str, tuple[str, ...]], ...] = eqx.field(static=True)
 
-    def trimmed(self) -> "Branch":
-        """Without the room for points that were not needed; for concrete results."""
-        count = int(np.sum(self.found))
-        states, parameter, at, jacobian, found = jax.tree.map(
-            lambda x: x[:count],
-            (self.states, self.parameter, self.at, self.jacobian, self.found),
-        )
-        return Branch(
-            states, parameter, at, jacobian, found, self.special, self.ends, self.name, self.types
-        )
+    rows = "states", "parameter", "at", "jacobian", "found"
 
     @property
-    def endings(self) -> list[BranchEnd]:
-        """Where each direction ended."""
-        return [BranchEnd(int(e)) for e in np.ravel(self.ends)]
+    def _directions(self) -> NDArray:
+        return self.ends
+
+    @property
+    def _along(self) -> str:
+        return self.name
+
+    def _extent(self) -> str:
+        low, high = np.min(self.parameter), np.max(self.parameter)
+        return f", {self.name} from {low:.6g} to {high:.6g}"
+
+    def _on_it(self) -> list[Bifurcation]:
+        return self.bifurcations
 
     @property
     def eigenvalues(self) -> Any:
@@ -95,10 +96,6 @@ class Branch(eqx.Module):
         slot = jnp.where(of_type.any(), index_of_largest(of_type), of_type.size - 1)
         return jax.tree.map(lambda x: jnp.where(of_type.any(), x, jnp.nan), read(self, slot, label))
 
-    def __len__(self) -> int:
-        """How many points there are."""
-        return int(np.sum(self.found))
-
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` along `point`, with the bifurcations along `bifurcation`."""
         from rnnjax._files.datasets import branch_dataset
@@ -118,15 +115,3 @@ class Branch(eqx.Module):
             ValueError: for a batch, made by `vmap`.
         """
         return kept_of(self, {"at": (self.special.parameter, self.name)})
-
-    def __repr__(self) -> str:
-        """Where it goes and what happens on it."""
-        if is_traced(self.found) or np.ndim(self.found) != 1:
-            return f"Branch({self.name}, up to {np.shape(self.found)[-1]} points)"
-        if not len(self):
-            return f"Branch({self.name}: {self.endings[0].message})"
-        low, high = np.min(self.parameter), np.max(self.parameter)
-        lines = [f"  {each!r}," for each in self.bifurcations]
-        ends = ", ".join(e.name.lower().replace("_", " ") for e in self.endings)
-        head = f"Branch({len(self)} points, {self.name} from {low:.6g} to {high:.6g}, ends: {ends},"
-        return "\n".join([head, *lines, ")"])

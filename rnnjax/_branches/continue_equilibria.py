@@ -28,7 +28,7 @@ from rnnjax._continuation.whole_path import special, steps_up_to, whole_path
 from rnnjax._numerics.implicit import refuse
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
-from rnnjax._results import BranchEnd, ConvergenceError
+from rnnjax._results import BranchEnd
 from rnnjax._types import Array, is_traced
 from rnnjax._where import Named
 from rnnjax.bifurcations._base import AbstractOnBranch
@@ -109,14 +109,7 @@ def continue_equilibria(
     limits = np.asarray([*bounds, max_step], np.float64)  # pyright: ignore
     result = in_float64(_continued, target, state, p, tangent, limits, np.float64(time), settings)
     labels = tuple((t.label, t.kinds) for t in settings.types)
-    branch = Branch(*result, name=named.name, types=labels)
-    if is_traced(result):
-        return branch
-    branch = branch.trimmed()
-    bad = [end for end in branch.endings if not end.reached]
-    if throw and bad:
-        raise ConvergenceError(f"{branch.name}: {bad[0].message}", branch)
-    return branch
+    return Branch(*result, name=named.name, types=labels).told(throw)
 
 
 def _checked(

@@ -10,18 +10,29 @@ import numpy as np
 from jax import lax
 
 from rnnjax._branches.large_branch import LargeBranch
-from rnnjax._branches.large_problem import Effort, Limits, follow
+from rnnjax._branches.large_crossings import Crossings, crossings
+from rnnjax._branches.large_problem import LargePlace, LargeProblem, begin, steps_up_to
 from rnnjax._continuation.arguments import checked_target
+from rnnjax._continuation.march import follow
+from rnnjax._continuation.problem import Bounds
 from rnnjax._equilibria.leading_eigenvalues import checked_effort, random_vectors
 from rnnjax._numerics.eigenvalues import eigenvalues_by_products
 from rnnjax._numerics.implicit import by_products, refuse, root_of, without_derivatives
+from rnnjax._numerics.krylov import Ritz
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
-from rnnjax._results import BranchEnd, ConvergenceError
-from rnnjax._types import Array, is_traced
+from rnnjax._types import Array
 from rnnjax._where import Named
 from rnnjax.circuits._base import AbstractCircuit, Driven
-from rnnjax.circuits._flat import flat_field
+from rnnjax.circuits._flat import FlatField, flat_field
+
+
+class Effort(NamedTuple):
+    """The most attempts, room for crossings, and that for the eigenvalues."""
+
+    points: int
+    crossings: int
+    eigenvalues: tuple[int, int, float]
 
 
 class Settings(NamedTuple):
@@ -100,14 +111,7 @@ def continue_large(
     settings = Settings(named, Effort(*steps, eigenvalues), -1.0 if decreasing else 1.0)
     random = random_vectors(None, (size + 1, n))
     result = in_float64(_followed, target, state, limits, np.float64(time), random, settings)
-    branch = LargeBranch(*result, name=named.name)
-    if is_traced(result):
-        return branch
-    branch = branch.trimmed()
-    end = BranchEnd(int(branch.end))
-    if throw and not end.reached:
-        raise ConvergenceError(f"{branch.name}: {end.message}", branch)
-    return branch
+    return LargeBranch(*result, name=named.name).told(throw)
 
 
 @eqx.filter_jit
@@ -120,68 +124,80 @@ def _followed(
     low, high, largest = limits
     # a step counts by the root mean square over the variables
     scale = jnp.append(jnp.maximum(abs(x), 1.0) * np.sqrt(x.size), high - low)
-
-    def equations(given: Any, u: Array) -> Array:
-        """The vector field of the scaled state and parameter."""
-        arrays, scale = given
-        return field.of(arrays).in_units(scale)(u)
-
-    def spectrum(given: Any, u: Array, random: Array) -> Any:
-        def at_value(both: Any, x: Array) -> Array:
-            given, p = both
-            return equations(given, jnp.append(x, p))
-
-        return eigenvalues_by_products(
-            at_value, (given, u[-1]), u[:-1], random, settings.effort.eigenvalues
-        )
-
+    scaled = _Scaled(field, settings.effort.eigenvalues)
     live = field.arrays, scale
     still = lax.stop_gradient(live)
-    record = follow(
-        lambda u: equations(still, u),
-        lambda u: spectrum(still, u, random),
-        jnp.append(x, p) / scale,
-        Limits(low / scale[-1], high / scale[-1], largest, settings.sign),
-        settings.effort,
+    problem = LargeProblem(
+        lambda u: scaled.field(still, u),
+        lambda u: scaled.spectrum(still, u, random),
+        Bounds(low[None] / scale[-1], high[None] / scale[-1]),
+        steps_up_to(largest),
     )
+    start = begin(jnp.append(x, p) / scale, settings.sign, settings.effort.eigenvalues[0])
+    now, taken = follow(problem, start, settings.effort.points + 1)
+    found = crossings(problem, taken, settings.effort.crossings)
+    order = jnp.argsort(~taken.taken, stable=True)
+    along, there = jax.tree.map(lambda a: a[order], (taken.seen, taken.taken))
+    return _told(scaled, live, (along, there), found, random, now.end)
 
-    def across(live: Any, u: Array, constants: Any) -> Array:
+
+class _Scaled(NamedTuple):
+    """A vector field and its spectrum in scaled coordinates, of given arrays and scale."""
+
+    natural: FlatField
+    effort: tuple[int, int, float]
+
+    def field(self, given: tuple[Any, Array], u: Array) -> Array:
+        """The vector field of the state and the parameter."""
+        arrays, scale = given
+        return self.natural.of(arrays).in_units(scale)(u)
+
+    def spectrum(self, given: tuple[Any, Array], u: Array, random: Array) -> tuple[Ritz, Array]:
+        """The leading eigenvalues, and which of them are right."""
+
+        def at_value(both: Any, x: Array) -> Array:
+            given, p = both
+            return self.field(given, jnp.append(x, p))
+
+        return eigenvalues_by_products(at_value, (given, u[-1]), u[:-1], random, self.effort)
+
+    def across(self, live: Any, u: Array, constants: tuple[Array, Array]) -> Array:
+        """What vanishes at a point of the branch that is held along its tangent."""
         normal, origin = constants
-        return jnp.append(equations(live, u), normal @ (u - origin))
+        return jnp.append(self.field(live, u), normal @ (u - origin))
 
-    def critical(live: Any, u: Array, constants: Any) -> Array:
+    def critical(self, live: Any, u: Array, constants: tuple[Array, Array]) -> Array:
+        """What vanishes where a real part does."""
         random, which = constants
-        ritz, right = spectrum(live, u, random)
-        return jnp.append(equations(live, u), refuse(right[which], ritz.values.real[which]))
+        ritz, right = self.spectrum(live, u, random)
+        return jnp.append(self.field(live, u), refuse(right[which], ritz.values.real[which]))
 
-    there = record.found[:, None]
-    points = lax.map(
-        lambda a: root_of(across, live, a[1], a, linear_solve=by_products),
-        (record.tangent, record.u),
+
+def _told(
+    scaled: _Scaled, live: tuple[Any, Array], points: tuple[LargePlace, Array], found: Crossings,
+    random: Array, end: Array,
+) -> Any:  # fmt: skip
+    """What a `LargeBranch` holds, with its derivatives."""
+    (along, there), scale = points, live[1]
+    u = lax.map(
+        lambda a: root_of(scaled.across, live, a[1], a, linear_solve=by_products),
+        (along.tangent, along.u),
     )
-    crossings = lax.map(
-        lambda a: root_of(critical, live, a[0], (random, a[1]), linear_solve=by_products),
-        (record.crossing, record.which),
+    at_crossings = lax.map(
+        lambda a: root_of(scaled.critical, live, a[0], (random, a[1]), linear_solve=by_products),
+        (found.u, found.which),
     )
-    points = refuse(there, points * scale)
-    only = record.label >= 0
-    crossings = refuse(only[:, None], crossings * scale)
+    u = refuse(there[:, None], u * scale)
+    only = found.label >= 0
+    at_crossings = refuse(only[:, None], at_crossings * scale)
     real, imaginary, frequency = (
         without_derivatives(live, x)
-        for x in (record.values.real, record.values.imag, record.frequency)
+        for x in (along.values.real, along.values.imag, found.frequency)
     )
-    known = there & record.right[:, None]
+    known = (there & along.right)[:, None]
+    states = jax.vmap(scaled.natural.unravel)
     return (
-        jax.vmap(field.unravel)(points[:, :-1]),
-        points[:, -1],
-        refuse(known, real),
-        refuse(known, imaginary),
-        record.right & record.found,
-        record.found,
-        jax.vmap(field.unravel)(crossings[:, :-1]),
-        crossings[:, -1],
-        refuse(only, frequency),
-        record.label,
-        record.missed,
-        record.end,
-    )
+        states(u[:, :-1]), u[:, -1], refuse(known, real), refuse(known, imaginary),
+        along.right & there, there, states(at_crossings[:, :-1]), at_crossings[:, -1],
+        refuse(only, frequency), found.label, found.missed, end,
+    )  # fmt: skip

@@ -31,7 +31,7 @@ class KinkedPath(SmoothPath):
     switching: Callable[[Array], Array]
     kink: int | None
 
-    def reached(self, at: Place, landing: Landing) -> Arrival:
+    def _reached(self, at: Place, landing: Landing) -> Arrival:
         """The end of a step, which is cut short at the first kink.
 
         Where the tangent says that a switching function gets to zero within the step, the point is
@@ -63,7 +63,7 @@ class KinkedPath(SmoothPath):
         landed = landing.lands & ~stops
         step = jnp.where(stops | landed, at.tangent @ (u - at.u), landing.step)
         solved &= (((value > 0) == active) | zero).all() & (step > -_ON_KINK)
-        solved &= landed | self.within(u)
+        solved &= landed | self._within(u)
         kink = zero & stops & leaving
         new, beyond = self._sides(at, jnp.where(solved, u, at.u), kink)
         return Arrival(new, beyond, solved, landed, kink.any(), jnp.maximum(step, 0.0))
@@ -81,7 +81,7 @@ class KinkedPath(SmoothPath):
         frame = jnp.where(kink, ~at.frame, at.frame)
         return new, self.place(u + aside, frame, along)._replace(u=u)
 
-    def roots(self, root: Float[Array, " test"], arrival: Arrival) -> Float[Array, " test"]:
+    def _roots(self, root: Float[Array, " test"], arrival: Arrival) -> Float[Array, " test"]:
         """The test of the kinks vanishes where a step ends on one."""
         if self.kink is None:
             return root

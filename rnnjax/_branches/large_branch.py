@@ -6,9 +6,9 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from rnnjax._continuation.line import AbstractLine
 from rnnjax._numerics.trees import named_leaves
-from rnnjax._results import BranchEnd
-from rnnjax._types import is_traced
+from rnnjax._types import Bool, Float, Int, NDArray, State, is_traced
 
 LABELS = ("LP", "H", "BP")  # fold, Hopf point, branch point
 
@@ -35,7 +35,7 @@ class Crossing(eqx.Module):
         return f"{self.label} at {float(self.parameter):.10g}{rate}"
 
 
-class LargeBranch(eqx.Module):
+class LargeBranch(AbstractLine):
     """Equilibria along a parameter with their leading eigenvalues, in the order of the branch.
 
     Attributes:
@@ -55,19 +55,36 @@ class LargeBranch(eqx.Module):
         name: of the parameter.
     """
 
-    states: Any
-    parameter: Any
-    real: Any
-    imaginary: Any
-    converged: Any
-    found: Any
-    crossing_state: Any
-    crossing_parameter: Any
-    crossing_frequency: Any
-    crossing_label: Any
-    missed: Any
-    end: Any
+    states: State
+    parameter: Float[NDArray, "*batch point"]
+    real: Float[NDArray, "*batch point count"]
+    imaginary: Float[NDArray, "*batch point count"]
+    converged: Bool[NDArray, "*batch point"]
+    found: Bool[NDArray, "*batch point"]
+    crossing_state: State
+    crossing_parameter: Float[NDArray, "*batch slot"]
+    crossing_frequency: Float[NDArray, "*batch slot"]
+    crossing_label: Int[NDArray, "*batch slot"]
+    missed: Int[NDArray, "*batch"]
+    end: Int[NDArray, "*batch"]
     name: str = eqx.field(static=True)
+
+    rows = "states", "parameter", "real", "imaginary", "converged", "found"
+
+    @property
+    def _directions(self) -> NDArray:
+        return self.end
+
+    @property
+    def _along(self) -> str:
+        return self.name
+
+    def _extent(self) -> str:
+        values = self.parameter[: len(self)]
+        return f", {self.name} from {values[0]:.6g} to {values[-1]:.6g}"
+
+    def _on_it(self) -> list[Crossing]:
+        return self.crossings
 
     @property
     def eigenvalues(self) -> Any:
@@ -115,18 +132,6 @@ class LargeBranch(eqx.Module):
         points = np.ndim(self.parameter)
         return sum(int(np.prod(np.shape(x)[points:])) for x in jax.tree.leaves(self.states))
 
-    def trimmed(self) -> "LargeBranch":
-        """Without the room for points that were not needed; for concrete results."""
-        count = len(self)
-
-        def along(branch: Any) -> Any:
-            return (
-                branch.states, branch.parameter, branch.real, branch.imaginary, branch.converged,
-                branch.found,
-            )  # fmt: skip
-
-        return eqx.tree_at(along, self, jax.tree.map(lambda x: x[:count], along(self)))
-
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` along `point`, with the eigenvalues along `eigenvalue`."""
         from rnnjax._files.labels import Labels
@@ -141,21 +146,3 @@ class LargeBranch(eqx.Module):
         extra |= dict.fromkeys(rates, ("eigenvalue",))
         units = dict(zip(rates, ({"units": "1/ms"}, {"units": "rad/ms"}), strict=True))
         return Labels(("point",), (count,), {}, units, {}, extra).dataset(data)
-
-    def __len__(self) -> int:
-        """How many points there are."""
-        return int(np.sum(self.found))
-
-    def __repr__(self) -> str:
-        """Where it goes and what happens on it."""
-        if is_traced(self.found) or np.ndim(self.found) != 1:
-            return f"LargeBranch({self.name}, up to {np.shape(self.found)[-1]} points)"
-        end = BranchEnd(int(self.end))
-        if not len(self):
-            return f"LargeBranch({self.name}: {end.message})"
-        values = self.parameter[: len(self)]
-        head = (
-            f"LargeBranch({len(self)} points, {self.name} from {values[0]:.6g} to "
-            f"{values[-1]:.6g}, end: {end.name.lower().replace('_', ' ')},"
-        )
-        return "\n".join([head, *(f"  {each!r}," for each in self.crossings), ")"])

@@ -1,199 +1,162 @@
-"""Steps along a branch of equilibria by products with vectors alone, and crossings between them."""
+"""A branch of equilibria of a large circuit, by products with vectors alone, as the march sees it."""
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jaxtyping import Bool, Complex, Int
 
+from rnnjax._continuation.problem import AbstractProblem, Attempt, Bounds, Landing, Steps
 from rnnjax._numerics.implicit import DIMENSION
-from rnnjax._numerics.krylov import gmres
+from rnnjax._numerics.krylov import Ritz, gmres
 from rnnjax._numerics.roots_by_products import rests, search
-from rnnjax._precision import first_of
 from rnnjax._results import BranchEnd
-from rnnjax._types import Array
+from rnnjax._types import Array, Float, Function
 
-Family = Callable[[Array], Array]  # scaled state and parameter (n + 1,) -> the field (n,)
-Spectrum = Callable[[Array], Any]  # the same -> leading eigenvalues, and which are right
+# scaled state and parameter -> leading eigenvalues, and which of them are right
+Spectrum: TypeAlias = Callable[[Array], tuple[Ritz, Array]]
 
 _FIRST, _SMALLEST = 1e-2, 1e-6  # steps, scaled
 _NEWTON = 12  # corrections of a step at most
 _STRAIGHT, _BENT = 0.99, 0.9  # cosines of the angle between tangents: to grow, and to be taken
 _TANGENT = 1e-9  # relative residual of a tangent's linear system
-_SECANTS = 50  # steps to a crossing at most
-_ZERO = 1e-14  # of the size of the Jacobian, what a real part that vanishes may be
-_CROSSED = 1e-9  # what one may be that counts as vanishing
-_TURNS = 1e-7  # of the size of the Jacobian, the imaginary part of a pair
-_FOLD, _HOPF, _BRANCH = 0, 1, 2  # labels
+_OUTSIDE = 1e-12  # scaled, what the parameter may lie beyond its bound
+
+Point = Float[Array, " unknown"]
 
 
-class Effort(NamedTuple):
-    """The most attempts, room for crossings, and that for the eigenvalues."""
-
-    points: int
-    crossings: int
-    eigenvalues: tuple[int, int, float]
-
-
-class Limits(NamedTuple):
-    """The bounds of the parameter, scaled, the longest step, and whether it grows (1) at first."""
-
-    low: Array
-    high: Array
-    largest: Array
-    sign: float
-
-
-class Record(NamedTuple):
-    """A branch as it grows.
+class LargePlace(NamedTuple):
+    """An equilibrium with the direction of the branch and its leading eigenvalues.
 
     Attributes:
-        u, tangent: points of the branch and its direction there, scaled, `(point, n + 1)`.
-        values: the leading eigenvalues, `(point, count)`, complex.
+        u: state and parameter, scaled.
+        tangent: of length 1.
+        values: the leading eigenvalues.
         right: whether all of them have converged.
-        found: `(point,)`.
-        crossing: points where an eigenvalue crosses the axis, scaled, `(slot, n + 1)`.
-        which: the rank of that eigenvalue, `(slot,)`.
-        frequency: its imaginary part, `(slot,)`.
-        label: what happens, `(slot,)`; -1 where there is none.
-        missed: crossings that are known of and not listed.
-        end: a `BranchEnd`.
+        begun: whether it is on the branch; the guess from which it begins is not.
     """
 
-    u: Array
-    tangent: Array
-    values: Array
-    right: Array
-    found: Array
-    crossing: Array
-    which: Array
-    frequency: Array
-    label: Array
-    missed: Array
-    end: Array
+    u: Float[Array, "*attempt unknown"]
+    tangent: Float[Array, "*attempt unknown"]
+    values: Complex[Array, "*attempt count"]
+    right: Bool[Array, "*attempt"]
+    begun: Bool[Array, "*attempt"]
 
 
-class _March(NamedTuple):
-    u: Array
-    tangent: Array
-    values: Array
-    step: Array
-    points: Array
-    crossings: Array
-    attempts: Array
-    going: Array
-    record: Record
+class Change(NamedTuple):
+    """How many eigenvalues grow at both ends of a step.
+
+    Attributes:
+        number: how many more or fewer.
+        rank: of the one that crosses the axis.
+        simple: whether it is one, or a pair.
+    """
+
+    number: Int[Array, "*attempt"]
+    rank: Int[Array, "*attempt"]
+    simple: Bool[Array, "*attempt"]
 
 
-def follow(field: Family, spectrum: Spectrum, u: Array, limits: Limits, effort: Effort) -> Record:
-    """Follow a branch from near `u` to a bound of the parameter."""
-    count, m = effort.eigenvalues[0], u.size
-    zero, none = jnp.zeros((), jnp.int32), jnp.zeros(effort.crossings)
-    record = Record(
-        u=jnp.zeros((effort.points + 1, m)),
-        tangent=jnp.zeros((effort.points + 1, m)),
-        values=jnp.zeros((effort.points + 1, count), complex),
-        right=jnp.zeros(effort.points + 1, bool),
-        found=jnp.zeros(effort.points + 1, bool),
-        crossing=jnp.zeros((effort.crossings, m)) + u,
-        which=jnp.zeros(effort.crossings, jnp.int32),
-        frequency=none,
-        label=jnp.full(effort.crossings, -1, jnp.int32),
-        missed=zero,
-        end=zero + BranchEnd.MAX_POINTS,
-    )
-    upward = jnp.zeros(m).at[-1].set(limits.sign)
-    start = _March(
-        u, upward, jnp.zeros(count, complex), jnp.minimum(_FIRST, limits.largest), zero, zero,
-        zero, jnp.ones((), bool), record,
-    )  # fmt: skip
-    return lax.while_loop(
-        lambda now: now.going & (now.attempts <= effort.points),
-        lambda now: _attempt(field, spectrum, limits, now),
-        start,
-    ).record
+@dataclasses.dataclass(frozen=True)
+class LargeProblem(AbstractProblem[LargePlace]):
+    """Equilibria of a vector field, in scaled coordinates.
+
+    The first attempt is from the guess onto the branch, with the parameter held.
+
+    Attributes:
+        field: of the state and the parameter.
+        spectrum: the leading eigenvalues.
+        bounds: of the parameter.
+        steps: how finely it is followed.
+    """
+
+    field: Function
+    spectrum: Spectrum
+    bounds: Bounds
+    steps: Steps
+
+    block = 1  # an attempt costs more than a look
+
+    def bounded(self, at: LargePlace) -> tuple[Float[Array, " bounded"], Float[Array, " bounded"]]:
+        """The parameter."""
+        return at.u[-1:], at.tangent[-1:]
+
+    def tried(self, at: LargePlace, landing: Landing) -> Attempt[LargePlace]:
+        """A step along the tangent, corrected, with the eigenvalues there."""
+        first, lands = ~at.begun, landing.lands & at.begun
+        step = jnp.where(first, 0.0, landing.step)
+        guess = at.u + step * at.tangent
+        guess = jnp.where(lands, guess.at[-1].set(landing.value), guess)
+        u, solved = on_plane(self.field, guess, jnp.where(first | lands, upward(at.u), at.tangent))
+        moved = u - guess
+        solved &= first | (jnp.sqrt(moved @ moved) <= 0.5 * step + 1e-8)
+        solved &= lands | self._within(u)
+        u = jnp.where(solved, jnp.where(lands, u.at[-1].set(landing.value), u), at.u)
+        tangent, regular = _tangent(self.field, u, at.tangent)
+        ritz, right = self.spectrum(u)
+        cosine = tangent @ at.tangent
+        regular &= solved & jnp.isfinite(ritz.values).all() & (first | (cosine > _BENT))
+        new = LargePlace(u, tangent, ritz.values, right.all(), jnp.ones((), bool))
+        return Attempt(
+            new=new,
+            beyond=new,
+            fine=regular & (first | change_of(at.values, ritz.values).simple),
+            passable=regular,
+            landed=lands,
+            step=step,
+            grown=jnp.where(~first & (cosine > _STRAIGHT), 1.5, 1.0),
+            shrunk=jnp.asarray(0.5),
+            seen=new,
+        )
+
+    def _within(self, u: Point) -> Bool[Array, ""]:
+        """Whether the parameter is not beyond a bound."""
+        low, high = self.bounds
+        return (u[-1] <= high[0] + _OUTSIDE) & (u[-1] >= low[0] - _OUTSIDE)
+
+    def back(self, start: LargePlace, new: LargePlace) -> tuple[Array, Array, Array]:
+        """How far a place is from the first one, the cosine of their tangents, how far ahead it is."""
+        off = new.u - start.u
+        return jnp.sqrt(off @ off), new.tangent @ start.tangent, off @ start.tangent
+
+    def endings(
+        self, at: LargePlace, attempt: Attempt[LargePlace], good: Bool[Array, ""],
+        finest: Bool[Array, ""],
+    ) -> list[tuple[Bool[Array, ""], BranchEnd]]:  # fmt: skip
+        """A guess that leads to no equilibrium."""
+        return [(~at.begun & ~good, BranchEnd.NO_START)]
 
 
-def _attempt(field: Family, spectrum: Spectrum, limits: Limits, now: _March) -> _March:
-    """One step; the first is from the guess onto the branch, with the parameter held."""
-    first = now.points == 0
-    upward = jnp.zeros_like(now.u).at[-1].set(1.0)
-    step = jnp.where(first, 0.0, now.step)
-    guess = now.u + step * now.tangent
-    bound = jnp.where(guess[-1] > limits.high, limits.high, limits.low)
-    over = ~first & ((guess[-1] > limits.high) | (guess[-1] < limits.low))
-    share = jnp.where(over, (bound - now.u[-1]) / now.tangent[-1], step)
-    guess = jnp.where(over, (now.u + share * now.tangent).at[-1].set(bound), guess)
-    normal = jnp.where(first | over, upward, now.tangent)
-    u, solved = _on_plane(field, guess, normal)
-    moved = u - guess
-    solved &= first | (jnp.sqrt(moved @ moved) <= 0.5 * share + 1e-8)
-    solved &= over | ((u[-1] <= limits.high) & (u[-1] >= limits.low))
-    u = jnp.where(solved, u, now.u)
-    tangent, regular = _tangent(field, u, now.tangent)
-    ritz, right = spectrum(u)
-    cosine = tangent @ now.tangent
-    regular &= solved & jnp.isfinite(ritz.values).all() & (first | (cosine > _BENT))
-    growing, before = (ritz.values.real > 0).sum(), (now.values.real > 0).sum()
-    rank = jnp.minimum(growing, before).astype(jnp.int32)
-    changes = jnp.where(first, 0, abs(growing - before))
-    pair = (ritz.values.imag[rank] > 0) | (now.values.imag[rank] > 0)
-    simple = (changes <= 1) | ((changes == 2) & pair)
-    finest = now.step <= _SMALLEST
-    good = regular & (simple | finest)
-    crossed = good & (changes > 0)
-    at, value, frequency, size = _crossing(
-        field, spectrum, (now.u, now.values.real[rank]), (u, ritz.values.real[rank]), normal, rank,
-        crossed,
-    )  # fmt: skip
-    turned = tangent[-1] * now.tangent[-1] < 0
-    label = first_of([frequency > _TURNS * size, turned], [_HOPF, _FOLD], _BRANCH)
-    known = crossed & simple & (abs(value) <= _CROSSED * size)
-    end = first_of(
-        [first & ~good, finest & ~good, good & over],
-        [BranchEnd.NO_START, BranchEnd.UNDERFLOW, BranchEnd.BOUND],
-        BranchEnd.MAX_POINTS,
-    )
-    record = _kept(now, good, (u, tangent, ritz.values, right.all()))
-    record = _crossed(record, now.crossings, known, (at, rank, frequency, label))
-    missed = crossed & (~known | (now.crossings >= record.label.size))
-    grown = jnp.where(cosine > _STRAIGHT, 1.5, 1.0) * now.step
-    following = jnp.where(first, now.step, jnp.where(good, grown, now.step / 2))
-    return _March(
-        u=jnp.where(good, u, now.u),
-        tangent=jnp.where(good, tangent, now.tangent),
-        values=jnp.where(good, ritz.values, now.values),
-        step=jnp.minimum(following, limits.largest),
-        points=now.points + good.astype(jnp.int32),
-        crossings=now.crossings + known.astype(jnp.int32),
-        attempts=now.attempts + 1,
-        going=end == BranchEnd.MAX_POINTS,
-        record=record._replace(missed=record.missed + missed.astype(jnp.int32), end=end),
-    )
+def begin(u: Point, sign: float, count: int) -> LargePlace:
+    """The guess from which a branch begins, whose parameter grows at first (1) or falls (-1)."""
+    no = jnp.zeros((), bool)
+    return LargePlace(u, sign * upward(u), jnp.zeros(count, complex), no, no)
 
 
-def _kept(now: _March, good: Array, new: tuple[Array, ...]) -> Record:
-    """The record with one point more."""
-    record, k = now.record, now.points
-    old = record.u, record.tangent, record.values, record.right, record.found
-    u, tangent, values, right, found = (
-        a.at[k].set(jnp.where(good, b, a[k])) for a, b in zip(old, (*new, good), strict=True)
-    )
-    return record._replace(u=u, tangent=tangent, values=values, right=right, found=found)
+def steps_up_to(largest: Float[Array, ""]) -> Steps:
+    """The steps of a branch, given the longest."""
+    return Steps(jnp.minimum(_FIRST, largest), jnp.asarray(_SMALLEST), largest)
 
 
-def _crossed(record: Record, k: Array, known: Array, new: tuple[Array, ...]) -> Record:
-    """The record with one crossing more, where there is room."""
-    old = record.crossing, record.which, record.frequency, record.label
-    crossing, which, frequency, label = (
-        a.at[k].set(jnp.where(known, b, a[jnp.minimum(k, a.shape[0] - 1)]), mode="drop")
-        for a, b in zip(old, new, strict=True)
-    )
-    return record._replace(crossing=crossing, which=which, frequency=frequency, label=label)
+def change_of(
+    before: Complex[Array, "*attempt count"], after: Complex[Array, "*attempt count"]
+) -> Change:
+    """Whether eigenvalues cross the imaginary axis between two equilibria."""
+    grew, grow = (before.real > 0).sum(-1), (after.real > 0).sum(-1)
+    rank = jnp.minimum(grew, grow).astype(jnp.int32)
+    count = abs(grow - grew).astype(jnp.int32)
+
+    def turns(values: Array) -> Array:
+        last = values.shape[-1] - 1
+        return jnp.take_along_axis(values.imag, jnp.minimum(rank, last)[..., None], -1)[..., 0] > 0
+
+    pair = turns(after) | turns(before)
+    return Change(count, rank, (count <= 1) | ((count == 2) & pair))
 
 
-def _on_plane(field: Family, guess: Array, normal: Array) -> tuple[Array, Array]:
+def on_plane(field: Function, guess: Point, normal: Point) -> tuple[Point, Bool[Array, ""]]:
     """The point of the branch on the plane through `guess`, and whether there is one."""
 
     def equations(u: Array) -> Array:
@@ -203,52 +166,16 @@ def _on_plane(field: Family, guess: Array, normal: Array) -> tuple[Array, Array]
     return u, rests(equations, u)
 
 
-def _tangent(field: Family, u: Array, along: Array) -> tuple[Array, Array]:
+def upward(u: Point) -> Point:
+    """The direction in which the parameter grows."""
+    return jnp.zeros_like(u).at[-1].set(1.0)
+
+
+def _tangent(field: Function, u: Point, along: Point) -> tuple[Point, Bool[Array, ""]]:
     """The direction of the branch, and whether there is one."""
     _, product = jax.linearize(field, u)
-    upward = jnp.zeros_like(u).at[-1].set(1.0)
     x, residual = gmres(
-        lambda v: jnp.append(product(v), along @ v), upward, DIMENSION, 20, 0.1 * _TANGENT
+        lambda v: jnp.append(product(v), along @ v), upward(u), DIMENSION, 20, 0.1 * _TANGENT
     )
     size = jnp.sqrt(x @ x)
     return x / size, (residual <= _TANGENT) & jnp.isfinite(x).all() & (size > 0)
-
-
-def _crossing(
-    field: Family, spectrum: Spectrum, begin: Any, end: Any, normal: Array, rank: Array,
-    wanted: Array,
-) -> tuple[Array, Array, Array, Array]:  # fmt: skip
-    """Where the real part of a rank vanishes between two points, by secants that stay between them.
-
-    The Illinois method: the real parts in order of size are continuous along the branch.
-
-    Returns:
-        The point, the real part, the imaginary part and the size of the Jacobian.
-    """
-    (u, before), (v, after) = begin, end
-
-    def looked_at(share: Array) -> Any:
-        at, _ = _on_plane(field, u + share * (v - u), normal)
-        ritz, _ = spectrum(at)
-        return at, ritz.values[rank], ritz.size
-
-    def body(now: Any) -> Any:
-        (a, at_a), (b, at_b), _, k = now
-        share = (a * at_b - b * at_a) / (at_b - at_a)
-        found = looked_at(share)
-        value = found[1].real
-        # the end that stays counts half, so that it does not stay for long
-        beyond = (value > 0) == (at_b > 0)
-        a = jnp.where(beyond, a, b), jnp.where(beyond, at_a / 2, at_b)
-        return a, (share, value), found, k + 1
-
-    def go(now: Any) -> Array:
-        (a, _), (b, _), (_, value, size), k = now
-        unsolved = abs(value.real) > _ZERO * size
-        return wanted & (k < _SECANTS) & ((k == 0) | (unsolved & (abs(b - a) > 1e-15)))
-
-    one = jnp.ones(())
-    blank = u, jnp.zeros((), complex), one
-    first = (0 * one, before), (one, after), blank, jnp.zeros((), jnp.int32)
-    at, value, size = lax.while_loop(go, body, first)[2]
-    return at, value.real, abs(value.imag), size

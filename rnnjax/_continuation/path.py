@@ -124,24 +124,24 @@ class SmoothPath(AbstractProblem[Place]):
         """All unknowns."""
         return at.u, at.tangent
 
-    def reached(self, at: Place, landing: Landing) -> Arrival:
+    def _reached(self, at: Place, landing: Landing) -> Arrival:
         """The end of a step: on the plane across the tangent, or where an unknown has its bound."""
         guess, normal = aimed(at, landing)
         u, solved = corrected(self.in_frame(at.frame), guess, normal)
         u = jnp.where(solved, u, at.u)
         step = jnp.where(landing.lands, at.tangent @ (u - at.u), landing.step)
         new = self.place(u, at.frame, at.tangent)
-        solved &= landing.lands | self.within(u)
+        solved &= landing.lands | self._within(u)
         no = jnp.zeros((), bool)
         return Arrival(new, new, solved, landing.lands, no, jnp.maximum(step, 0.0))
 
-    def within(self, u: Point) -> Bool[Array, ""]:
+    def _within(self, u: Point) -> Bool[Array, ""]:
         """Whether no unknown is beyond a bound."""
         return ((u <= self.bounds.high + _OUTSIDE) & (u >= self.bounds.low - _OUTSIDE)).all()
 
     def tried(self, at: Place, landing: Landing) -> Attempt[Place]:
         """A step along the tangent, corrected, and the tests between its ends."""
-        arrival = self.reached(at, landing)
+        arrival = self._reached(at, landing)
         new, solved, step = arrival.new, arrival.solved, arrival.step
         chord = new.u - at.u
         bend = chord - step * (at.tangent + new.tangent) / 2
@@ -165,10 +165,10 @@ class SmoothPath(AbstractProblem[Place]):
             step=step,
             grown=jnp.where(stopped, 1.0, change),  # this attempt was cut short
             shrunk=jnp.minimum(change, 0.5),
-            seen=Seen(at, new.u, new.tangent, self.roots(root, arrival)),
+            seen=Seen(at, new.u, new.tangent, self._roots(root, arrival)),
         )
 
-    def roots(self, root: Float[Array, " test"], arrival: Arrival) -> Float[Array, " test"]:
+    def _roots(self, root: Float[Array, " test"], arrival: Arrival) -> Float[Array, " test"]:
         """Where the tests vanish in a step."""
         return root
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from rnnjax._numerics.trees import named_leaves
 from rnnjax._results import BranchEnd, Status
-from rnnjax._types import is_traced
+from rnnjax._types import Bool, Float, Int, NDArray, Scalar, State, is_traced
+from rnnjax.bifurcations._known import type_of
 
 
 class Special(eqx.Module):
@@ -29,16 +30,16 @@ class Special(eqx.Module):
         unsolved: how many zeros of tests could not be solved for, or had no room.
     """
 
-    state: Any
-    parameter: Any
-    tangent: Any
-    type_index: Any
-    kind_index: Any
-    frequency: Any
-    coefficient: Any
-    at: Any
-    found: Any
-    unsolved: Any
+    state: State
+    parameter: Float[NDArray, "*batch slot"] | Float[NDArray, "*batch slot 2"]
+    tangent: Float[NDArray, "*batch slot unknown"]
+    type_index: Int[NDArray, "*batch slot"]
+    kind_index: Int[NDArray, "*batch slot"]
+    frequency: Float[NDArray, "*batch slot"]
+    coefficient: Float[NDArray, "*batch slot"]
+    at: Float[NDArray, "*batch slot"]
+    found: Bool[NDArray, "*batch slot"]
+    unsolved: Int[NDArray, "*batch"]
 
 
 class Bifurcation(eqx.Module):
@@ -57,13 +58,13 @@ class Bifurcation(eqx.Module):
 
     label: str = eqx.field(static=True)
     kind: str = eqx.field(static=True)
-    parameter: Any
-    state: Any
-    frequency: Any
-    coefficient: Any
-    tangent: Any
+    parameter: Scalar | Float[NDArray, "2"]
+    state: State
+    frequency: Scalar
+    coefficient: Scalar
+    tangent: Float[NDArray, " unknown"]
 
-    def first_lyapunov(self, convention: str = "Kuznetsov") -> Any:
+    def first_lyapunov(self, convention: str = "Kuznetsov") -> Scalar:
         r"""The first Lyapunov coefficient of a Hopf point, as different programs define it.
 
         Args:
@@ -74,14 +75,15 @@ class Bifurcation(eqx.Module):
         Raises:
             ValueError: for another convention, or a point that is no Hopf point.
         """
-        if self.label != "H":
+        if not type_of(self.label).begins_orbits:
             raise ValueError(f"first_lyapunov: expected a Hopf point (H), got a {self.label}")
         factors = {
             "Kuznetsov": 1.0, "MatCont": 2 * np.pi * self.frequency / 1000, "JaxCont": 0.5,
         }  # fmt: skip
         if convention not in factors:
             raise ValueError(f"convention: expected one of {list(factors)}, got {convention!r}")
-        return self.coefficient * factors[convention]
+        coefficient: Scalar = self.coefficient
+        return coefficient * factors[convention]
 
     def __repr__(self) -> str:
         """Its label, where it is and of what kind."""

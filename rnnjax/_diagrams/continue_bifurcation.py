@@ -22,7 +22,7 @@ from rnnjax._orbits.orbit_branch import OrbitBifurcation
 from rnnjax._orbits.orbit_curve import curve_of_cycles
 from rnnjax._parameter import check_values, counted
 from rnnjax._precision import in_float64, index_of_largest
-from rnnjax._results import BranchEnd, ConvergenceError
+from rnnjax._results import BranchEnd
 from rnnjax._types import Array, is_traced
 from rnnjax._where import Named, number_named
 from rnnjax.bifurcations._base import (
@@ -123,7 +123,7 @@ def continue_bifurcation(
             type_, target, named, values, rest, start, bounds, max_step, most, both_directions,
             np.float64(time),
         )  # fmt: skip
-        return found if is_traced(found) else _reached(found.trimmed(), throw)
+        return found.told(throw)
     state = starting_state(own, drive, start.state)
     settings = _Settings(
         type_,
@@ -138,20 +138,9 @@ def continue_bifurcation(
     result = in_float64(_curve, target, state, values, limits, np.float64(time), settings)
     labels = tuple((m.label, m.kinds) for m in settings.members)
     names = named[0].name, named[1].name
-    curve = Curve(*result, names=names, label=type_.label, kinds=type_.kinds, types=labels)
-    if is_traced(result):
-        return curve
-    return _reached(curve.trimmed(), throw)
-
-
-def _reached(curve: Any, throw: bool) -> Any:
-    """The curve, if it came to its ends."""
-    bad = [end for end in curve.endings if not end.reached]
-    if throw and bad:
-        raise ConvergenceError(
-            f"{curve.label} in {', '.join(curve.names)}: {bad[0].message}", curve
-        )
-    return curve
+    return Curve(*result, names=names, label=type_.label, kinds=type_.kinds, types=labels).told(
+        throw
+    )
 
 
 def _followed(start: Any) -> Any:
@@ -171,13 +160,13 @@ def _followed(start: Any) -> Any:
             "start: expected a point of which there are curves, one of "
             f"{sorted([*found, *leads])}, got a {start.label}"
         )
-    return found[label]()
+    return found[label]()  # pyright: ignore[reportAbstractUsage]
 
 
 def _members(given: Any, type_: AbstractFollowed, variables: int) -> tuple[AbstractOnCurve, ...]:
     """The types that are looked for on the curve."""
     if given is None:
-        given = [t() for t in known_types(AbstractOnCurve)]
+        given = [t() for t in known_types(AbstractOnCurve)]  # pyright: ignore[reportAbstractUsage]
     for each in given:
         if not isinstance(each, AbstractOnCurve):
             raise TypeError(

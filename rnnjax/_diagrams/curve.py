@@ -3,16 +3,14 @@
 from typing import Any
 
 import equinox as eqx
-import jax
-import numpy as np
 
+from rnnjax._continuation.line import AbstractLine, extent_of
 from rnnjax._continuation.points import Bifurcation, Special, kept_of, listed
 from rnnjax._numerics.trees import named_leaves
-from rnnjax._results import BranchEnd
-from rnnjax._types import is_traced
+from rnnjax._types import Bool, Float, Int, NDArray, State
 
 
-class Curve(eqx.Module):
+class Curve(AbstractLine):
     """Bifurcation points as two parameters change, in the order in which they were followed.
 
     Attributes:
@@ -31,35 +29,34 @@ class Curve(eqx.Module):
         types: the label and the kinds of each type that was looked for.
     """
 
-    states: Any
-    parameters: Any
-    frequency: Any
-    coefficient: Any
-    at: Any
-    found: Any
+    states: State
+    parameters: Float[NDArray, "*batch point 2"]
+    frequency: Float[NDArray, "*batch point"]
+    coefficient: Float[NDArray, "*batch point"]
+    at: Float[NDArray, "*batch point"]
+    found: Bool[NDArray, "*batch point"]
     special: Special
-    ends: Any
+    ends: Int[NDArray, "*batch direction"]
     names: tuple[str, str] = eqx.field(static=True)
     label: str = eqx.field(static=True)
     kinds: tuple[str, ...] = eqx.field(static=True)
     types: tuple[tuple[str, tuple[str, ...]], ...] = eqx.field(static=True)
 
-    def trimmed(self) -> "Curve":
-        """Without the room for points that were not needed; for concrete results."""
-        count = len(self)
-        states, parameters, frequency, coefficient, at, found = jax.tree.map(
-            lambda x: x[:count],
-            (self.states, self.parameters, self.frequency, self.coefficient, self.at, self.found),
-        )
-        return Curve(
-            states, parameters, frequency, coefficient, at, found, self.special, self.ends,
-            self.names, self.label, self.kinds, self.types,
-        )  # fmt: skip
+    rows = "states", "parameters", "frequency", "coefficient", "at", "found"
 
     @property
-    def endings(self) -> list[BranchEnd]:
-        """Where each direction ended."""
-        return [BranchEnd(int(e)) for e in np.ravel(self.ends)]
+    def _directions(self) -> NDArray:
+        return self.ends
+
+    @property
+    def _along(self) -> str:
+        return f"{self.label} in {', '.join(self.names)}"
+
+    def _extent(self) -> str:
+        return f" {self.label}, {extent_of(self.names, self.parameters)}"
+
+    def _on_it(self) -> list[Bifurcation]:
+        return self.bifurcations
 
     @property
     def bifurcations(self) -> list[Bifurcation]:
@@ -69,10 +66,6 @@ class Curve(eqx.Module):
             ValueError: for a batch, made by `vmap`.
         """
         return listed(self)
-
-    def __len__(self) -> int:
-        """How many points there are."""
-        return int(np.sum(self.found))
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` along `point`, with the special points along `bifurcation`."""
@@ -94,19 +87,3 @@ class Curve(eqx.Module):
         return kept_of(
             self, {f"at_{name}": (values[..., k], name) for k, name in enumerate(self.names)}
         )
-
-    def __repr__(self) -> str:
-        """Where it goes and what happens on it."""
-        one, two = self.names
-        if is_traced(self.found) or np.ndim(self.found) != 1:
-            return f"Curve({self.label} in {one}, {two}, up to {np.shape(self.found)[-1]} points)"
-        if not len(self):
-            return f"Curve({self.label} in {one}, {two}: {self.endings[0].message})"
-        (a, c), (b, d) = np.min(self.parameters, 0), np.max(self.parameters, 0)
-        lines = [f"  {each!r}," for each in self.bifurcations]
-        ends = ", ".join(e.name.lower().replace("_", " ") for e in self.endings)
-        head = (
-            f"Curve({len(self)} points {self.label}, {one} from {a:.6g} to {b:.6g}, {two} from "
-            f"{c:.6g} to {d:.6g}, ends: {ends},"
-        )
-        return "\n".join([head, *lines, ")"])

@@ -26,9 +26,9 @@ from rnnjax._orbits.search import sorted_multipliers
 from rnnjax._orbits.start import Begin, Settings, sizes_of, started
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
-from rnnjax._results import BranchEnd, ConvergenceError
+from rnnjax._results import BranchEnd
 from rnnjax._simulation.trajectory import Trajectory
-from rnnjax._types import Array, is_traced
+from rnnjax._types import Array
 from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles, Nothing
 from rnnjax.bifurcations._cycle_form import orbiting
 from rnnjax.bifurcations._known import type_of
@@ -129,14 +129,7 @@ def continue_orbits(
     limits = (*(float(b) for b in bounds), float(max_step), longest)
     result = in_float64(_followed, target, rest, begin, limits, np.float64(time), settings)
     labels = tuple((t.label, t.kinds) for t in settings.types if t.label)
-    branch = OrbitBranch(*result, name=named.name, types=labels)
-    if is_traced(result):
-        return branch
-    branch = branch.trimmed()
-    bad = [end for end in branch.endings if not end.reached]
-    if throw and bad:
-        raise ConvergenceError(f"{branch.name}: {bad[0].message}", branch)
-    return branch
+    return OrbitBranch(*result, name=named.name, types=labels).told(throw)
 
 
 def _begin(start: Any, rest: Any, value: Any, count: int) -> Begin:

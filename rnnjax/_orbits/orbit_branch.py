@@ -6,13 +6,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Complex
 
+from rnnjax._continuation.line import AbstractLine
 from rnnjax._continuation.points import ending, labels, outcome
 from rnnjax._numerics.trees import named_leaves
 from rnnjax._orbits.orbit import Orbit, as_complex, is_stable
 from rnnjax._results import BranchEnd, Status
-from rnnjax._types import is_traced
+from rnnjax._types import Bool, Complex, Float, Int, NDArray, State, is_traced
 
 _TOLD = 1e-11  # changes of the parameter that are more than rounding
 _FASTEST = -6.0  # exponents below this are no power law any more
@@ -68,30 +68,24 @@ class LimitOrbit(eqx.Module):
         return f"{self.kind} at {self.parameter:.10g}"
 
 
-class AbstractOrbits(eqx.Module):
-    """Periodic orbits one after the other, held as arrays.
+class AbstractOrbits(AbstractLine):
+    """Periodic orbits one after the other, held as arrays."""
 
-    `rows` names the fields with one row for each orbit.
-    """
-
-    states: eqx.AbstractVar[Any]
-    widths: eqx.AbstractVar[Any]
-    period: eqx.AbstractVar[Any]
-    multipliers_real: eqx.AbstractVar[Any]
-    multipliers_imaginary: eqx.AbstractVar[Any]
-    found: eqx.AbstractVar[Any]
-    ends: eqx.AbstractVar[Any]
-    rows: eqx.AbstractClassVar[tuple[str, ...]]
+    states: eqx.AbstractVar[State]
+    widths: eqx.AbstractVar[Float[NDArray, "*batch point interval"]]
+    period: eqx.AbstractVar[Float[NDArray, "*batch point"]]
+    multipliers_real: eqx.AbstractVar[Float[NDArray, "*batch point n"]]
+    multipliers_imaginary: eqx.AbstractVar[Float[NDArray, "*batch point n"]]
+    ends: eqx.AbstractVar[Int[NDArray, "*batch direction"]]
 
     @property
-    def multipliers(self) -> Complex[Any, "*batch point n"]:
+    def _directions(self) -> NDArray:
+        return self.ends
+
+    @property
+    def multipliers(self) -> Complex[NDArray, "*batch point n"]:
         """The Floquet multipliers at each point."""
         return as_complex(self.multipliers_real, self.multipliers_imaginary)
-
-    @property
-    def endings(self) -> list[BranchEnd]:
-        """Where each direction ended."""
-        return [BranchEnd(int(e)) for e in np.ravel(self.ends)]
 
     def __getitem__(self, k: int) -> Orbit:
         """One of the orbits."""
@@ -102,18 +96,40 @@ class AbstractOrbits(eqx.Module):
             self.multipliers_imaginary, k % len(self),
         )  # fmt: skip
 
-    def trimmed(self) -> Any:
-        """Without the room for points that were not needed; for concrete results."""
-        count = len(self)
 
-        def along(orbits: Any) -> Any:
-            return [getattr(orbits, name) for name in self.rows]
+class SpecialOrbits(eqx.Module):
+    """The bifurcations of a branch of orbits, in its order, the found ones first.
 
-        return eqx.tree_at(along, self, jax.tree.map(lambda x: x[:count], along(self)))
+    Attributes:
+        states, widths, period, multipliers_real, multipliers_imaginary: see `OrbitBranch`.
+        parameter: where it happens, `(slot,)`.
+        type_index: which of the types that were looked for; -1 where there is none.
+        kind_index: which of the kinds of that type.
+        coefficient: of the normal form.
+        at: how far along the branch.
+        found: `(slot,)`.
+        unsolved: how many zeros of tests could not be solved for, or had no room.
+    """
 
-    def __len__(self) -> int:
-        """How many orbits there are."""
-        return int(np.sum(self.found))
+    states: State
+    widths: Float[NDArray, "*batch slot interval"]
+    parameter: Float[NDArray, "*batch slot"]
+    period: Float[NDArray, "*batch slot"]
+    multipliers_real: Float[NDArray, "*batch slot n"]
+    multipliers_imaginary: Float[NDArray, "*batch slot n"]
+    type_index: Int[NDArray, "*batch slot"]
+    kind_index: Int[NDArray, "*batch slot"]
+    coefficient: Float[NDArray, "*batch slot"]
+    at: Float[NDArray, "*batch slot"]
+    found: Bool[NDArray, "*batch slot"]
+    unsolved: Int[NDArray, "*batch"]
+
+    def orbit(self, k: int) -> Orbit:
+        """The orbit in one slot."""
+        return orbit_of(
+            self.states, self.widths, self.period, self.multipliers_real,
+            self.multipliers_imaginary, k,
+        )  # fmt: skip
 
 
 class OrbitBranch(AbstractOrbits):
@@ -135,18 +151,18 @@ class OrbitBranch(AbstractOrbits):
         types: the label and the kinds of each type that was looked for.
     """
 
-    states: Any
-    widths: Any
-    parameter: Any
-    period: Any
-    multipliers_real: Any
-    multipliers_imaginary: Any
-    minima: Any
-    maxima: Any
-    at: Any
-    found: Any
-    special: Any
-    ends: Any
+    states: State
+    widths: Float[NDArray, "*batch point interval"]
+    parameter: Float[NDArray, "*batch point"]
+    period: Float[NDArray, "*batch point"]
+    multipliers_real: Float[NDArray, "*batch point n"]
+    multipliers_imaginary: Float[NDArray, "*batch point n"]
+    minima: State
+    maxima: State
+    at: Float[NDArray, "*batch point"]
+    found: Bool[NDArray, "*batch point"]
+    special: SpecialOrbits
+    ends: Int[NDArray, "*batch direction"]
     name: str = eqx.field(static=True)
     types: tuple[tuple[str, tuple[str, ...]], ...] = eqx.field(static=True)
 
@@ -154,6 +170,21 @@ class OrbitBranch(AbstractOrbits):
         "states", "widths", "parameter", "period", "multipliers_real", "multipliers_imaginary",
         "minima", "maxima", "at", "found",
     )  # fmt: skip
+    noun = "orbits"
+
+    @property
+    def _along(self) -> str:
+        return self.name
+
+    def _extent(self) -> str:
+        values, periods = self.parameter[: len(self)], self.period[: len(self)]
+        return (
+            f", {self.name} from {np.min(values):.6g} to {np.max(values):.6g}, periods from "
+            f"{np.min(periods):.6g} to {np.max(periods):.6g} ms"
+        )
+
+    def _on_it(self) -> list[OrbitBifurcation | LimitOrbit]:
+        return [*self.bifurcations, *(each for each in self.limits if each is not None)]
 
     @property
     def stable(self) -> Any:
@@ -172,7 +203,7 @@ class OrbitBranch(AbstractOrbits):
         Raises:
             ValueError: for a batch, made by `vmap`.
         """
-        if is_traced(self.found) or np.ndim(self.found) != 1:
+        if self.is_batch:
             raise ValueError("a batch of branches: select one lane")
         p, period = (np.asarray(x)[: len(self)] for x in (self.parameter, self.period))
         sides = (p, period), (p[::-1], period[::-1])
@@ -217,7 +248,7 @@ class OrbitBranch(AbstractOrbits):
         Raises:
             ValueError: for a batch, made by `vmap`.
         """
-        if is_traced(self.found) or np.ndim(self.found) != 1:
+        if self.is_batch:
             raise ValueError("a batch of branches: see `.special`, or select one lane")
         return [
             OrbitBifurcation(
@@ -232,22 +263,6 @@ class OrbitBranch(AbstractOrbits):
     def _named(self, k: int) -> tuple[str, str]:
         label, kinds = self.types[int(self.special.type_index[k])]
         return label, kinds[int(self.special.kind_index[k])]
-
-    def __repr__(self) -> str:
-        """Where it goes and what happens on it."""
-        if is_traced(self.found) or np.ndim(self.found) != 1:
-            return f"OrbitBranch({self.name}, up to {np.shape(self.found)[-1]} orbits)"
-        if not len(self):
-            return f"OrbitBranch({self.name}: {self.endings[0].message})"
-        values, periods = self.parameter[: len(self)], self.period[: len(self)]
-        ends = ", ".join(e.name.lower().replace("_", " ") for e in self.endings)
-        head = (
-            f"OrbitBranch({len(self)} orbits, {self.name} from {np.min(values):.6g} to "
-            f"{np.max(values):.6g}, periods from {np.min(periods):.6g} to {np.max(periods):.6g} ms, "
-            f"ends: {ends},"
-        )
-        limits = [f"  {each!r}," for each in self.limits if each is not None]
-        return "\n".join([head, *(f"  {each!r}," for each in self.bifurcations), *limits, ")"])
 
 
 def _limit(p: np.ndarray, period: np.ndarray) -> LimitOrbit | None:
@@ -268,41 +283,6 @@ def _limit(p: np.ndarray, period: np.ndarray) -> LimitOrbit | None:
     last = period[-3:]
     powers = np.stack([np.ones(3), last**-2.0 * last[-1] ** 2, last**-3.0 * last[-1] ** 3], 1)
     return LimitOrbit("SNIC", float(np.linalg.solve(powers, p[-3:])[0]), exponent)
-
-
-class SpecialOrbits(eqx.Module):
-    """The bifurcations of a branch of orbits, in its order, the found ones first.
-
-    Attributes:
-        states, widths, period, multipliers_real, multipliers_imaginary: see `OrbitBranch`.
-        parameter: where it happens, `(slot,)`.
-        type_index: which of the types that were looked for; -1 where there is none.
-        kind_index: which of the kinds of that type.
-        coefficient: of the normal form.
-        at: how far along the branch.
-        found: `(slot,)`.
-        unsolved: how many zeros of tests could not be solved for, or had no room.
-    """
-
-    states: Any
-    widths: Any
-    parameter: Any
-    period: Any
-    multipliers_real: Any
-    multipliers_imaginary: Any
-    type_index: Any
-    kind_index: Any
-    coefficient: Any
-    at: Any
-    found: Any
-    unsolved: Any
-
-    def orbit(self, k: int) -> Orbit:
-        """The orbit in one slot."""
-        return orbit_of(
-            self.states, self.widths, self.period, self.multipliers_real,
-            self.multipliers_imaginary, k,
-        )  # fmt: skip
 
 
 def orbit_of(states: Any, widths: Any, period: Any, real: Any, imaginary: Any, k: int) -> Orbit:

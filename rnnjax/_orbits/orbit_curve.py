@@ -9,6 +9,7 @@ import numpy as np
 from jax import lax
 
 from rnnjax._continuation.both_ways import Way, both_ways
+from rnnjax._continuation.line import extent_of
 from rnnjax._continuation.march import follow
 from rnnjax._continuation.problem import Bounds
 from rnnjax._numerics.collocation import (
@@ -37,7 +38,7 @@ from rnnjax._orbits.orbit_problem import OrbitProblem, steps_of
 from rnnjax._orbits.search import sorted_multipliers
 from rnnjax._precision import in_float64
 from rnnjax._results import BranchEnd
-from rnnjax._types import Array, is_traced
+from rnnjax._types import Array, Bool, Float, Int, NDArray, State
 from rnnjax._where import Named
 from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles, Nothing
 from rnnjax.bifurcations._cycle_form import orbiting
@@ -61,16 +62,16 @@ class OrbitCurve(AbstractOrbits):
         label: LPC, PD or NS.
     """
 
-    states: Any
-    widths: Any
-    parameters: Any
-    period: Any
-    multipliers_real: Any
-    multipliers_imaginary: Any
-    coefficient: Any
-    at: Any
-    found: Any
-    ends: Any
+    states: State
+    widths: Float[NDArray, "*batch point interval"]
+    parameters: Float[NDArray, "*batch point 2"]
+    period: Float[NDArray, "*batch point"]
+    multipliers_real: Float[NDArray, "*batch point n"]
+    multipliers_imaginary: Float[NDArray, "*batch point n"]
+    coefficient: Float[NDArray, "*batch point"]
+    at: Float[NDArray, "*batch point"]
+    found: Bool[NDArray, "*batch point"]
+    ends: Int[NDArray, "*batch direction"]
     names: tuple[str, str] = eqx.field(static=True)
     label: str = eqx.field(static=True)
 
@@ -79,21 +80,12 @@ class OrbitCurve(AbstractOrbits):
         "coefficient", "at", "found",
     )  # fmt: skip
 
-    def __repr__(self) -> str:
-        """Where it goes."""
-        one, two = self.names
-        if is_traced(self.found) or np.ndim(self.found) != 1:
-            return (
-                f"OrbitCurve({self.label} in {one}, {two}, up to {np.shape(self.found)[-1]} points)"
-            )
-        if not len(self):
-            return f"OrbitCurve({self.label} in {one}, {two}: {self.endings[0].message})"
-        (a, c), (b, d) = np.min(self.parameters, 0), np.max(self.parameters, 0)
-        ends = ", ".join(e.name.lower().replace("_", " ") for e in self.endings)
-        return (
-            f"OrbitCurve({len(self)} points {self.label}, {one} from {a:.6g} to {b:.6g}, {two} from "
-            f"{c:.6g} to {d:.6g}, ends: {ends})"
-        )
+    @property
+    def _along(self) -> str:
+        return f"{self.label} in {', '.join(self.names)}"
+
+    def _extent(self) -> str:
+        return f" {self.label}, {extent_of(self.names, self.parameters)}"
 
 
 class _Settings(NamedTuple):

@@ -104,7 +104,7 @@ def _once(several: list[Curve]) -> list[Bifurcation]:
 
 
 def _marker(ax: Axes, point: Bifurcation, k: int) -> Line2D:
-    x, y = (float(p) for p in point.parameter)
+    x, y = (float(p) for p in np.ravel(point.parameter))
     type_ = type_of(point.label)
     marker = Line2D(
         [x], [y], linestyle="none", marker=type_.marker, markersize=7, zorder=4,
