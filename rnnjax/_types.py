@@ -41,6 +41,7 @@ Input = PyTree[Float[ArrayLike, "..."]]  # the value of a circuit's input at one
 Arrays = PyTree[Shaped[ArrayLike, "..."]]  # whatever arrays: parameters, results
 Shapes = PyTree[Shaped[ArrayLike, "..."] | jax.ShapeDtypeStruct]  # arrays, or their shapes alone
 InputLike: TypeAlias = Callable[[Scalar], Input] | Input  # a function of time (ms), or held
+StartLike: TypeAlias = Callable[..., State] | State  # a state, or one made from the circuit
 Where: TypeAlias = Callable[[T], Arrays]  # names arrays of what it is given: `lambda c: c.tau`
 Function: TypeAlias = Callable[[Array], Array]  # of one vector
 

@@ -22,7 +22,7 @@ from rnnjax import (
     solvers,
     tasks,
 )  # fmt: skip
-from rnnjax._engine.fixed_steps import integrate
+from rnnjax._engine.fixed_steps import FixedRun, integrate
 from rnnjax._precision import cast
 
 SHAPING = {"Sum", "Profile"}  # inputs made of inputs; built by `+` and `*`
@@ -349,9 +349,8 @@ def test_solver_has_its_order(cls):
     @jax.jit
     def error(step):
         def run(steps):
-            return integrate(
-                circuit, jnp.cos, jnp.ones(()), solver=solver, t0=0.0, step=4.0 / steps, steps=steps
-            ).final
+            given = FixedRun(circuit, jnp.cos, solver, 0.0, 4.0 / steps)
+            return integrate(given, jnp.ones(()), steps).final
 
         return [abs(run(n) - jnp.exp(-jnp.sin(4.0))) for n in step]
 

@@ -16,7 +16,7 @@ from oracles import ORACLES, Oscillator, StuartLandau
 
 import rnnjax
 from rnnjax import TaskNetwork, credit, forcing, measures, noise
-from rnnjax._engine.fixed_steps import integrate
+from rnnjax._engine.fixed_steps import FixedRun, integrate
 from rnnjax._machine.lanes import map_lanes
 from rnnjax._machine.plan import Plan
 from rnnjax._numerics.memory import BLOCK
@@ -44,11 +44,13 @@ def lowered(function, *arguments):
 def lane(values, shared):
     circuit, key = values
     step, shaking = shared
+    solver = RK4() if shaking is None else diffrax.Euler()
     out = integrate(
-        circuit, jnp.zeros_like, jnp.asarray([1.0, 0.5], step.dtype),
-        solver=RK4() if shaking is None else diffrax.Euler(), t0=0.0, step=step, steps=BLOCK + 10,
-        measures=(measures.Amplitude(), measures.Period()), save_every=None, noise=shaking, key=key,
-    )  # fmt: skip
+        FixedRun(circuit, jnp.zeros_like, solver, 0.0, step, shaking, key),
+        jnp.asarray([1.0, 0.5], step.dtype),
+        BLOCK + 10,
+        measures=(measures.Amplitude(), measures.Period()),
+    )
     return out.measured, out.status
 
 

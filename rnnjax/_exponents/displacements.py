@@ -1,19 +1,21 @@
 """How displacements grow along a run: steps with displacements, orthonormalized round after round."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Int
 
-from rnnjax._engine.fixed_steps import Run, integrate
+from rnnjax._engine.fixed_steps import FixedRun, Outcome, integrate
 from rnnjax._exponents.block_means import block_errors, level_change
 from rnnjax._numerics.dense import determinant
 from rnnjax._numerics.trees import flatten
 from rnnjax._results import Regime, Status
-from rnnjax._types import Array
+from rnnjax._types import Array, Arrays, Float, State
 from rnnjax.circuits._base import AbstractMap
 
 _UNROLLED = 8  # rows up to which the orthonormalization is written out
@@ -45,23 +47,30 @@ def generic_basis(variables: int, count: int) -> np.ndarray:
 class _Carry(NamedTuple):
     """What a run of rounds carries along: `well` is the last round's beginning that was finite."""
 
-    n: Any
-    state: Any
-    basis: Any
-    divergence: Any
-    well_n: Any
-    well: Any
+    n: Int[Array, ""]
+    state: State
+    basis: Float[Array, "count variable"]
+    divergence: Float[Array, ""]
+    well_n: Int[Array, ""]
+    well: State
 
 
 @eqx.filter_jit
 def spectrum_of(
-    circuit: Any, input: Any, start: Any, basis: Any, step: Any, noise: Any, key: Any,
-    solver: Any, schedule: Schedule,
-) -> tuple[dict[str, Any], Run]:  # fmt: skip
-    start = jax.tree.map(jnp.asarray, start)
+    run: FixedRun, start: State, basis: Float[Array, "count variable"], schedule: Schedule
+) -> tuple[dict[str, Arrays], Outcome]:
+    """What the growth of displacements along a run says, and how the run went.
+
+    Args:
+        run: what is run, from time 0 on.
+        start: the first state.
+        basis: the displacements to begin with, orthonormal.
+        schedule: how the run is divided.
+    """
+    start, step = jax.tree.map(jnp.asarray, start), jnp.asarray(run.step)
     whole = basis.shape[0] == basis.shape[1]
-    along = circuit if basis.shape[0] == 1 else _turned(circuit)
-    rounds = _Rounds(circuit, along, input, step, noise, key, solver, whole)
+    along = run.circuit if basis.shape[0] == 1 else _turned(run.circuit)
+    rounds = _Rounds(run, along, step, whole)
     zero = jnp.zeros((), jnp.int32)
     first = rounds.divergence(start, zero) if whole else jnp.nan * step
     carry = _Carry(zero, start, basis, first, zero, start)
@@ -71,7 +80,7 @@ def spectrum_of(
     carry, _ = lax.scan(lambda c, _: rounds.one(c, schedule.every), carry, None, turns)
 
     @jax.checkpoint
-    def block(carry: _Carry, _: Any) -> tuple[_Carry, Any]:
+    def block(carry: _Carry, _: None) -> tuple[_Carry, tuple[Array, Array]]:
         carry, (grown, diverged) = lax.scan(
             lambda c, _: rounds.one(c, schedule.every), carry, None, schedule.rounds
         )
@@ -82,92 +91,84 @@ def spectrum_of(
     last = schedule.before + steps * np.arange(1.0, schedule.blocks + 1)
     well = (end.well_n == end.n) & ~jnp.isnan(grown).any()
     local = jnp.where(well, grown / (steps * step), jnp.nan)
-    result = _summary(local, last * step, well, whole)
+    result = _summary(local, step * last, well, whole)
     status = jnp.where(well, int(Status.OK), int(Status.NON_FINITE)).astype(jnp.int32)
-    run = Run(end.state, (), None, status, end.well_n, end.well)
+    outcome = Outcome(end.state, (), None, status, end.well_n, end.well)
     return result | {
         "divergence": jnp.where(well, diverged.sum() / (steps * schedule.blocks), jnp.nan),
         "status": status,
-    }, run
+    }, outcome
 
 
 class _Rounds(eqx.Module):
     """Steps with displacements, then an orthonormalization."""
 
-    circuit: Any
-    along: Any
-    input: Any
-    step: Any
-    noise: Any
-    key: Any
-    solver: Any
+    run: FixedRun
+    along: Callable[..., State]
+    step: Float[Array, ""]
     whole: bool
 
     def one(self, carry: _Carry, steps: int) -> tuple[_Carry, tuple[Array, Array]]:
         """One round: how the displacements grew, and the sum of the divergence over its steps."""
-        run = integrate(
-            self.circuit, self.input, (carry.state, _spread(carry.basis, carry.state)),
-            solver=self.solver, t0=jnp.zeros_like(self.step), step=self.step, steps=steps,
-            save_every=1 if self.whole else None, observe=_state_of, noise=self.noise,
-            key=self.key, first=carry.n, along=self.along,
+        pair = carry.state, _spread(carry.basis, carry.state)
+        found = integrate(
+            self.run, pair, steps, save_every=1 if self.whole else None, observe=_state_of,
+            first=carry.n, along=self.along,
         )  # fmt: skip
-        state, moved = run.final
+        state, moved = found.final
         basis, stretch = orthonormalized(_gathered(moved))
         n = carry.n + steps
         before, diverged = carry.divergence, jnp.nan * self.step
         if self.whole:
             steps_done = carry.n + jnp.arange(1, steps + 1, dtype=jnp.int32)
-            each = jax.vmap(self.divergence)(run.saved, steps_done)
-            share = 1.0 if isinstance(self.circuit, AbstractMap) else 0.5
+            each = jax.vmap(self.divergence)(found.saved, steps_done)
+            share = 1.0 if isinstance(self.run.circuit, AbstractMap) else 0.5
             diverged, before = each.sum() + share * (before - each[-1]), each[-1]
-        fine = (run.status == Status.OK) & (carry.well_n == carry.n)
+        fine = (found.status == Status.OK) & (carry.well_n == carry.n)
         well_n = jnp.where(fine, n, carry.well_n)
         well = jax.tree.map(lambda new, old: jnp.where(fine, new, old), state, carry.well)
         return _Carry(n, state, basis, before, well_n, well), (jnp.log(stretch), diverged)
 
-    def divergence(self, state: Any, n: Any) -> Array:
+    def divergence(self, state: State, n: Int[Array, ""]) -> Array:
         """The divergence of the vector field after n steps; of a map the log of its |det J|."""
+        circuit, noise = self.run.circuit, self.run.noise
         x, unravel = flatten(state)
-        u = self.input(n.astype(self.step.dtype) * self.step)
+        u = self.run.input(n.astype(self.step.dtype) * self.step)
 
-        def slopes(function: Any) -> Array:
+        def slopes(function: Callable[[State], State]) -> Array:
             return jax.jacfwd(lambda z: flatten(function(unravel(z)))[0])(x)
 
-        jacobian = slopes(lambda z: self.circuit(z, u))
-        if isinstance(self.circuit, AbstractMap):
-            known = self.noise is None or self.noise.additive
+        jacobian = slopes(lambda z: circuit(z, u))
+        if isinstance(circuit, AbstractMap):
+            known = noise is None or noise.additive
             return jnp.log(abs(determinant(jacobian))) + (0.0 if known else jnp.nan)
         found = jnp.trace(jacobian)
-        if self.noise is None or self.noise.additive:
+        if noise is None or noise.additive:
             return found
-        return found - jnp.square(jnp.diagonal(slopes(self.noise))).sum() / 2
+        return found - jnp.square(jnp.diagonal(slopes(noise))).sum() / 2
 
 
-def _state_of(pair: Any) -> Any:
+def _state_of(pair: tuple[State, State]) -> State:
     return pair[0]
 
 
-def _turned(circuit: Any) -> Any:
+def _turned(circuit: Callable[..., State]) -> Callable[..., State]:
     """The circuit with its matrices turned in memory: rows of displacements meet columns of weights.
 
     Where they are in the way that products with single vectors need, XLA for CPUs turns them again
     for every product with a few.
     """
-
-    def leaf(x: Any) -> Any:
-        if not eqx.is_inexact_array(x) or x.ndim != 2:
-            return x
-        return lax.optimization_barrier(x.T).T
-
-    return jax.tree.map(leaf, circuit)
+    matrices, rest = eqx.partition(circuit, lambda x: eqx.is_inexact_array(x) and x.ndim == 2)
+    turned = jax.tree.map(lambda x: lax.optimization_barrier(x.T).T, matrices)
+    return eqx.combine(turned, rest)
 
 
-def _spread(basis: Array, state: Any) -> Any:
+def _spread(basis: Float[Array, "count variable"], state: State) -> State:
     """The rows `(count, variables)` as displacements of the state."""
     return jax.vmap(flatten(state)[1])(basis)
 
 
-def _gathered(displacements: Any) -> Array:
+def _gathered(displacements: State) -> Array:
     """The displacements of the state as rows."""
     return jax.vmap(lambda z: flatten(z)[0])(displacements)
 
@@ -205,7 +206,7 @@ def orthonormalized(rows: Array) -> tuple[Array, Array]:
     return lax.scan(step, jnp.zeros_like(rows), (rows, places))
 
 
-def _unit(v: Array, j: Any) -> tuple[Array, Array]:
+def _unit(v: Array, j: int | Array) -> tuple[Array, Array]:
     """The direction of a vector and its length."""
     square = (v * v).sum()
     vanished = square == 0
@@ -214,7 +215,7 @@ def _unit(v: Array, j: Any) -> tuple[Array, Array]:
     return jnp.where(vanished, other, v / length), jnp.where(vanished, 0.0, length)
 
 
-def _summary(local: Array, times: Array, well: Array, whole: bool) -> dict[str, Any]:
+def _summary(local: Array, times: Array, well: Array, whole: bool) -> dict[str, Arrays]:
     """What the blocks say."""
     count = local.shape[1]
     exponents = local.mean(0)

@@ -5,15 +5,16 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import Bool, Int
 
 from rnnjax._engine.first_failure import first_failure
-from rnnjax._engine.fixed_steps import Solver
+from rnnjax._engine.fixed_steps import FixedRun
 from rnnjax._exponents.displacements import Schedule, generic_basis, spectrum_of
 from rnnjax._numerics.trees import variable_names
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
 from rnnjax._results import Regime, SimulationError, Status, describe_failure
-from rnnjax._types import Float, Key, is_traced
+from rnnjax._types import Float, InputLike, Key, StartLike, is_traced
 from rnnjax.circuits._base import AbstractMap, AbstractSystem
 from rnnjax.circuits._checks import (
     as_input,
@@ -24,6 +25,7 @@ from rnnjax.circuits._checks import (
     starting_state,
 )
 from rnnjax.noise._base import AbstractNoise
+from rnnjax.solvers._base import Solver
 from rnnjax.solvers._checks import checked_solver, positive, whole_steps
 
 _FEWEST_BLOCKS = 10
@@ -60,34 +62,34 @@ class Lyapunov(eqx.Module):
     resolution: Float[Any, "*batch count"]
     local: Float[Any, "*batch block count"]
     times: Float[Any, "*batch block"]
-    divergence: Any
-    dimension: Any
-    regime: Any
-    changed_at: Any
-    gradients_hold: Any
-    status: Any
-    failed_at: Any
-    failed_variable: Any
+    divergence: Float[Any, "*batch"]
+    dimension: Float[Any, "*batch"]
+    regime: Int[Any, "*batch"]
+    changed_at: Float[Any, "*batch"]
+    gradients_hold: Bool[Any, "*batch"]
+    status: Int[Any, "*batch"]
+    failed_at: Float[Any, "*batch"]
+    failed_variable: Int[Any, "*batch"]
     unit: str = eqx.field(static=True, default="1/ms")
 
     @property
-    def running(self) -> Any:
+    def running(self) -> Float[Any, "*batch block count"]:
         """`(block, count)`, the exponents up to the end of each block: how they converged."""
         blocks = np.shape(self.local)[-2]
         return self.local.cumsum(-2) / np.arange(1.0, blocks + 1)[:, None]
 
     @property
-    def sum(self) -> Any:
+    def sum(self) -> Float[Any, "*batch"]:
         """The sum of the exponents: how volumes of as many dimensions grow."""
         return self.exponents.sum(-1)
 
     @property
-    def entropy(self) -> Any:
+    def entropy(self) -> Float[Any, "*batch"]:
         """The sum of the positive exponents, by Pesin's formula the entropy per ms, in nats."""
         return (self.exponents * (self.exponents > self.resolution)).sum(-1)
 
     @property
-    def chaotic(self) -> Any:
+    def chaotic(self) -> Bool[Any, "*batch"]:
         """Whether the leading exponent is positive beyond its error."""
         return self.exponents[..., 0] > self.resolution[..., 0]
 
@@ -152,14 +154,14 @@ class Lyapunov(eqx.Module):
 def lyapunov_exponents(
     circuit: AbstractSystem[Any],
     duration: float,
-    input: Any = None,
+    input: InputLike | None = None,
     *,
     step: float | None = None,
-    count: Any = None,
+    count: int | None = None,
     transient: float | None = None,
-    every: Any = 10,
-    blocks: Any = 100,
-    start: Any = None,
+    every: int = 10,
+    blocks: int = 100,
+    start: StartLike | None = None,
     noise: AbstractNoise | None = None,
     key: Key | None = None,
     solver: Solver | None = None,
@@ -223,23 +225,23 @@ def lyapunov_exponents(
     if count > variables:
         raise ValueError(f"count: expected at most {variables}, one per variable, got {count}")
     driven, basis = as_input(circuit, input), generic_basis(variables, count)
-    result, run = in_float64(
-        spectrum_of, circuit, driven, start, basis, np.float64(step), noise, key, solver, schedule
-    )
+    run = FixedRun(circuit, driven, solver, 0.0, np.float64(step), noise, key)
+    result, outcome = in_float64(spectrum_of, run, start, basis, schedule)
     unit = "1/iteration" if isinstance(circuit, AbstractMap) else "1/ms"
     at, variable = np.nan, -1
     if not is_traced(result) and result["status"] != Status.OK:
         with jax.enable_x64(True):
-            at, variable = first_failure(
-                circuit, driven, run, solver=solver, t0=0.0, step=step, noise=noise, key=key
-            )
+            at, variable = first_failure(run, outcome)
         if throw:
             names = variable_names(start)
             raise SimulationError(describe_failure(result["status"], at, variable, names))
-    return Lyapunov(**result, failed_at=at, failed_variable=variable, unit=unit)
+    failed = {"failed_at": np.float64(at), "failed_variable": np.int32(variable)}
+    return Lyapunov(**result, **failed, unit=unit)
 
 
-def _schedule(duration: float, step: float, transient: Any, every: int, blocks: int) -> Schedule:
+def _schedule(
+    duration: float, step: float, transient: float | None, every: int, blocks: int
+) -> Schedule:
     """The run divided into blocks of rounds."""
     if blocks < _FEWEST_BLOCKS:
         raise ValueError(

@@ -7,17 +7,20 @@ and the slopes in them once more each. A quotient by one is the same number, and
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 from jax import lax
 
-from rnnjax._machine.programs import ends_expensively
+from rnnjax._machine.programs import ends_expensively, traced
+from rnnjax._types import Scalar, State
+
+TreeT = TypeVar("TreeT")
 
 _FEWEST_STAGES = 3  # variables from which on it pays to keep the stages of quotients as well
 
 
-def kept(tree: Any, like: Any) -> Any:
+def computed_once(tree: TreeT, like: Scalar) -> TreeT:
     """The same numbers, computed once.
 
     Args:
@@ -32,27 +35,31 @@ class Keeping(NamedTuple):
     """What of a Runge-Kutta step is computed once.
 
     Attributes:
-        like: see `kept`.
+        like: see `computed_once`.
         stages: whether the states at the stages are.
         slopes: whether the slope of each variable is, in the order of the leaves.
     """
 
-    like: Any
+    like: Scalar
     stages: bool
     slopes: tuple[bool, ...]
 
-    def stage(self, state: Any) -> Any:
+    def stage(self, state: State) -> State:
         """The state at a stage."""
-        return kept(state, self.like) if self.stages else state
+        return computed_once(state, self.like) if self.stages else state
 
-    def slope(self, slope: Any) -> Any:
+    def slope(self, slope: State) -> State:
         """The slope there."""
         leaves, structure = jax.tree.flatten(slope)
-        pairs = zip(leaves, self.slopes, strict=True)
-        return structure.unflatten([kept(x, self.like) if keep else x for x, keep in pairs])
+        return structure.unflatten(
+            computed_once(x, self.like) if once else x
+            for x, once in zip(leaves, self.slopes, strict=True)
+        )
 
 
-def what_to_keep(field: Callable[[Any, Any], Any], t: Any, state: Any, like: Any) -> Keeping | None:
+def what_to_keep(
+    field: Callable[[Scalar, State], State], t: Scalar, state: State, like: Scalar
+) -> Keeping | None:
     """What to keep of the steps of `field(t, state)`: nothing for one variable, or off a CPU.
 
     Slopes that end with an expensive operation, such as a quotient by a time constant, are computed
@@ -61,8 +68,8 @@ def what_to_keep(field: Callable[[Any, Any], Any], t: Any, state: Any, like: Any
     count = len(jax.tree.leaves(state))
     if count < 2 or jax.default_backend() != "cpu":
         return None
-    jaxpr = jax.make_jaxpr(field)(t, state).jaxpr
-    slopes = tuple(not ends_expensively(jaxpr, x) for x in jaxpr.outvars)
+    program = traced(field, t, state)
+    slopes = tuple(not ends_expensively(program, x) for x in program.outvars)
     if count < _FEWEST_STAGES and not any(slopes):
         return None
     return Keeping(like, True, slopes)

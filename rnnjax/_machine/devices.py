@@ -3,13 +3,16 @@
 import contextlib
 import contextvars
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TypeVar
 
 import jax
 
 from rnnjax._machine.plan import Plan
 from rnnjax._machine.setup import tuned_devices
-from rnnjax._types import is_traced, like, numbers_of
+from rnnjax._types import Arrays, is_traced, like, numbers_of
+
+TreeT = TypeVar("TreeT")
+LanesT = TypeVar("LanesT")
 
 _ALONE = contextvars.ContextVar("alone", default=False)
 
@@ -37,7 +40,9 @@ def may_spread() -> bool:
     return not (_ALONE.get() or jax.sharding.get_abstract_mesh().manual_axes)
 
 
-def spread(tiles: Callable[[Any, Any], Any], plan: Plan) -> Callable[[Any, Any], Any]:
+def spread(
+    tiles: Callable[[LanesT, Arrays], TreeT], plan: Plan
+) -> Callable[[LanesT, Arrays], TreeT]:
     """`tiles(lanes, shared)` on every device of the plan, each with its share of the lanes.
 
     What is a device's share already is not spread again.
@@ -50,7 +55,7 @@ def spread(tiles: Callable[[Any, Any], Any], plan: Plan) -> Callable[[Any, Any],
     )
 
 
-def placed(tree: Any, devices: int, shared: bool) -> Any:
+def placed(tree: TreeT, devices: int, shared: bool) -> TreeT:
     """Arrays where a program that spreads its lanes leaves them: `shared` by all devices, or dealt.
 
     A program compiles again for arrays that lie elsewhere.
@@ -62,15 +67,15 @@ def placed(tree: Any, devices: int, shared: bool) -> Any:
     return jax.tree.map(lambda x: jax.device_put(x, where) if isinstance(x, jax.Array) else x, tree)
 
 
-def unplaced(tree: Any) -> Any:
+def unplaced(tree: TreeT) -> TreeT:
     """Arrays as if they had just been made: a program for several devices refuses those put on one."""
     if tuned_devices() <= 1:
         return tree
 
-    def leaf(x: Any) -> Any:
-        return like(numbers_of(x), x) if isinstance(x, jax.Array) and not is_traced(x) else x
-
-    return jax.tree.map(leaf, tree)
+    return jax.tree.map(
+        lambda x: like(numbers_of(x), x) if isinstance(x, jax.Array) and not is_traced(x) else x,
+        tree,
+    )
 
 
 def _mesh(devices: int) -> jax.sharding.Mesh:

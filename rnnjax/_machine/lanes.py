@@ -1,31 +1,37 @@
 """Lanes side by side."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Bool, Int
 
 from rnnjax._machine.devices import spread
-from rnnjax._machine.plan import _ROUNDED, Plan
+from rnnjax._machine.plan import ROUNDED, Plan
+from rnnjax._types import Array, Arrays
 
 ROUND = 24  # attempted steps between two looks at which lanes have finished
+
+TreeT = TypeVar("TreeT")
+Lanes = Callable[[Arrays, Arrays], Arrays]
+"""`(lanes, shared) -> results`, lanes in front."""
 
 
 def lanes_together(plan: Plan, adaptive: bool = False) -> int:
     """The number of lanes that `map_lanes` takes a multiple of, and `map_workers` should."""
     tile = plan.tile or 1
-    return (min(tile, _ROUNDED) if adaptive else tile) * plan.devices
+    return (min(tile, ROUNDED) if adaptive else tile) * plan.devices
 
 
-def map_lanes(lane: Callable[[Any, Any], Any], plan: Plan) -> Callable[[Any, Any], Any]:
+def map_lanes(lane: Lanes, plan: Plan) -> Lanes:
     """`mapped(lanes, shared)` of `lane(values, shared)`: lanes in front, compiled once per shape.
 
     The number of lanes must be a multiple of `lanes_together(plan)`; pad on the host.
     """
 
-    def tiles(lanes: Any, shared: Any) -> Any:
+    def tiles(lanes: Arrays, shared: Arrays) -> Arrays:
         batched = jax.vmap(lane, in_axes=(0, None))
         if plan.tile is None:
             return batched(lanes, shared)
@@ -46,13 +52,37 @@ class Worker(NamedTuple):
         finish: `(values, shared, carry) -> results`.
     """
 
-    begin: Callable[[Any, Any], Any]
-    attempt: Callable[[Any, Any, Any], Any]
-    running: Callable[[Any, Any, Any], Any]
-    finish: Callable[[Any, Any, Any], Any]
+    begin: Callable[[Arrays, Arrays], Arrays]
+    attempt: Callable[[Arrays, Arrays, Arrays], Arrays]
+    running: Callable[[Arrays, Arrays, Arrays], Bool[Array, ""]]
+    finish: Callable[[Arrays, Arrays, Arrays], Arrays]
 
 
-def map_workers(worker: Worker, plan: Plan) -> Callable[[Any, Any], tuple[Any, Any]]:
+class _Round(NamedTuple):
+    """Where the lanes of a device are: how many points are finished and begun, and what is carried.
+
+    Attributes:
+        finished: how many points are.
+        begun: how many are.
+        rounds: how many there were.
+        place: the point that each lane works on; the number of points or more for none.
+        values: of these points.
+        carry: of these lanes.
+        results: of all points.
+    """
+
+    finished: Int[Array, ""]
+    begun: Int[Array, ""]
+    rounds: Int[Array, ""]
+    place: Int[Array, " lane"]
+    values: Arrays
+    carry: Arrays
+    results: Arrays
+
+
+def map_workers(
+    worker: Worker, plan: Plan
+) -> Callable[[Arrays, Arrays], tuple[Arrays, Int[Array, " device"]]]:
     """`mapped(lanes, shared)` of a worker: results, and attempted steps per device, idle included.
 
     A tile of lanes works through all points of its device: a lane that has finished hands its
@@ -60,11 +90,11 @@ def map_workers(worker: Worker, plan: Plan) -> Callable[[Any, Any], tuple[Any, A
     number of points must be a multiple of `plan.devices`.
     """
 
-    def device(lanes: Any, shared: Any) -> Any:
+    def device(lanes: Arrays, shared: Arrays) -> Arrays:
         count = jax.tree.leaves(lanes)[0].shape[0]
         return _work_through(worker, lanes, shared, count, min(plan.tile or count, count))
 
-    def dealt(lanes: Any, shared: Any) -> Any:
+    def dealt(lanes: Arrays, shared: Arrays) -> Arrays:
         # one point to each device in turn: neighbors, which take about as long, are shared out
         results, tried = spread(device, plan)(_dealt(lanes, plan.devices), shared)
         count = jax.tree.leaves(lanes)[0].shape[0]
@@ -73,27 +103,29 @@ def map_workers(worker: Worker, plan: Plan) -> Callable[[Any, Any], tuple[Any, A
     return jax.jit(dealt, compiler_options=_options(plan))
 
 
-def _dealt(tree: Any, hands: int) -> Any:
+def _dealt(tree: TreeT, hands: int) -> TreeT:
     """Dealt into so many hands, one after the other; dealing them out again undoes it."""
     return jax.tree.map(
         lambda x: x.reshape(-1, hands, *x.shape[1:]).swapaxes(0, 1).reshape(x.shape), tree
     )
 
 
-def _work_through(worker: Worker, lanes: Any, shared: Any, count: int, width: int) -> Any:
+def _work_through(
+    worker: Worker, lanes: Arrays, shared: Arrays, count: int, width: int
+) -> tuple[Arrays, Int[Array, " device"]]:
     begin = jax.vmap(worker.begin, (0, None))
     attempt = jax.vmap(worker.attempt, (0, None, 0))
     running = jax.vmap(worker.running, (0, None, 0))
     finish = jax.vmap(worker.finish, (0, None, 0))
 
-    def points(index: Any) -> Any:
+    def points(index: Int[Array, " lane"]) -> Arrays:
         return jax.tree.map(lambda x: x[jnp.minimum(index, count - 1)], lanes)
 
-    def some_left(state: Any) -> Any:
-        return state[0] < count
+    def some_left(now: _Round) -> Bool[Array, ""]:
+        return now.finished < count
 
-    def one_round(state: Any) -> Any:
-        finished, begun, rounds, index, values, carry, results = state
+    def one_round(now: _Round) -> _Round:
+        finished, begun, rounds, index, values, carry, results = now
         carry = lax.fori_loop(0, ROUND, lambda _, c: attempt(values, shared, c), carry)
         done = ~running(values, shared, carry) & (index < count)
         place = jnp.where(done, index, count)  # no such place: not written
@@ -106,7 +138,9 @@ def _work_through(worker: Worker, lanes: Any, shared: Any, count: int, width: in
         # a lane without a point keeps the carry that it has finished with
         taken = done & (index < count)
         values, carry = _where(taken, (fresh, begin(fresh, shared)), (values, carry))
-        return finished + done_here, begun + done_here, rounds + 1, index, values, carry, results
+        return _Round(
+            finished + done_here, begun + done_here, rounds + 1, index, values, carry, results
+        )
 
     index = jnp.arange(width, dtype=jnp.int32)
     values = points(index)
@@ -114,19 +148,19 @@ def _work_through(worker: Worker, lanes: Any, shared: Any, count: int, width: in
     shapes = jax.eval_shape(finish, values, shared, carry)
     results = jax.tree.map(lambda s: jnp.zeros((count, *s.shape[1:]), s.dtype), shapes)
     zero = jnp.int32(0)
-    state = zero, jnp.int32(width), zero, index, values, carry, results
-    _, _, rounds, *_, results = lax.while_loop(some_left, one_round, state)
-    return results, jnp.full((1,), rounds * (ROUND * width))
+    first = _Round(zero, jnp.int32(width), zero, index, values, carry, results)
+    last = lax.while_loop(some_left, one_round, first)
+    return last.results, jnp.full((1,), last.rounds * (ROUND * width))
 
 
-def _where(taken: Any, new: Any, old: Any) -> Any:
-    def leaf(a: Any, b: Any) -> Any:
+def _where(taken: Bool[Array, " lane"], new: TreeT, old: TreeT) -> TreeT:
+    def leaf(a: Array, b: Array) -> Array:
         return jnp.where(taken.reshape(taken.shape + (1,) * (a.ndim - 1)), a, b)
 
     return jax.tree.map(leaf, new, old)
 
 
-def _options(plan: Plan) -> dict[str, Any]:
+def _options(plan: Plan) -> dict[str, str | bool]:
     if plan.tile is None or jax.default_backend() != "cpu":
         return {}
     return {"xla_cpu_prefer_vector_width": "512", "xla_cpu_enable_fast_min_max": True}

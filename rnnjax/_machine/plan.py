@@ -14,7 +14,7 @@ _CACHED = (
 )
 _COMPILED_WHOLE = 800_000  # bytes that one step may touch; `tune_cpu` sets XLA's limit to a million
 _FEWEST_LANES, _LANES_APART = 32, 16  # of a tile: the fewest, and a vector register of them
-_ROUNDED = 256  # lanes: a tile where none is compiled whole; adaptive chunks are multiples of it
+ROUNDED = 256  # lanes: a tile where none is compiled whole; adaptive chunks are multiples of it
 
 
 class Plan(NamedTuple):
@@ -72,7 +72,7 @@ def choose_plan(products: bool, loop: Loop) -> Plan:
     devices = tuned_devices()
     tile = _tile(loop) if devices else UNTUNED_TILE
     if loop.adaptive:
-        tile = _ROUNDED if products else tile
+        tile = ROUNDED if products else tile
         return Plan(max(8, min(tile, _MOST_NUMBERS // loop.variables)), max(devices, 1))
     if products:
         return Plan(None, 1 if loop.variables >= LARGE else max(devices, 1))
@@ -82,7 +82,7 @@ def choose_plan(products: bool, loop: Loop) -> Plan:
 def _tile(loop: Loop) -> int:
     """The most lanes whose numbers stay in the cache, and whose loop is still compiled whole."""
     most = int(min(_CACHED, _COMPILED_WHOLE / loop.touched()) / loop.itemsize)
-    return _ROUNDED if most < _FEWEST_LANES else most // _LANES_APART * _LANES_APART
+    return ROUNDED if most < _FEWEST_LANES else most // _LANES_APART * _LANES_APART
 
 
 def checked_plan(plan: Any) -> Plan:

@@ -2,9 +2,14 @@
 
 import math
 from collections.abc import Callable, Collection, Iterator
-from typing import Any
 
 import jax
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
+from jaxtyping import ArrayLike, PyTree, Shaped
+
+from rnnjax._types import Arrays
+
+Shapes = PyTree[Shaped[ArrayLike, "..."] | jax.ShapeDtypeStruct]  # arrays, or what they are like
 
 _EXPENSIVE = {
     "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "digamma",
@@ -17,61 +22,75 @@ _LAPACK = (
     "cholesky", "eig", "eigh", "geqrf", "hessenberg", "householder_product", "lu", "schur", "svd",
     "triangular_solve", "tridiagonal",
 )  # fmt: skip
+_PRODUCTS = ("dot_general", "conv_general_dilated")
 
 
-def has_product(function: Callable[..., Any], *arguments: Any, looped: bool = False) -> bool:
+def traced(function: Callable[..., Arrays], *arguments: Shapes) -> Jaxpr:
+    """The program of a function, of these arguments' shapes."""
+    return jax.make_jaxpr(function)(*arguments).jaxpr
+
+
+def has_product(function: Callable[..., Arrays], *arguments: Shapes, looped: bool = False) -> bool:
     """Whether a time loop (a scan) of the program holds a matrix product; any, if it is `looped`."""
-    return _holds(
-        ("dot_general", "conv_general_dilated"), jax.make_jaxpr(function)(*arguments).jaxpr, looped
-    )
+    return _holds(traced(function, *arguments), _PRODUCTS, looped)
 
 
-def has_lapack(function: Callable[..., Any], *arguments: Any) -> bool:
+def has_lapack(function: Callable[..., Arrays], *arguments: Shapes) -> bool:
     """Whether the program calls LAPACK, on a CPU."""
-    return _holds(_LAPACK, jax.make_jaxpr(function)(*arguments).jaxpr, True)
+    return _holds(traced(function, *arguments), _LAPACK, True)
 
 
-def _holds(names: Collection[str], jaxpr: Any, stepping: bool) -> bool:
-    for equation in jaxpr.eqns:
-        if stepping and equation.primitive.name in names:
-            return True
-        inside = stepping or equation.primitive.name == "scan"
-        for value in equation.params.values():
-            for inner in value if isinstance(value, tuple | list) else (value,):
-                inner = getattr(inner, "jaxpr", inner)
-                if hasattr(inner, "eqns") and _holds(names, inner, inside):
-                    return True
-    return False
+def numbers_in_loops(program: Jaxpr) -> Iterator[int]:
+    """How many numbers each loop of a program holds."""
+    for equation, _ in equations(program):
+        if equation.primitive.name in ("while", "scan"):
+            yield sum(math.prod(getattr(v.aval, "shape", ())) for v in equation.outvars)
 
 
-def ends_expensively(jaxpr: Any, result: Any) -> bool:
+def ends_expensively(program: Jaxpr, result: Var | Literal) -> bool:
     """Whether a result of a program is that of an expensive operation."""
-    for equation in jaxpr.eqns:
+    for equation in program.eqns:
         if not any(result is x for x in equation.outvars):
             continue
         name, first = equation.primitive.name, equation.invars[0]
         if name in _PASSING:
-            return ends_expensively(jaxpr, first)
+            return ends_expensively(program, first)
         if name == "div":  # by a constant, it becomes a product
-            return not hasattr(equation.invars[1], "val")
+            return not isinstance(equation.invars[1], Literal)
         if name in _EXPENSIVE:
             return True
-        inner = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
-        inner = getattr(inner, "jaxpr", inner)
-        if not hasattr(inner, "eqns"):
+        called = list(inside(equation))
+        if len(called) != 1:  # of several it is not known which one gives the result
             return False
         place = next(k for k, x in enumerate(equation.outvars) if x is result)
-        return ends_expensively(inner, inner.outvars[place])
+        return ends_expensively(called[0], called[0].outvars[place])
     return False
 
 
-def numbers_in_loops(jaxpr: Any) -> Iterator[int]:
-    """How many numbers each loop of a program holds."""
-    for equation in jaxpr.eqns:
-        if equation.primitive.name in ("while", "scan"):
-            yield sum(math.prod(v.aval.shape) for v in equation.outvars)
-        for value in equation.params.values():
-            for inner in value if isinstance(value, tuple | list) else (value,):
-                inner = getattr(inner, "jaxpr", inner)
-                if hasattr(inner, "eqns"):
-                    yield from numbers_in_loops(inner)
+def equations(program: Jaxpr, looped: bool = False) -> Iterator[tuple[JaxprEqn, bool]]:
+    """Every equation of a program and of the programs inside it, and whether a scan repeats it.
+
+    Args:
+        program: the program.
+        looped: whether a scan repeats all of it.
+    """
+    for equation in program.eqns:
+        yield equation, looped
+        for inner in inside(equation):
+            yield from equations(inner, looped or equation.primitive.name == "scan")
+
+
+def inside(equation: JaxprEqn) -> Iterator[Jaxpr]:
+    """The programs that an equation calls, repeats or chooses from."""
+    for value in equation.params.values():
+        for each in value if isinstance(value, tuple | list) else (value,):
+            inner = getattr(each, "jaxpr", each)
+            if isinstance(inner, Jaxpr):
+                yield inner
+
+
+def _holds(program: Jaxpr, names: Collection[str], looped: bool) -> bool:
+    return any(
+        repeated and equation.primitive.name in names
+        for equation, repeated in equations(program, looped)
+    )

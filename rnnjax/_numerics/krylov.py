@@ -9,13 +9,13 @@ has ended, and then fails inside a float32 program. For eigenvalues there is non
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rnnjax._types import Array
+from rnnjax._types import Array, Scalar
 
 Product = Callable[[Array], Array]  # v (n,) -> A v (n,)
 
@@ -62,6 +62,14 @@ class Ritz(NamedTuple):
     products: Array
 
 
+_Growth = tuple[Space, Array, Array, Array]
+"""A space that grows, q and the length wanted of it, whether the space is exhausted."""
+_Cycle = tuple[Array, Array, Array, Array, Array]
+"""x, its residual and that one's size, how many cycles there were, whether they gain nothing."""
+_Restart = tuple[Space, Array, Array, Array, Array, Array]
+"""A space, leading values and vectors, whether they are solved for, restarts and products done."""
+
+
 def length_of(x: Array) -> Array:
     """The Euclidean length of a vector."""
     return jnp.sqrt((abs(x) ** 2).sum(-1))
@@ -94,7 +102,7 @@ def _extended(product: Product, space: Space) -> tuple[Space, Array]:
     ), exhausted
 
 
-def gmres(product: Product, b: Array, dimension: int, cycles: int, tolerance: Any) -> Solution:
+def gmres(product: Product, b: Array, dimension: int, cycles: int, tolerance: Scalar) -> Solution:
     r"""Solve $A x = b$ by restarted GMRES.
 
     In the space of the first $m$ products the $x$ with the smallest residual is taken. With the
@@ -114,7 +122,7 @@ def gmres(product: Product, b: Array, dimension: int, cycles: int, tolerance: An
     m, n = min(dimension, b.size), b.size
     whole = length_of(b)
 
-    def step(now: Any) -> Any:
+    def step(now: _Growth) -> _Growth:
         space, q, wanted, _ = now
         space, exhausted = _extended(product, space)
         j = space.size - 1
@@ -124,11 +132,11 @@ def gmres(product: Product, b: Array, dimension: int, cycles: int, tolerance: An
         q = q.at[j + 1].set(jnp.where(exhausted, 0.0, new))
         return space, q, wanted, exhausted
 
-    def unsolved(now: Any) -> Array:
+    def unsolved(now: _Growth) -> Array:
         space, q, wanted, exhausted = now
         return (space.size < m) & ~exhausted & (length_of(q) < wanted)
 
-    def cycle(now: Any) -> Any:
+    def cycle(now: _Cycle) -> _Cycle:
         x, r, size, count, _ = now
         basis = jnp.zeros((m + 1, n), b.dtype).at[0].set(r / jnp.maximum(size, _TINY))
         empty = Space(basis, jnp.zeros((m + 1, m), b.dtype), jnp.zeros((), jnp.int32))
@@ -140,7 +148,7 @@ def gmres(product: Product, b: Array, dimension: int, cycles: int, tolerance: An
         new = length_of(r)
         return x, r, new, count + 1, new > 0.9 * size
 
-    def go(now: Any) -> Array:
+    def go(now: _Cycle) -> Array:
         _, _, size, count, stuck = now
         return (size > tolerance * whole) & (count < cycles) & ~stuck
 
@@ -205,7 +213,7 @@ def leading(product: Product, random: Array, count: int, restarts: int, toleranc
         new = lax.cond(exhausted & (j < n), lambda: fresh(space.basis, j), lambda: space.basis[j])
         return space._replace(basis=space.basis.at[j].set(new))
 
-    def cycle(now: Any) -> Any:
+    def cycle(now: _Restart) -> _Restart:
         space, _, _, _, done, products = now
         products = products + m - space.size
         space = lax.while_loop(lambda s: s.size < m, step, space)
@@ -218,7 +226,7 @@ def leading(product: Product, random: Array, count: int, restarts: int, toleranc
         space = _shrunk(space, values, vectors, kept)
         return space, values[:count], wanted, solved, done + 1, products
 
-    def go(now: Any) -> Array:
+    def go(now: _Restart) -> Array:
         _, _, _, solved, done, _ = now
         return ~solved & (done < restarts)
 

@@ -7,17 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import PyTree
+from jaxtyping import ArrayLike, Int, PyTree, Shaped
 
-from rnnjax._types import Array
+from rnnjax._types import Array, Arrays, State
+
+Named = PyTree[Shaped[ArrayLike, "..."] | jax.ShapeDtypeStruct]  # arrays, or what they are like
 
 
-def flatten(state: PyTree) -> tuple[Array, Callable[[Array], PyTree]]:
+def flatten(state: Arrays) -> tuple[Array, Callable[[Array], State]]:
     """The state as one vector `(n,)`, and the function that undoes it."""
     return ravel_pytree(state)
 
 
-def variable_names(state: PyTree) -> list[str]:
+def variable_names(state: Named) -> list[str]:
     """A name for each entry of the flattened state: `e`, `i`, or `v[3]`, or `state[3]`."""
     names = []
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
@@ -30,7 +32,7 @@ def variable_names(state: PyTree) -> list[str]:
     return names
 
 
-def named_leaves(tree: PyTree, name: str = "state") -> dict[str, Any]:
+def named_leaves(tree: Arrays, name: str = "state") -> dict[str, Any]:
     """The leaves by name: a field of a `NamedTuple` by its own, a bare array as `name`."""
     return {
         jax.tree_util.keystr(path, simple=True, separator="_") or name: leaf
@@ -38,7 +40,7 @@ def named_leaves(tree: PyTree, name: str = "state") -> dict[str, Any]:
     }
 
 
-def fastest_variable(derivative: Any, state: Any) -> Any:
+def fastest_variable(derivative: State, state: State) -> Int[Array, ""]:
     """The variable that moves fastest; of several that move infinitely fast, the largest."""
     speed, size = (abs(flatten(x)[0]) for x in (derivative, state))
     speed = jnp.where(jnp.isfinite(speed), speed, jnp.inf)

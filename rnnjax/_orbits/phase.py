@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnnjax._engine.fixed_steps import integrate
+from rnnjax._engine.fixed_steps import FixedRun, integrate
 from rnnjax._numerics.collocation import (
     DEGREE,
     NODES,
@@ -308,10 +308,8 @@ def _phase(
     states, period, widths, state = jax.tree.map(jnp.asarray, (states, period, widths, state))
     field, cycle, scale, _ = _scaled(circuit, input, rest, states, period, widths, time)
     held = input(time)
-    run = integrate(
-        circuit, lambda _: held, state, solver=solver, t0=jnp.zeros(()), step=period / steps,
-        steps=periods * steps,
-    )  # fmt: skip
+    settling = FixedRun(circuit, lambda _: held, solver, jnp.zeros(()), period / steps)
+    run = integrate(settling, state, periods * steps)
     y = flatten(run.final)[0] / scale
     ends = ends_of(widths)
     places = places_of(widths).reshape(-1)

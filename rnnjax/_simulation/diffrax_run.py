@@ -1,88 +1,63 @@
 """Runs by diffrax."""
 
-import functools
-import math
-from typing import Any, NamedTuple
+from collections.abc import Callable
 
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax
+from jaxtyping import Int, PyTree
 
-from rnnjax._engine.adaptive_steps import Tolerances, Window, first_step, smallest_step
+from rnnjax._engine.step_control import (
+    INTEGRAL,
+    PROPORTIONAL,
+    Window,
+    first_step,
+    smallest_step,
+)
+from rnnjax._engine.stops import jumps_of, longest_step
 from rnnjax._numerics.trees import fastest_variable, flatten
 from rnnjax._results import Status
-from rnnjax.inputs._base import AbstractInput
-from rnnjax.solvers._base import stage_time
-
-
-class Choice(NamedTuple):
-    """What is fixed when an adaptive run compiles.
-
-    Attributes:
-        solver: a diffrax solver.
-        max_steps: the most it may take.
-        adjoint: diffrax's; None for its usual one.
-        dense: whether the dense output is kept.
-        lanes: the number of lanes of a batch; None for a run alone.
-        observe: what is returned of each state; None for all of it.
-    """
-
-    solver: Any
-    max_steps: int
-    adjoint: Any
-    dense: bool
-    lanes: int | None
-    observe: Any
+from rnnjax._simulation.timed_run import Choice, TimedRun
+from rnnjax._types import Array, Arrays, Float, Key, Scalar, State, Vector
+from rnnjax.solvers._base import Solver, order_of, stage_time
 
 
 @eqx.filter_jit
-def by_diffrax(
-    circuit: Any, input: Any, state: Any, times: Any, noise: Any, key: Any, tolerances: Any,
-    choice: Choice,
-) -> dict[str, Any]:  # fmt: skip
-    state, times = jax.tree.map(jnp.asarray, (state, times))
+def run_by_diffrax(run: TimedRun, choice: Choice) -> dict[str, Arrays]:
+    """A run, or a batch of runs."""
+    times = jnp.asarray(run.times)
 
-    def one(state: Any, key: Any) -> dict[str, Any]:
-        found = _one_by_diffrax(circuit, input, state, times, noise, key, tolerances, choice)
+    def one(start: State, key: Key | None) -> dict[str, Arrays]:
+        found = _one(run, start, times, key, choice)
         if choice.observe is not None:
             found["states"] = jax.vmap(choice.observe)(found["states"])
         return found
 
-    return one(state, key) if choice.lanes is None else eqx.filter_vmap(one)(state, key)
+    start = jax.tree.map(jnp.asarray, run.start)
+    return (one if choice.lanes is None else eqx.filter_vmap(one))(start, run.key)
 
 
-def _one_by_diffrax(
-    circuit: Any, input: Any, start: Any, times: Any, noise: Any, key: Any, tolerances: Any,
-    choice: Choice,
-) -> dict[str, Any]:  # fmt: skip
-    solver, t0 = choice.solver, times[0]
-    window = Window(t0, t0, times[-1])
-    longest = _longest_step(input, times)
-    control: Any = diffrax.PIDController(
-        rtol=tolerances[0], atol=tolerances[1], dtmin=smallest_step(window),
-        force_dtmin=False, dtmax=longest, pcoeff=0.4, icoeff=0.3,
-    )  # fmt: skip
-    jumps = input.jumps() if isinstance(input, AbstractInput) else ()
-    if jumps:
-        at = jnp.sort(jnp.stack([jnp.asarray(j, times.dtype) for j in jumps]))
-        control = diffrax.ClipStepSizeController(control, jump_ts=at)
-    terms, y0, undo = _terms(start, noise, key, times, solver)
-    step = None
+def _one(
+    run: TimedRun, start: State, times: Float[Array, " time"], key: Key | None, choice: Choice
+) -> dict[str, Arrays]:
+    circuit, input, noise, solver = run.circuit, run.input, run.noise, choice.solver
+    t0, window = times[0], Window(times[0], times[0], times[-1])
+    longest = longest_step(input, widest_gap(times), times.dtype)
+    terms, y0, undo = _terms(run, start, times, key, solver)
+    first = None
     if noise is None:
-        field = functools.partial(_field, circuit, input)
-        slope = field(stage_time(t0, 0.0, times[-1] - t0), start)
-        order = solver.order(terms)
-        step = first_step(field, window, start, slope, Tolerances(*tolerances), order)
-        step = jax.lax.stop_gradient(step if longest is None else jnp.minimum(step, longest))
+        first = _first_step(run, window, start, order_of(solver))
+        first = jax.lax.stop_gradient(first if longest is None else jnp.minimum(first, longest))
     save = diffrax.SaveAt(
         subs=[diffrax.SubSaveAt(ts=times), diffrax.SubSaveAt(t1=True)], dense=choice.dense
     )
     adjoint = diffrax.RecursiveCheckpointAdjoint() if choice.adjoint is None else choice.adjoint
     solution = diffrax.diffeqsolve(
-        terms, solver, t0, times[-1], step, y0, args=(circuit, input, noise), saveat=save,
-        stepsize_controller=control, adjoint=adjoint, max_steps=choice.max_steps, throw=False,
+        terms, solver, t0, times[-1], first, y0, args=(circuit, input, noise), saveat=save,
+        stepsize_controller=_control(run, window, longest), adjoint=adjoint,
+        max_steps=choice.max_steps, throw=False,
     )  # fmt: skip
     states, last = solution.ys  # pyright: ignore
     last = jax.tree.map(lambda x: x[0], last)
@@ -102,14 +77,43 @@ def _one_by_diffrax(
     }
 
 
-def _field(circuit: Any, input: Any, t: Any, state: Any) -> Any:
-    return circuit(state, input(t))
+def widest_gap(times: Vector) -> Callable[[], Float[Array, ""]]:
+    """Of the times that are asked for (ms): the longest step through a plain function of time."""
+    return lambda: jnp.max(jnp.diff(times))
 
 
-def _terms(start: Any, noise: Any, key: Any, times: Any, solver: Any) -> tuple[Any, Any, Any]:
+def _control(
+    run: TimedRun, window: Window, longest: Scalar | None
+) -> diffrax.AbstractStepSizeController:
+    rtol, atol = run.tolerances
+    control = diffrax.PIDController(
+        rtol=rtol, atol=atol, dtmin=smallest_step(window), force_dtmin=False, dtmax=longest,
+        pcoeff=PROPORTIONAL, icoeff=INTEGRAL,
+    )  # fmt: skip
+    jumps = jumps_of(run.input)
+    if not jumps:
+        return control
+    at = jnp.sort(jnp.stack([jnp.asarray(j, jnp.result_type(window.end)) for j in jumps]))
+    return diffrax.ClipStepSizeController(control, jump_ts=at)
+
+
+def _first_step(run: TimedRun, window: Window, start: State, order: int) -> Float[Array, ""]:
+    """The step (ms) to try first; the guess of our own lanes."""
+
+    def field(t: Scalar, state: State) -> State:
+        return run.circuit(state, run.input(t))
+
+    slope = field(stage_time(window.t0, 0.0, window.end - window.t0), start)
+    return first_step(field, window, start, slope, run.tolerances, order)
+
+
+def _terms(
+    run: TimedRun, start: State, times: Float[Array, " time"], key: Key | None, solver: Solver
+) -> tuple[PyTree[diffrax.AbstractTerm], State, Callable[[State], State]]:
     """The equation in diffrax's terms; under noise on the flattened state."""
-    if noise is None:
+    if run.noise is None:
         return diffrax.ODETerm(lambda t, y, a: a[0](y, a[1](t))), start, lambda y: y
+    assert key is not None
     vector, unravel = flatten(start)
     drift = diffrax.ODETerm(lambda t, y, a: flatten(a[0](unravel(y), a[1](t)))[0])
     levy = (
@@ -126,7 +130,7 @@ def _terms(start: Any, noise: Any, key: Any, times: Any, solver: Any) -> tuple[A
     return diffrax.MultiTerm(drift, diffusion), vector, unravel
 
 
-def _status(result: Any, last: Any) -> Any:
+def _status(result: diffrax.RESULTS, last: State) -> Int[Array, ""]:
     codes = diffrax.RESULTS
     finite = jnp.isfinite(flatten(last)[0]).all()
     return jnp.select(
@@ -134,12 +138,3 @@ def _status(result: Any, last: Any) -> Any:
         [int(Status.NON_FINITE), int(Status.OK), int(Status.STEP_UNDERFLOW)],
         int(Status.MAX_STEPS),
     ).astype(jnp.int32)
-
-
-def _longest_step(input: Any, times: Any) -> Any:
-    """The longest step that misses nothing of the input; of a plain function, what is asked for."""
-    if not isinstance(input, AbstractInput):
-        return jnp.max(jnp.diff(times))
-    longest = input.longest_step()
-    unlimited = isinstance(longest, float) and math.isinf(longest)
-    return None if unlimited else jnp.asarray(longest, times.dtype)

@@ -1,24 +1,48 @@
 """A run, or a batch of runs from several starts, with fixed steps and saved states."""
 
-from typing import Any
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int
 
 from rnnjax._engine.first_failure import first_failure
-from rnnjax._engine.fixed_steps import Run, integrate
+from rnnjax._engine.fixed_steps import FixedRun, Outcome, integrate
+from rnnjax._engine.one_step import Keys
 from rnnjax._machine.devices import all_or_one, may_spread, spread
 from rnnjax._machine.plan import Loop, Plan, choose_plan
-from rnnjax._machine.programs import has_product
+from rnnjax._machine.programs import Shapes, has_product
+from rnnjax._numerics.memory import AbstractMemory
 from rnnjax._numerics.trees import fastest_variable
 from rnnjax._precision import by_shapes
 from rnnjax._results import Status
-from rnnjax._types import is_traced, lane_of
+from rnnjax._types import Array, Arrays, InputLike, State, is_traced, lane_of
+from rnnjax.circuits._base import AbstractSystem
+
+Circuit = Callable[..., State]
 
 
-def as_batch(circuit: Any, start: Any) -> tuple[Any, int | None]:
+class Grid(NamedTuple):
+    """Which states of a run with fixed steps are wanted.
+
+    Attributes:
+        steps: how many there are.
+        every: how many lie between two states that are saved.
+        saved: which of the saved states are wanted, the start being number 0.
+    """
+
+    steps: int
+    every: int
+    saved: tuple[int, ...]
+
+
+def as_batch(
+    circuit: AbstractSystem[Any], start: State | list[float] | None
+) -> tuple[State | None, int | None]:
     """The start, and how many lanes there are if it is a batch: one axis more than a state."""
     start = np.asarray(start) if isinstance(start, list) else start
     rest = _rest(circuit)
@@ -37,12 +61,12 @@ def as_batch(circuit: Any, start: Any) -> tuple[Any, int | None]:
 
 
 @by_shapes
-def _rest(circuit: Any) -> Any:
+def _rest(circuit: AbstractSystem[Any]) -> Shapes:
     """The shapes of the resting state."""
     return jax.eval_shape(circuit.rest)
 
 
-def devices_for(circuit: Any, input: Any, state: Any, lanes: int) -> int:
+def devices_for(circuit: Circuit, input: InputLike, state: State, lanes: int) -> int:
     """Over how many devices a batch is spread."""
     if not may_spread():
         return 1
@@ -50,7 +74,7 @@ def devices_for(circuit: Any, input: Any, state: Any, lanes: int) -> int:
 
 
 @by_shapes
-def _loop_of(circuit: Any, input: Any, state: Any) -> tuple[bool, Loop]:
+def _loop_of(circuit: Circuit, input: InputLike, state: State) -> tuple[bool, Loop]:
     """Whether the loop of a lane holds a matrix product, and how many numbers its state has."""
     first = jax.eval_shape(lambda s: lane_of(s, 0), state)
     products = has_product(lambda s: circuit(s, input(jnp.zeros(()))), first, looped=True)
@@ -58,71 +82,86 @@ def _loop_of(circuit: Any, input: Any, state: Any) -> tuple[bool, Loop]:
 
 
 def run_fixed(
-    circuit: Any, input: Any, state: Any, t0: Any, step: Any, noise: Any, key: Any, solver: Any,
-    grid: Any, memory: Any, lanes: int | None, devices: int, observe: Any = None,
-) -> dict[str, Any]:  # fmt: skip
-    """A run with fixed steps; where it failed, what failed first."""
-    run, result = _fixed(
-        circuit, input, state, t0, step, noise, key, solver, grid, memory, lanes is not None,
-        devices, observe,
-    )  # fmt: skip
-    if is_traced(run) or not np.any(np.asarray(run.status) != Status.OK):
+    run: FixedRun,
+    start: State,
+    grid: Grid,
+    *,
+    memory: AbstractMemory | None = None,
+    lanes: int | None = None,
+    devices: int = 1,
+    observe: Callable[[State], Arrays] | None = None,
+) -> dict[str, Arrays]:
+    """A run with fixed steps; where it failed, what failed first.
+
+    Args:
+        run: what is run.
+        start: the first state; of a batch the lanes are in front.
+        grid: which states are wanted.
+        memory: what reverse mode keeps.
+        lanes: how many there are; None for a run alone.
+        devices: over how many the lanes are spread.
+        observe: what is wanted of each state; all of it unless given.
+    """
+    outcome, result = _fixed(run, start, grid, memory, lanes is not None, devices, observe)
+    if is_traced(outcome) or not np.any(np.asarray(outcome.status) != Status.OK):
         return result
-    if lanes is not None:  # the first lane that failed stands for all
-        bad = int(np.argmax(np.asarray(run.status) != Status.OK))
-        run, key = lane_of(run, bad), None if key is None else key[bad]
-    at, variable = first_failure(
-        circuit, input, run, solver=solver, t0=t0, step=step, noise=noise, key=key
-    )
-    found = {"failed_at": at, "failed_variable": variable}
-    if lanes is not None:
-        for name, value in found.items():
-            found[name] = np.array(result[name])
-            found[name][bad] = value
-    return result | found
+    if lanes is None:
+        at, variable = first_failure(run, outcome)
+        return result | {"failed_at": np.float64(at), "failed_variable": np.int32(variable)}
+    # the first lane that failed stands for all
+    bad = int(np.argmax(np.asarray(outcome.status) != Status.OK))
+    key = None if run.key is None else run.key[bad]
+    failed = first_failure(dataclasses.replace(run, key=key), lane_of(outcome, bad))
+    for name, value in zip(("failed_at", "failed_variable"), failed, strict=True):
+        result[name] = np.array(result[name])
+        result[name][bad] = value
+    return result
 
 
 @eqx.filter_jit
 def _fixed(
-    circuit: Any, input: Any, start: Any, t0: Any, step: Any, noise: Any, key: Any, solver: Any,
-    grid: tuple[int, int, tuple[int, ...]], memory: Any, lanes: bool, devices: int,
-    observe: Any = None,
-) -> tuple[Run, dict[str, Any]]:  # fmt: skip
-    steps, every, rows = grid
+    run: FixedRun, start: State, grid: Grid, memory: AbstractMemory | None, batch: bool,
+    devices: int, observe: Callable[[State], Arrays] | None,
+) -> tuple[Outcome, dict[str, Arrays]]:  # fmt: skip
     start = jax.tree.map(jnp.asarray, start)
-    shared, fixed = eqx.partition((circuit, input, t0, step, noise), eqx.is_array)
+    shared, fixed = eqx.partition(dataclasses.replace(run, key=None), eqx.is_array)
 
-    def run_all(own: Any, shared: Any) -> Run:
+    def run_all(own: tuple[State, Keys | None], shared: Arrays) -> Outcome:
         state, key = own
-        circuit, input, t0, step, noise = eqx.combine(shared, fixed)
+        each = dataclasses.replace(eqx.combine(shared, fixed), key=key)
         return integrate(
-            circuit, input, state, solver=solver, t0=t0, step=step, steps=steps, save_every=every,
-            noise=noise, key=key, memory=memory, lanes=lanes, observe=observe,
+            each, state, grid.steps, save_every=grid.every, memory=memory, lanes=batch,
+            observe=observe,
         )  # fmt: skip
 
-    run = spread(run_all, Plan(None, devices))((start, key), shared)
-    axis = 1 if lanes else 0
-    states = run.saved
-    if rows != tuple(range(1, steps // every + 1)):
-        keep = np.asarray(rows)
-        first = start
-        if observe is not None:
-            first = (jax.vmap(observe) if lanes else observe)(start)
-        states = jax.tree.map(
-            lambda first, rest: jnp.concatenate([jnp.expand_dims(first, axis), rest], axis).take(
-                keep, axis
-            ),
-            first,
-            states,
-        )
+    outcome = spread(run_all, Plan(None, devices))((start, run.key), shared)
+    states = outcome.saved
+    if grid.saved != tuple(range(1, grid.steps // grid.every + 1)):
+        states = _wanted(grid, start, states, observe, batch)
 
-    def fastest(state: Any) -> Any:
+    def fastest(state: State) -> Int[Array, ""]:
         return fastest_variable(state, state)
 
-    return run._replace(saved=None), {
+    return outcome._replace(saved=None), {
         "states": states,
-        "status": run.status,
-        "failed_at": t0 + run.steps_well.astype(step.dtype) * step,
-        "failed_variable": (jax.vmap(fastest) if lanes else fastest)(run.last_well),
-        "stats": {"steps": jnp.asarray(steps)},
+        "status": outcome.status,
+        "failed_at": run.t0 + outcome.steps_well.astype(jnp.result_type(run.step)) * run.step,
+        "failed_variable": (jax.vmap(fastest) if batch else fastest)(outcome.last_well),
+        "stats": {"steps": jnp.asarray(grid.steps)},
     }
+
+
+def _wanted(
+    grid: Grid, start: State, saved: Arrays, observe: Callable[[State], Arrays] | None, batch: bool
+) -> Arrays:
+    """Those of the saved states, the start in front of them, that are wanted."""
+    axis = 1 if batch else 0
+    if observe is not None:
+        start = (jax.vmap(observe) if batch else observe)(start)
+    return jax.tree.map(
+        lambda first, rest: jnp.concatenate([jnp.expand_dims(first, axis), rest], axis).take(
+            np.asarray(grid.saved), axis
+        ),
+        start,
+        saved,
+    )

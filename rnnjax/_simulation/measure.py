@@ -4,30 +4,38 @@ from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
+from jaxtyping import Int
 
-from rnnjax._engine.adaptive_steps import AdaptiveRun
+from rnnjax._engine.adaptive_steps import AdaptiveOutcome
 from rnnjax._engine.first_failure import first_failure
-from rnnjax._engine.fixed_steps import Solver
+from rnnjax._engine.fixed_steps import Outcome
 from rnnjax._numerics.trees import fastest_variable, variable_names
 from rnnjax._precision import cast, precision, to_host
 from rnnjax._results import SimulationError, Status, describe_failure
-from rnnjax._simulation.measured_run import MeasuredRun, RunSettings, RunValues, run_measured
-from rnnjax._types import DTypeLike, Key, is_traced
+from rnnjax._simulation.measured_run import (
+    MeasuredRun,
+    RunSettings,
+    RunValues,
+    fixed_run,
+    run_measured,
+)
+from rnnjax._types import Array, Arrays, DTypeLike, InputLike, Key, StartLike, is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import check_run, starting_state
 from rnnjax.measures._base import AbstractMeasure
 from rnnjax.noise._base import AbstractNoise
+from rnnjax.solvers._base import Solver
 
 
 def measure(
     circuit: AbstractCircuit[Any],
     measures: Mapping[str, AbstractMeasure] | AbstractMeasure,
     duration: float,
-    input: Any = None,
+    input: InputLike | None = None,
     *,
     step: float | None = None,
     transient: float = 0.0,
-    start: Any = None,
+    start: StartLike | None = None,
     noise: AbstractNoise | None = None,
     key: Key | None = None,
     solver: Solver | None = None,
@@ -73,27 +81,30 @@ def measure(
     with precision(None if traced else dtype) as found:
         plan.check_dtype(found)
         values = cast(plan.values(circuit), found)
-        results, run, fastest = _measured(cast(circuit, found), values, key, plan.settings())
+        given = cast(circuit, found)
+        results, outcome, fastest = _measured(given, values, key, plan.settings())
         at, variable = 0.0, 0
-        if not is_traced(run) and run.status != Status.OK:
-            if isinstance(run, AdaptiveRun):
-                at, variable = float(run.stopped), int(fastest)
-            else:
-                at, variable = first_failure(
-                    cast(circuit, found), values.input, run, solver=plan.solver, t0=0.0,
-                    step=values.step, noise=values.noise, key=key,
-                )  # fmt: skip
+        if not is_traced(outcome) and outcome.status != Status.OK:
+            if isinstance(outcome, AdaptiveOutcome) and fastest is not None:
+                at, variable = float(outcome.stopped), int(fastest)
+            elif isinstance(outcome, Outcome):
+                run = fixed_run(given, values, key, plan.settings())
+                at, variable = first_failure(run, outcome)
     if is_traced(results):
         return results
-    if throw and run.status != Status.OK:
+    if throw and outcome.status != Status.OK:
         names = variable_names(starting_state(circuit, input, plan.first(circuit)))
-        raise SimulationError(describe_failure(run.status, at, variable, names))
+        raise SimulationError(describe_failure(outcome.status, at, variable, names))
     return to_host(results)
 
 
 @eqx.filter_jit
-def _measured(circuit: Any, values: RunValues, key: Any, settings: RunSettings) -> Any:
-    results, run = run_measured(circuit, values, key, settings)
-    if not isinstance(run, AdaptiveRun):
-        return results, run, None
-    return results, run, fastest_variable(circuit(run.final, values.input(run.stopped)), run.final)
+def _measured(
+    circuit: AbstractCircuit[Any], values: RunValues, key: Key | None, settings: RunSettings
+) -> tuple[Arrays, Outcome | AdaptiveOutcome, Int[Array, ""] | None]:
+    """The results, how the run went, and the fastest variable at the end of one that chose its steps."""
+    results, outcome = run_measured(circuit, values, key, settings)
+    if not isinstance(outcome, AdaptiveOutcome):
+        return results, outcome, None
+    slope = circuit(outcome.final, values.input(outcome.stopped))
+    return results, outcome, fastest_variable(slope, outcome.final)

@@ -6,16 +6,22 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
-from rnnjax._engine.adaptive_steps import AdaptiveLane, AdaptiveRun, Tolerances, Window
-from rnnjax._engine.fixed_steps import Run, Solver, integrate
+from rnnjax._engine.adaptive_steps import AdaptiveLane, AdaptiveOutcome
+from rnnjax._engine.fixed_steps import FixedRun, Outcome, integrate
+from rnnjax._engine.step_control import Tolerances, Window
 from rnnjax._results import Status
-from rnnjax._types import Key
+from rnnjax._types import Arrays, InputLike, Key, Scalar, StartLike, State
+from rnnjax.circuits._base import AbstractSystem
 from rnnjax.circuits._checks import as_input, check_noise, check_step, starting_state
 from rnnjax.measures._base import AbstractMeasure
 from rnnjax.noise._base import AbstractNoise
+from rnnjax.solvers._base import Solver
 from rnnjax.solvers._checks import check_tolerances, checked_solver, positive, whole_steps
 from rnnjax.solvers._embedded import embedded_pair
+
+Measures = PyTree[AbstractMeasure]  # one, or several by name
 
 
 class RunSettings(eqx.Module):
@@ -29,11 +35,11 @@ class RunSettings(eqx.Module):
 class RunValues(eqx.Module):
     """What may change from run to run without compiling again."""
 
-    measures: Any
-    input: Any
-    start: Any
-    noise: Any
-    step: Any
+    measures: Measures
+    input: InputLike
+    start: StartLike | None
+    noise: AbstractNoise | None
+    step: Scalar
     window: Window
     tolerances: Tolerances
 
@@ -43,12 +49,12 @@ class MeasuredRun:
 
     def __init__(
         self,
-        measures: Any,
+        measures: Measures,
         duration: float,
-        input: Any,
+        input: InputLike | None,
         step: float | None,
         transient: float,
-        start: Any,
+        start: StartLike | None,
         noise: AbstractNoise | None,
         solver: Solver | None,
         rtol: float = 1e-6,
@@ -81,7 +87,7 @@ class MeasuredRun:
             lambda m: m.placed(transient, duration), measures, is_leaf=_is_measure
         )
 
-    def _check_adaptive(self, measures: Any) -> None:
+    def _check_adaptive(self, measures: Measures) -> None:
         """Refuse what needs fixed steps."""
         if self.noise is not None:
             raise ValueError("noise needs fixed steps here: give step= in ms")
@@ -93,18 +99,18 @@ class MeasuredRun:
                     "`follow`"
                 )
 
-    def check(self, circuit: Any) -> None:
+    def check(self, circuit: AbstractSystem[Any]) -> None:
         """Refuse what does not fit the circuit, on the host."""
         check_step(circuit, self.step)
         start = starting_state(circuit, self.input, self.first(circuit))
         check_noise(self.noise, start)
 
-    def check_dtype(self, dtype: Any) -> None:
+    def check_dtype(self, dtype: np.dtype) -> None:
         """Refuse tolerances that the dtype can't hold."""
         if self.step is None:
             check_tolerances(self.rtol, self.atol, dtype)
 
-    def first(self, circuit: Any) -> Any:
+    def first(self, circuit: AbstractSystem[Any]) -> State | None:
         """The start that was given, for this circuit."""
         return _first(self.start, circuit)
 
@@ -112,7 +118,7 @@ class MeasuredRun:
         """What is fixed when the run compiles."""
         return RunSettings(self.solver, self.steps, self.transient)
 
-    def values(self, circuit: Any) -> RunValues:
+    def values(self, circuit: AbstractSystem[Any]) -> RunValues:
         """What may change without compiling again."""
         number = np.asarray
         return RunValues(
@@ -124,47 +130,68 @@ class MeasuredRun:
 
 
 def run_measured(
-    circuit: Any, values: RunValues, key: Key | None, settings: RunSettings
-) -> tuple[Any, Run | AdaptiveRun]:
-    """The measures' results of one lane, and the run itself; pure and traceable."""
+    circuit: AbstractSystem[Any], values: RunValues, key: Key | None, settings: RunSettings
+) -> tuple[Arrays, Outcome | AdaptiveOutcome]:
+    """The measures' results of one lane, and how it went; pure and traceable."""
     start = starting_values(circuit, values)
     if settings.steps is None:
-        return measured_results(
-            values, run := adaptive_lane(circuit, values, settings).run(start)
-        ), run
-    run = integrate(
-        circuit, values.input, start, solver=settings.solver, t0=0.0, step=values.step,
-        steps=settings.steps, transient=settings.transient,
-        measures=jax.tree.leaves(values.measures, is_leaf=_is_measure), noise=values.noise, key=key,
-    )  # fmt: skip
-    return measured_results(values, run), run
+        outcome = adaptive_lane(circuit, values, settings).run(start)
+    else:
+        outcome = integrate(
+            fixed_run(circuit, values, key, settings), start, settings.steps,
+            transient=settings.transient, measures=_listed(values.measures),
+        )  # fmt: skip
+    return measured_results(values, outcome), outcome
 
 
-def starting_values(circuit: Any, values: RunValues) -> Any:
+def starting_values(circuit: AbstractSystem[Any], values: RunValues) -> State:
     """The first state, in the dtype of the run."""
     start = _first(values.start, circuit)
     dtype = jnp.result_type(values.step)
     return jax.tree.map(lambda x: jnp.asarray(x, dtype), circuit.rest() if start is None else start)
 
 
-def adaptive_lane(circuit: Any, values: RunValues, settings: RunSettings) -> AdaptiveLane:
+def fixed_run(
+    circuit: AbstractSystem[Any], values: RunValues, key: Key | None, settings: RunSettings
+) -> FixedRun:
+    """The run with fixed steps."""
+    return FixedRun(
+        circuit,
+        values.input,
+        settings.solver,
+        t0=0.0,
+        step=values.step,
+        noise=values.noise,
+        key=key,
+    )
+
+
+def adaptive_lane(
+    circuit: AbstractSystem[Any], values: RunValues, settings: RunSettings
+) -> AdaptiveLane:
     """The lane of a run whose solver chooses its steps."""
     window, tolerances = jax.tree.map(jnp.asarray, (values.window, values.tolerances))
-    measures = jax.tree.leaves(values.measures, is_leaf=_is_measure)
+    measures = _listed(values.measures)
     return AdaptiveLane(circuit, values.input, settings.solver, window, tolerances, measures)
 
 
-def measured_results(values: RunValues, run: Run | AdaptiveRun) -> Any:
+def measured_results(values: RunValues, outcome: Outcome | AdaptiveOutcome) -> Any:
     """What the measures gave, in their structure; NaN where the run failed."""
     structure = jax.tree.structure(values.measures, is_leaf=_is_measure)
-    well = run.status == Status.OK
-    return structure.unflatten(jax.tree.map(lambda x: jnp.where(well, x, jnp.nan), run.measured))
+    well = outcome.status == Status.OK
+    return structure.unflatten(
+        jax.tree.map(lambda x: jnp.where(well, x, jnp.nan), outcome.measured)
+    )
 
 
-def _first(start: Any, circuit: Any) -> Any:
+def _listed(measures: Measures) -> list[AbstractMeasure]:
+    return jax.tree.leaves(measures, is_leaf=_is_measure)
+
+
+def _first(start: StartLike | None, circuit: AbstractSystem[Any]) -> State | None:
     """The start, for this circuit where it is a function."""
     return start(circuit) if callable(start) else start
 
 
-def _is_measure(x: Any) -> bool:
+def _is_measure(x: object) -> bool:
     return isinstance(x, AbstractMeasure)

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import diffrax
@@ -11,16 +11,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._engine.adaptive_steps import MAX_STEPS
+from rnnjax._engine.fixed_steps import FixedRun
+from rnnjax._engine.step_control import MAX_STEPS, Tolerances
 from rnnjax._numerics.memory import AbstractMemory
 from rnnjax._numerics.trees import variable_names
 from rnnjax._parameter import counted
 from rnnjax._precision import cast, precision, to_host
-from rnnjax._simulation.choose_run import run_adaptive
-from rnnjax._simulation.diffrax_run import Choice
-from rnnjax._simulation.fixed_run import as_batch, devices_for, run_fixed
+from rnnjax._simulation.choose_run import run_timed
+from rnnjax._simulation.fixed_run import Grid, as_batch, devices_for, run_fixed
+from rnnjax._simulation.timed_run import Choice, TimedRun
 from rnnjax._simulation.trajectory import Trajectory
-from rnnjax._types import DTypeLike, Key, is_traced, lane_of
+from rnnjax._types import (
+    Arrays,
+    DTypeLike,
+    InputLike,
+    Key,
+    Scalar,
+    StartLike,
+    State,
+    Vector,
+    is_traced,
+    lane_of,
+)
 from rnnjax.circuits._base import AbstractSystem
 from rnnjax.circuits._checks import (
     as_input,
@@ -33,23 +45,25 @@ from rnnjax.circuits._checks import (
 from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._checks import check_tolerances, checked_solver, positive
 
+Adjoint = diffrax.AbstractAdjoint | AbstractMemory
+
 
 def simulate(
     circuit: AbstractSystem[Any],
-    times: Any,
-    input: Any = None,
+    times: Vector | Sequence[float],
+    input: InputLike | None = None,
     *,
-    start: Any = None,
+    start: StartLike | None = None,
     noise: AbstractNoise | None = None,
     key: Key | None = None,
     solver: diffrax.AbstractSolver | None = None,
     step: float | None = None,
-    rtol: Any = 1e-6,
-    atol: Any = 1e-6,
+    rtol: Scalar = 1e-6,
+    atol: Scalar = 1e-6,
     max_steps: int = MAX_STEPS,
-    adjoint: diffrax.AbstractAdjoint | AbstractMemory | None = None,
+    adjoint: Adjoint | None = None,
     dense: bool = False,
-    observe: Callable[[Any], Any] | None = None,
+    observe: Callable[[State], Arrays] | None = None,
     dtype: DTypeLike | None = None,
     throw: bool = True,
 ) -> Trajectory:
@@ -99,13 +113,13 @@ def simulate(
     check_run(circuit, input, noise, key, maps=True)
     solver, step = iterated(circuit, solver, step)
     traced = is_traced(circuit, times, input, start, noise, key, rtol, atol)
-    times = jnp.asarray(times) if is_traced(times) else np.asarray(times, np.float64)
+    at = jnp.asarray(times) if is_traced(times) else np.asarray(times, np.float64)
     solver = checked_solver(solver, noise, step, dense)
     if observe is not None and not callable(observe):
         raise TypeError(
             f"observe: expected a function of the state, e.g. lambda s: s.v, got {observe!r}"
         )
-    adjoint = _checked_adjoint(adjoint, step)
+    memory, adjoint = _checked_adjoint(adjoint, step)
     start = start(circuit) if callable(start) else start
     with precision(None if traced else dtype) as found:
         check_step(circuit, step)
@@ -116,60 +130,60 @@ def simulate(
         if step is None:
             check_tolerances(rtol, atol, found)
             max_steps = counted(max_steps, "max_steps")
-        grid = _grid(times, step)
-        circuit, driven, state, times, noise = cast(
-            (circuit, as_input(circuit, input), state, times, noise), found
+        grid = _grid(at, step)
+        circuit, driven, state, at, noise = cast(
+            (circuit, as_input(circuit, input), state, at, noise), found
         )
         if lanes is not None and key is not None:
             key = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(lanes))
         if grid is not None:
             devices = 1 if lanes is None else devices_for(circuit, driven, state, lanes)
+            run = FixedRun(circuit, driven, solver, at[0], np.asarray(step, found), noise, key)
             result = run_fixed(
-                circuit, driven, state, times[0], np.asarray(step, found), noise, key, solver, grid,
-                adjoint, lanes, devices, observe,
-            )  # fmt: skip
+                run, state, grid, memory=memory, lanes=lanes, devices=devices, observe=observe
+            )
         else:
-            tolerances = tuple(x if is_traced(x) else np.float64(x) for x in (rtol, atol))
-            result = run_adaptive(
-                circuit, driven, state, times, noise, key,
-                cast(tolerances, found),
+            given = (x if is_traced(x) else np.float64(x) for x in (rtol, atol))
+            tolerances = cast(Tolerances(*given), found)
+            result = run_timed(
+                TimedRun(circuit, driven, state, at, tolerances, noise, key),
                 Choice(solver, max_steps, adjoint, dense, lanes, observe),
-            )  # fmt: skip
+            )
     if lanes is not None:
-        times = np.broadcast_to(times, (lanes, *np.shape(times)))
+        at = np.broadcast_to(at, (lanes, *np.shape(at)))
     one = state if lanes is None else lane_of(state, 0)
     names = () if observe is None else tuple(variable_names(one))
-    trajectory = Trajectory(
-        times=times, **result, unit=getattr(circuit, "state_unit", ""), of=names
-    )
+    trajectory = Trajectory(times=at, **result, unit=getattr(circuit, "state_unit", ""), of=names)
     if is_traced(trajectory):
         return trajectory
     # on the host the interpolation would lose its weak types, which strict promotion needs
-    kept = trajectory.interpolation
+    interpolation = trajectory.interpolation
     trajectory = to_host(dataclasses.replace(trajectory, interpolation=None))
-    trajectory = dataclasses.replace(trajectory, interpolation=kept)
+    trajectory = dataclasses.replace(trajectory, interpolation=interpolation)
     return trajectory.raise_failures() if throw else trajectory
 
 
-def _checked_adjoint(adjoint: Any, step: Any) -> Any:
-    """How to differentiate, refused where it belongs to the other kind of steps."""
+def _checked_adjoint(
+    adjoint: Adjoint | None, step: float | None
+) -> tuple[AbstractMemory | None, diffrax.AbstractAdjoint | None]:
+    """How to go back through fixed steps, or through diffrax's; refused where it is the other."""
     if step is None:
         if isinstance(adjoint, AbstractMemory):
             raise ValueError(
                 f"{type(adjoint).__name__} is for fixed steps: give step=, or an adjoint of "
                 "diffrax such as RecursiveCheckpointAdjoint()"
             )
-        return adjoint
+        return None, adjoint
     if adjoint is not None and not isinstance(adjoint, AbstractMemory):
         raise ValueError(
             "adjoint: with step= expected StoreAll(), Checkpoint() or BlockedAdjoint() of rnnjax, "
             f"got {adjoint!r}"
         )
-    return adjoint
+    return adjoint, None
 
 
-def _grid(times: Any, step: Any) -> tuple[int, int, tuple[int, ...]] | None:
-    """Steps in all, steps between saved states, and which saved states are the times'."""
+def _grid(times: Vector, step: float | None) -> Grid | None:
+    """Which states of a run with fixed steps are those at the times; checked."""
     shape = np.shape(times)
     if len(shape) != 1 or shape[0] < 2:
         raise ValueError(f"times: expected at least two, (time,) in ms, got shape {shape}")
@@ -192,4 +206,4 @@ def _grid(times: Any, step: Any) -> tuple[int, int, tuple[int, ...]] | None:
             f"{values[off][0]:g} ms: choose times on the grid, or leave out step="
         )
     every = int(functools.reduce(math.gcd, np.diff(index).tolist()))
-    return int(index[-1]), every, tuple((index // every).tolist())
+    return Grid(int(index[-1]), every, tuple((index // every).tolist()))

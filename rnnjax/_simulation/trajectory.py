@@ -1,15 +1,18 @@
 """A run of a circuit, at the times that were asked for."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import diffrax
 import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import ArrayLike, Int
 
 from rnnjax._numerics.trees import named_leaves, variable_names
 from rnnjax._precision import precision, to_host
 from rnnjax._results import SimulationError, Status, describe_failure
-from rnnjax._types import Float, is_traced
+from rnnjax._types import Arrays, Float, Numbers, is_traced
 
 
 class Trajectory(eqx.Module):
@@ -29,16 +32,16 @@ class Trajectory(eqx.Module):
     """
 
     times: Float[Any, "*batch time"]
-    states: Any
-    status: Any
-    failed_at: Any
-    failed_variable: Any
-    stats: dict[str, Any]
-    interpolation: Any = None
+    states: Arrays
+    status: Int[Any, "*batch"]
+    failed_at: Float[Any, "*batch"]
+    failed_variable: Int[Any, "*batch"]
+    stats: dict[str, Numbers]
+    interpolation: diffrax.DenseInterpolation | None = None
     unit: str = eqx.field(static=True, default="")
     of: tuple[str, ...] = eqx.field(static=True, default=())
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Float[ArrayLike, "*time"] | Sequence[float]) -> Arrays:
         """The state at any time (ms) of the run, from the dense output.
 
         Args:
@@ -67,7 +70,7 @@ class Trajectory(eqx.Module):
         )
 
     @property
-    def final(self) -> Any:
+    def final(self) -> Arrays:
         """The last state."""
         axis = np.ndim(self.status)
         return jax.tree.map(lambda x: x[(slice(None),) * axis + (-1,)], self.states)

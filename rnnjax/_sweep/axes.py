@@ -1,7 +1,7 @@
 """What a sweep varies: axes of a grid, lists of points, random designs."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -9,15 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._parameter import check_values
-from rnnjax._types import Key
+from rnnjax._types import Key, Numbers, Where
 from rnnjax._where import Named, named
+from rnnjax.circuits._base import AbstractCircuit, Driven
 
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
     """One thing that a sweep varies; made by `axis`."""
 
-    where: Callable[[Any], Any]
+    where: Where[Any]
     values: np.ndarray
     name: str | None = None
 
@@ -29,7 +30,7 @@ class Points:
     axes: tuple[Axis, ...]
 
 
-def axis(where: Callable[[Any], Any], values: Any, name: str | None = None) -> Axis:
+def axis(where: Where[Any], values: Numbers | Sequence[float], name: str | None = None) -> Axis:
     """Vary what `where` names over `values`.
 
     Args:
@@ -92,7 +93,7 @@ def random_points(*ranges: Axis, count: int, key: Key) -> Points:
 class Design:
     """The points of a sweep, checked: which numbers go to which leaf, and what they are called."""
 
-    def __init__(self, target: Any, over: Sequence[Axis] | Points):
+    def __init__(self, target: AbstractCircuit[Any] | Driven, over: Sequence[Axis] | Points):
         self.grid = not isinstance(over, Points)
         self.axes = tuple(over.axes if isinstance(over, Points) else over)
         if not self.axes or not all(isinstance(a, Axis) for a in self.axes):

@@ -3,18 +3,24 @@
 import importlib.metadata
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import Int
 
 from rnnjax._files.labels import Labels, status_attributes
 from rnnjax._machine.plan import Plan
+from rnnjax._machine.programs import Shapes
+from rnnjax._simulation.measured_run import MeasuredRun
 from rnnjax._sweep.axes import Design
+from rnnjax._types import Array, Arrays, Key
 from rnnjax._where import all_named
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.measures._base import AbstractMeasure
+
+ResultT = TypeVar("ResultT")
 
 
 @runtime_checkable
@@ -34,8 +40,8 @@ class Swept(Protocol):
 class Kept(eqx.Module):
     """What a sweep keeps of a noun: its numbers, and beside them what they are called."""
 
-    values: tuple[Any, ...]
-    status: Any
+    values: tuple[Arrays, ...]
+    status: Int[Array, ""]
     names: tuple[str, ...] = eqx.field(static=True)
     dims: tuple[tuple[str, ...], ...] = eqx.field(static=True)
     words: tuple[tuple[tuple[str, Any], ...], ...] = eqx.field(static=True)
@@ -52,15 +58,15 @@ class Variable(NamedTuple):
     """
 
     owner: str
-    value: Any
+    value: Array | np.ndarray | jax.ShapeDtypeStruct
     dims: tuple[str, ...] = ()
     words: dict[str, Any] | None = None
 
 
-def kept(results: Any) -> Any:
+def kept(results: ResultT) -> ResultT:
     """Results in which every noun that says what a sweep keeps of it is replaced by that."""
 
-    def keep(value: Any) -> Any:
+    def keep(value: Swept | Array) -> Kept | Array:
         if not isinstance(value, Swept):
             return value
         found, status = value.swept()
@@ -74,12 +80,12 @@ def kept(results: Any) -> Any:
     return jax.tree.map(keep, results, is_leaf=lambda x: isinstance(x, Swept))
 
 
-def parts(results: Any) -> list[Any]:
+def parts(results: Arrays) -> list[Kept | Array]:
     """The arrays of the results, and the kept part of each noun as one."""
     return jax.tree.leaves(results, is_leaf=_is_kept)
 
 
-def _is_kept(value: Any) -> bool:
+def _is_kept(value: object) -> bool:
     return isinstance(value, Kept)
 
 
@@ -117,7 +123,10 @@ def flat(results: Mapping[str, Any]) -> dict[str, Variable]:
     return found
 
 
-def label(design: Design, shapes: Any, measures: Mapping[str, Any], settings: Any) -> Labels:
+def label(
+    design: Design, shapes: Mapping[str, Shapes], measures: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> Labels:  # fmt: skip
     """Names, units and meanings, all settled before anything is computed."""
     meanings: dict[str, dict[str, Any]] = {"status": status_attributes()}
     dims: dict[str, tuple[str, ...]] = {}
@@ -145,7 +154,7 @@ def label(design: Design, shapes: Any, measures: Mapping[str, Any], settings: An
     return Labels(design.dims, design.shape, coordinates, meanings, attributes, dims)
 
 
-def _worded(words: dict[str, Any], settings: Any) -> dict[str, Any]:
+def _worded(words: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes that a noun gives, with the units that only the circuit knows."""
     units = words.get("units", settings["units"].get(words.get("parameter", "").partition("[")[0]))
     units = settings["state_unit"] if units == "state" else units
@@ -163,7 +172,7 @@ def _check_names(design: Design, coordinates: Mapping[str, Any], dims: Mapping[s
             )
 
 
-def layout(plan: Plan, size: int, key: Any) -> dict[str, Any]:
+def layout(plan: Plan, size: int, key: Key | None) -> dict[str, Any]:
     """What, beside the numbers, decides the last bits: the same again gives the same bits."""
     return {
         "tile": plan.tile or 0,
@@ -176,8 +185,10 @@ def layout(plan: Plan, size: int, key: Any) -> dict[str, Any]:
 
 
 def describe(
-    target: Any, duration: Any, step: Any, transient: Any, run: Any, dtype: Any
-) -> dict[str, Any]:
+    target: AbstractCircuit[Any] | Driven, duration: float | None, step: float | None,
+    transient: float, run: MeasuredRun | None, dtype: np.dtype,
+) -> dict[str, Any]:  # fmt: skip
+    """What the results say of how they were made."""
     circuit: AbstractCircuit[Any] = target.circuit if isinstance(target, Driven) else target
     versions = " ".join(
         f"{name} {importlib.metadata.version(name)}" for name in ("rnnjax", "jax", "jaxlib")
@@ -198,7 +209,7 @@ def describe(
     return found
 
 
-def _units(target: Any) -> dict[str, str]:
+def _units(target: AbstractCircuit[Any] | Driven) -> dict[str, str]:
     """The units of the parameters by their names, where all of a name have the same."""
     found: dict[str, set[str]] = {}
     for each in all_named(target):

@@ -1,38 +1,46 @@
 """And over a million parameter settings? `sweep`."""
 
-from collections.abc import Mapping, Sequence
+import math
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from rnnjax._files.sinks import open_sink
 from rnnjax._machine.plan import Plan, checked_plan
 from rnnjax._precision import cast, precision
 from rnnjax._simulation.measured_run import MeasuredRun
 from rnnjax._sweep.axes import Axis, Design, Points
-from rnnjax._sweep.coordinates import describe
-from rnnjax._sweep.point import program
-from rnnjax._types import DTypeLike, Key
+from rnnjax._sweep.chunks import chunked, run_chunks
+from rnnjax._sweep.coordinates import describe, label, layout
+from rnnjax._sweep.point import Point, Target
+from rnnjax._types import DTypeLike, InputLike, Key, StartLike
 from rnnjax._where import put
 from rnnjax.circuits._base import Driven
 from rnnjax.circuits._checks import apart, check_run
 from rnnjax.measures._base import AbstractMeasure
+from rnnjax.noise._base import AbstractNoise
+from rnnjax.solvers._base import Solver
 
 
 def sweep(
-    circuit: Any,
+    circuit: Target,
     measures: Mapping[str, Any],
     over: Sequence[Axis] | Points,
     *,
     duration: float | None = None,
     step: float | None = None,
     transient: float = 0.0,
-    input: Any = None,
-    start: Any = None,
-    noise: Any = None,
+    input: InputLike | None = None,
+    start: StartLike | None = None,
+    noise: AbstractNoise | None = None,
     key: Key | None = None,
-    solver: Any = None,
+    solver: Solver | None = None,
     rtol: float = 1e-6,
     atol: float = 1e-6,
     chunk: int | None = None,
-    store: Any = None,
+    store: str | pathlib.Path | None = None,
     plan: Plan | None = None,
     dtype: DTypeLike | None = None,
     progress: bool | None = None,
@@ -93,8 +101,8 @@ def sweep(
         SweepInterrupted: on Ctrl-C; says what was kept.
     """
     target, given = circuit, input
-    circuit, input = apart(circuit, input)
-    check_run(circuit, input, noise, key)
+    alone, input = apart(circuit, input)
+    check_run(alone, input, noise, key)
     simulated, functions = _sort(measures)
     run = None
     if not simulated and not (given is None and noise is None and start is None):
@@ -111,7 +119,7 @@ def sweep(
         run = MeasuredRun(
             simulated, duration, input, step, transient, start, noise, solver, rtol, atol
         )
-        run.check(circuit)
+        run.check(alone)
     design = Design(target, over)
     if run is not None:
         for values in design.extremes():
@@ -122,15 +130,23 @@ def sweep(
     with precision(dtype) as found:
         if run is not None:
             run.check_dtype(found)
-        shared = cast((target, None if run is None else run.values(circuit)), found)
-        compiled = program(
-            shared, design.named, tuple(functions.items()), None if run is None else run.settings()
-        )
+        shared = cast((target, None if run is None else run.values(alone)), found)
+        example = tuple(np.asarray(x[0], found) for x in design.values(0, 1))
+        point = Point(
+            shared, design.named, tuple(functions.items()),
+            None if run is None else run.settings(), key, example,
+        )  # fmt: skip
+        chunks = chunked(point, math.prod(design.shape), found, plan, chunk)
         settings = describe(target, duration, step, transient, run, found)
-        return compiled.run(design, shared, key, chunk, store, plan, progress, measures, settings)
+        settings |= layout(chunks.plan, chunks.size, key)
+        labels = label(design, point.shapes(), measures, settings)
+        sink = open_sink(store, labels, chunks.size)
+        return run_chunks(point, design, chunks, sink, progress)
 
 
-def _sort(measures: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _sort(
+    measures: Mapping[str, Any],
+) -> tuple[dict[str, AbstractMeasure], dict[str, Callable[[Any], Any]]]:
     """Measures of a simulation, and functions of the circuit."""
     if not isinstance(measures, Mapping) or not measures:
         raise TypeError(

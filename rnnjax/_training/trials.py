@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._engine.fixed_steps import integrate
+from rnnjax._engine.fixed_steps import FixedRun, integrate
 from rnnjax._machine.devices import spread
 from rnnjax._machine.plan import Plan
 from rnnjax._numerics.memory import AbstractMemory, StoreAll
@@ -202,10 +202,11 @@ class Pass(NamedTuple):
         def share(own: Any, shared: Any) -> Any:
             carried, rows, keys = own
             step, observe = eqx.combine(shared, fixed)
+            run = FixedRun(step, lambda t: None, Iteration(), t0=0.0, step=1.0, key=keys)
             return integrate(
-                step, lambda t: None, carried, solver=Iteration(), t0=0.0, step=1.0, steps=steps,
-                save_every=1, observe=observe, rows=rows, normals=variables if noisy else 0,
-                key=keys, memory=StoreAll() if memory is None else memory, lanes=True,
+                run, carried, steps, save_every=1, observe=observe, rows=rows,
+                normals=variables if noisy else 0,
+                memory=StoreAll() if memory is None else memory, lanes=True,
             ).saved  # fmt: skip
 
         own = carried, rows, self.keys if noisy else None

@@ -2,18 +2,27 @@
 
 import abc
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from rnnjax._machine.compute_once import kept
+from rnnjax._machine.compute_once import computed_once
 from rnnjax._parameter import Parametric
-from rnnjax.measures._stretch import Stretch
+from rnnjax._types import Array, Arrays, Float, Numbers, PerUnit, Scalar, State
+from rnnjax.measures._stretch import Crossing, Stretch
+
+if TYPE_CHECKING:  # which a type checker knows by this name alone
+    from typing import ClassVar as AbstractClassVar
+else:
+    from equinox import AbstractClassVar
+
+Observing = Callable[[State], Arrays]
+"""What is observed of a state: an array, or several in a structure."""
 
 
-def whole_state(state: Any) -> Any:
+def whole_state(state: State) -> State:
     """The state itself: the measure is taken of each of its variables."""
     return state
 
@@ -29,31 +38,31 @@ class AbstractMeasure(Parametric):
     `follow` as well can be taken of runs with adaptive steps.
     """
 
-    of: eqx.AbstractVar[Callable[[Any], Any]]
-    meaning: eqx.AbstractClassVar[str]
-    unit: eqx.AbstractClassVar[str]  # "state" for that of the observed variable
+    of: eqx.AbstractVar[Observing]
+    meaning: AbstractClassVar[str]
+    unit: AbstractClassVar[str]  # "state" for that of the observed variable
 
     def placed(self, begin: float, end: float) -> "AbstractMeasure":
         """This measure for a window from `begin` to `end` (ms); for those that depend on it."""
         return self
 
-    def axes(self) -> dict[str, tuple[Any, str]]:
+    def axes(self) -> dict[str, tuple[Numbers, str]]:
         """The dimensions it adds in front: name -> (values, unit)."""
         return {}
 
     @abc.abstractmethod
-    def init(self, t: Any, x: Any) -> Any:
+    def init(self, t: Scalar, x: PerUnit) -> Arrays:
         """What is carried along, at the start of the window."""
 
     @abc.abstractmethod
-    def update(self, carry: Any, t: Any, x: Any) -> Any:
+    def update(self, carry: Arrays, t: Scalar, x: PerUnit) -> Arrays:
         """The carry after one more step."""
 
     @abc.abstractmethod
-    def finish(self, carry: Any, t: Any, x: Any) -> Any:
+    def finish(self, carry: Arrays, t: Scalar, x: PerUnit) -> Arrays:
         """The result, at the end of the window."""
 
-    def follow(self, carry: Any, stretch: Stretch) -> Any:
+    def follow(self, carry: Arrays, stretch: Stretch) -> Arrays:
         """The carry after one more step of a run with adaptive steps, seen between its ends as well.
 
         Raises:
@@ -62,19 +71,19 @@ class AbstractMeasure(Parametric):
         raise NotImplementedError(f"{type(self).__name__} is made for fixed steps: give step=")
 
 
-def observed(measure: AbstractMeasure, state: Any) -> list[Any]:
+def observed(measure: AbstractMeasure, state: State) -> list[Array]:
     """The arrays that a measure is taken of."""
     return [jnp.asarray(x) for x in jax.tree.leaves(measure.of(state))]
 
 
-def begun(measures: Sequence[AbstractMeasure], t: Any, state: Any) -> tuple[Any, ...]:
+def begun(measures: Sequence[AbstractMeasure], t: Scalar, state: State) -> tuple[Arrays, ...]:
     """What all measures carry at the start of their window."""
     return tuple(tuple(m.init(t, x) for x in observed(m, state)) for m in measures)
 
 
 def finished(
-    measures: Sequence[AbstractMeasure], carried: Any, t: Any, state: Any
-) -> tuple[Any, ...]:
+    measures: Sequence[AbstractMeasure], carried: tuple[Arrays, ...], t: Scalar, state: State
+) -> tuple[Arrays, ...]:
     """The results of all measures, each in the structure of what it observes."""
     return tuple(
         jax.tree.structure(m.of(state)).unflatten(
@@ -96,32 +105,32 @@ class Crossings(eqx.Module):
         first_ever, count_ever: the same since the beginning.
     """
 
-    x: Any
-    t: Any
-    low: Any
-    high: Any
-    last: Any
-    first: Any
-    count: Any
-    first_ever: Any
-    count_ever: Any
+    x: Float[Array, "*unit"]
+    t: Float[Array, "*unit"]
+    low: Float[Array, "*unit"]
+    high: Float[Array, "*unit"]
+    last: Float[Array, "*unit"]
+    first: Float[Array, "*unit"]
+    count: Float[Array, "*unit"]
+    first_ever: Float[Array, "*unit"]
+    count_ever: Float[Array, "*unit"]
 
 
-def start_crossings(t: Any, x: Any) -> Crossings:
+def start_crossings(t: Scalar, x: PerUnit) -> Crossings:
     """No crossing seen yet."""
     t = jnp.broadcast_to(jnp.asarray(t, jnp.result_type(x)), jnp.shape(x))
-    none = jnp.zeros_like(x)
+    x, none = jnp.asarray(x), jnp.zeros_like(x)
     return Crossings(x, t, x, x, t, t, none, t, none)
 
 
-def count_crossings(seen: Crossings, t: Any, x: Any, level: Any | None) -> Crossings:
+def count_crossings(seen: Crossings, t: Scalar, x: PerUnit, level: Scalar | None) -> Crossings:
     """One more step.
 
     Without a level it is midway between the extremes so far; a second count starts afresh whenever
     they widen by more than a ten-thousandth, so that a run that settles is counted once it has.
     """
 
-    def chord(level: Any) -> tuple[Any, Any]:
+    def chord(level: PerUnit) -> Crossing:
         up = (seen.x < level) & (x >= level)
         rise = jnp.where(up, x - seen.x, 1)
         at = seen.t + (t - seen.t) * jnp.where(up, level - seen.x, 0) / rise
@@ -130,16 +139,17 @@ def count_crossings(seen: Crossings, t: Any, x: Any, level: Any | None) -> Cross
     return _count(seen, t, x, level, (jnp.minimum(seen.low, x), jnp.maximum(seen.high, x)), chord)
 
 
-def follow_crossings(seen: Crossings, stretch: Stretch, level: Any | None) -> Crossings:
+def follow_crossings(seen: Crossings, stretch: Stretch, level: Scalar | None) -> Crossings:
     """One more stretch of an adaptive run, counted likewise."""
-    low, high = kept(stretch.extremes(), stretch.t1)
+    low, high = computed_once(stretch.extremes(), stretch.t1)
     extremes = jnp.minimum(seen.low, low), jnp.maximum(seen.high, high)
     return _count(seen, stretch.t1, stretch.x1, level, extremes, stretch.crossing)
 
 
 def _count(
-    seen: Crossings, t: Any, x: Any, level: Any, extremes: tuple[Any, Any], crossing: Any
-) -> Crossings:
+    seen: Crossings, t: Scalar, x: PerUnit, level: PerUnit | None,
+    extremes: tuple[PerUnit, PerUnit], crossing: Callable[[PerUnit], Crossing],
+) -> Crossings:  # fmt: skip
     low, high = extremes
     count = seen.count
     if level is None:
@@ -150,10 +160,10 @@ def _count(
     up, times = times > 0, times.astype(count.dtype)
     # of several crossings in the very first step the last is taken for the first
     return Crossings(
-        x=x,
-        t=jnp.broadcast_to(jnp.asarray(t, x.dtype), x.shape),
-        low=low,
-        high=high,
+        x=jnp.asarray(x),
+        t=jnp.broadcast_to(jnp.asarray(t, jnp.result_type(x)), jnp.shape(x)),
+        low=jnp.asarray(low),
+        high=jnp.asarray(high),
         last=jnp.where(up, at, seen.last),
         first=jnp.where(up & (count == 0), at, seen.first),
         count=jnp.where(up & (count == 0), 1, count + times),
@@ -165,14 +175,14 @@ def _count(
 class AbstractCycleMeasure(AbstractMeasure):
     """A measure made of the upward crossings of a level."""
 
-    level: eqx.AbstractVar[Any]
-    smallest: eqx.AbstractVar[Any]
+    level: eqx.AbstractVar[Scalar | None]
+    smallest: eqx.AbstractVar[Scalar]
 
-    def init(self, t: Any, x: Any) -> Crossings:
+    def init(self, t: Scalar, x: PerUnit) -> Crossings:
         """No crossing yet."""
         return start_crossings(t, x)
 
-    def update(self, carry: Crossings, t: Any, x: Any) -> Crossings:
+    def update(self, carry: Crossings, t: Scalar, x: PerUnit) -> Crossings:
         """Count the crossing, if this step made one."""
         return count_crossings(carry, t, x, self.level)
 
@@ -181,7 +191,7 @@ class AbstractCycleMeasure(AbstractMeasure):
         return follow_crossings(carry, stretch, self.level)
 
 
-def mean_period(seen: Crossings, smallest: Any) -> tuple[Any, Any]:
+def mean_period(seen: Crossings, smallest: Scalar) -> tuple[Array, Array]:
     """The mean time between crossings (ms), and whether there is an oscillation at all.
 
     Of the crossings since the extremes settled where there are two of them; of all otherwise (an

@@ -1,11 +1,16 @@
 """What an adaptive step shows of an observed number between its ends: a few cubics."""
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from rnnjax._machine.compute_once import kept
+from rnnjax._machine.compute_once import computed_once
+from rnnjax._types import Array, Arrays, Float, Numbers, PerUnit, Scalar
+
+Crossing = tuple[Arrays, Arrays]
+"""When (ms) a level was crossed last, and how often."""
 
 _NEWTON_STEPS = 4  # from the chord: the root of a short piece of a smooth curve to rounding
 
@@ -23,14 +28,14 @@ class Piece(NamedTuple):
         slope0, slope1: the time derivatives there, per ms.
     """
 
-    t0: Any
-    t1: Any
-    x0: Any
-    x1: Any
-    slope0: Any
-    slope1: Any
+    t0: Float[Array, ""]
+    t1: Float[Array, ""]
+    x0: Float[Array, "*unit"]
+    x1: Float[Array, "*unit"]
+    slope0: Float[Array, "*unit"]
+    slope1: Float[Array, "*unit"]
 
-    def coefficients(self) -> tuple[Any, Any, Any]:
+    def coefficients(self) -> tuple[PerUnit, PerUnit, PerUnit]:
         """a, b and c."""
         h, rise = self.t1 - self.t0, self.x1 - self.x0
         start, end = h * self.slope0, h * self.slope1
@@ -49,33 +54,33 @@ class Stretch(NamedTuple):
     pieces: tuple[Piece, ...]
 
     @property
-    def t0(self) -> Any:
+    def t0(self) -> Scalar:
         """When it starts, ms."""
         return self.pieces[0].t0
 
     @property
-    def t1(self) -> Any:
+    def t1(self) -> Scalar:
         """When it ends, ms."""
         return self.pieces[-1].t1
 
     @property
-    def x0(self) -> Any:
+    def x0(self) -> PerUnit:
         """The value at its start."""
         return self.pieces[0].x0
 
     @property
-    def x1(self) -> Any:
+    def x1(self) -> PerUnit:
         """The value at its end."""
         return self.pieces[-1].x1
 
-    def extremes(self) -> tuple[Any, Any]:
+    def extremes(self) -> tuple[PerUnit, PerUnit]:
         """The smallest and the largest value, ends included."""
         low = high = self.x0
         for piece in self.pieces:
             low, high = jnp.minimum(low, piece.x1), jnp.maximum(high, piece.x1)
         return jnp.minimum(low, -self._peak(-1)), jnp.maximum(high, self._peak(1))
 
-    def integral(self) -> Any:
+    def integral(self) -> PerUnit:
         """The integral over time."""
         total = 0.0
         for piece in self.pieces:
@@ -84,7 +89,7 @@ class Stretch(NamedTuple):
             total = total + h * ((piece.x0 + piece.x1) / 2 + slopes)
         return total
 
-    def crossing(self, level: Any) -> tuple[Any, Any]:
+    def crossing(self, level: PerUnit) -> Crossing:
         """When it last rises through the level (ms), and how often: below before, not after."""
         ups = [(p.x0 < level) & (p.x1 >= level) for p in self.pieces]
         piece, up = _first(ups[::-1], self.pieces[::-1])
@@ -98,11 +103,11 @@ class Stretch(NamedTuple):
             theta = jnp.clip(
                 theta - jnp.where(slope > 0, off / jnp.where(slope > 0, slope, 1), 0), 0, 1
             )
-        return kept(piece.t0 + theta * (piece.t1 - piece.t0), self.t1), sum(
+        return computed_once(piece.t0 + theta * (piece.t1 - piece.t0), self.t1), sum(
             each.astype(jnp.int32) for each in ups
         )
 
-    def _peak(self, sign: int) -> Any:
+    def _peak(self, sign: int) -> PerUnit:
         r"""The highest point between the ends of pieces, of $-x$ for a negative sign.
 
         Of several pieces with a maximum, that of the one with the highest end.
@@ -127,10 +132,10 @@ class Stretch(NamedTuple):
         return sign * piece.x0 + theta * (c + theta * (b + theta * a))
 
 
-def _first(chosen: list[Any], pieces: tuple[Piece, ...]) -> tuple[Piece, Any]:
+def _first(chosen: Sequence[Numbers], pieces: tuple[Piece, ...]) -> tuple[Piece, Numbers]:
     """The first chosen piece, and whether there is one; without one the last of them."""
     piece, some = pieces[-1], chosen[-1]
     for choose, other in zip(chosen[-2::-1], pieces[-2::-1], strict=True):
         piece = jax.tree.map(lambda a, b, c=choose: jnp.where(c, a, b), other, piece)
-        some = some | choose
+        some = jnp.logical_or(some, choose)
     return piece, some

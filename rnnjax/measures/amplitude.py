@@ -1,35 +1,35 @@
 """The size of an oscillation."""
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 
-from rnnjax.measures._base import AbstractMeasure, whole_state
+from rnnjax._types import Arrays, PerUnit, Scalar
+from rnnjax.measures._base import AbstractMeasure, Observing, whole_state
 from rnnjax.measures._stretch import Stretch
 
 
 class Amplitude(AbstractMeasure):
     r"""The swing over the window, from trough to peak: $\max_k x(t_k) - \min_k x(t_k)$."""
 
-    of: Callable[[Any], Any] = eqx.field(static=True, default=whole_state)
+    of: Observing = eqx.field(static=True, default=whole_state)
     meaning: ClassVar[str] = "swing (trough to peak)"
     unit: ClassVar[str] = "state"
 
-    def init(self, t: Any, x: Any) -> Any:
+    def init(self, t: Scalar, x: PerUnit) -> Arrays:
         """The extremes so far."""
         return x, x
 
-    def update(self, carry: Any, t: Any, x: Any) -> Any:
+    def update(self, carry: Arrays, t: Scalar, x: PerUnit) -> Arrays:
         """The extremes so far."""
         return jnp.minimum(carry[0], x), jnp.maximum(carry[1], x)
 
-    def follow(self, carry: Any, stretch: Stretch) -> Any:
+    def follow(self, carry: Arrays, stretch: Stretch) -> Arrays:
         """The extremes so far."""
         low, high = stretch.extremes()
         return jnp.minimum(carry[0], low), jnp.maximum(carry[1], high)
 
-    def finish(self, carry: Any, t: Any, x: Any) -> Any:
+    def finish(self, carry: Arrays, t: Scalar, x: PerUnit) -> Arrays:
         """The swing."""
         return carry[1] - carry[0]

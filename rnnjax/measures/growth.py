@@ -1,14 +1,13 @@
 """Whether a swing grows or decays."""
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 
 from rnnjax._parameter import parameter
-from rnnjax._types import Scalar, is_traced
-from rnnjax.measures._base import AbstractMeasure, whole_state
+from rnnjax._types import Arrays, PerUnit, Scalar, is_traced
+from rnnjax.measures._base import AbstractMeasure, Observing, whole_state
 from rnnjax.measures._stretch import Stretch
 
 
@@ -28,7 +27,7 @@ class Growth(AbstractMeasure):
         ValueError: where it is used, if the split does not lie inside the window.
     """
 
-    of: Callable[[Any], Any] = eqx.field(static=True, default=whole_state)
+    of: Observing = eqx.field(static=True, default=whole_state)
     split: Scalar | None = parameter(None, "ms", doc="where the window is cut")
     meaning: ClassVar[str] = "log ratio of the later to the earlier swing"
     unit: ClassVar[str] = "1"
@@ -44,23 +43,23 @@ class Growth(AbstractMeasure):
             )
         return self
 
-    def init(self, t: Any, x: Any) -> Any:
+    def init(self, t: Scalar, x: PerUnit) -> Arrays:
         """The extremes before and after the split."""
         nothing = jnp.full_like(x, jnp.inf)
         return x, x, nothing, -nothing
 
-    def update(self, carry: Any, t: Any, x: Any) -> Any:
+    def update(self, carry: Arrays, t: Scalar, x: PerUnit) -> Arrays:
         """The extremes before and after the split."""
         return self._widen(carry, t, x, x)
 
-    def follow(self, carry: Any, stretch: Stretch) -> Any:
+    def follow(self, carry: Arrays, stretch: Stretch) -> Arrays:
         """The extremes before and after the split; a quarter of a step belongs to where its middle is."""
         for piece in stretch.pieces:
             middle = (piece.t0 + piece.t1) / 2
             carry = self._widen(carry, middle, *Stretch((piece,)).extremes())
         return carry
 
-    def _widen(self, carry: Any, t: Any, least: Any, most: Any) -> Any:
+    def _widen(self, carry: Arrays, t: Scalar, least: PerUnit, most: PerUnit) -> Arrays:
         low, high, later_low, later_high = carry
         if self.split is None:
             raise ValueError("Growth.split: expected a time in ms, got none: give one")
@@ -72,7 +71,7 @@ class Growth(AbstractMeasure):
             jnp.where(late, jnp.maximum(later_high, most), later_high),
         )
 
-    def finish(self, carry: Any, t: Any, x: Any) -> Any:
+    def finish(self, carry: Arrays, t: Scalar, x: PerUnit) -> Arrays:
         """The log ratio; swings below the smallest number count as that."""
         low, high, later_low, later_high = carry
         tiny = jnp.finfo(jnp.result_type(x)).tiny

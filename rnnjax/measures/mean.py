@@ -1,12 +1,12 @@
 """The average over time."""
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 
-from rnnjax.measures._base import AbstractMeasure, whole_state
+from rnnjax._types import Arrays, PerUnit, Scalar
+from rnnjax.measures._base import AbstractMeasure, Observing, whole_state
 from rnnjax.measures._stretch import Stretch
 
 
@@ -16,21 +16,21 @@ class Mean(AbstractMeasure):
     Of adaptive steps the average over time: $\frac{1}{T} \int x(t)\, dt$.
     """
 
-    of: Callable[[Any], Any] = eqx.field(static=True, default=whole_state)
+    of: Observing = eqx.field(static=True, default=whole_state)
     meaning: ClassVar[str] = "mean over time"
     unit: ClassVar[str] = "state"
 
-    def init(self, t: Any, x: Any) -> Any:
+    def init(self, t: Scalar, x: PerUnit) -> Arrays:
         """The mean so far and the number of steps in it."""
         return jnp.zeros_like(x), jnp.zeros((), jnp.result_type(x))
 
-    def update(self, carry: Any, t: Any, x: Any) -> Any:
+    def update(self, carry: Arrays, t: Scalar, x: PerUnit) -> Arrays:
         """A running mean, which loses no digits over long runs as a sum would."""
         mean, n = carry
         n = n + 1
         return mean + (x - mean) / n, n
 
-    def follow(self, carry: Any, stretch: Stretch) -> Any:
+    def follow(self, carry: Arrays, stretch: Stretch) -> Arrays:
         """The mean so far and the time (ms) that it is over."""
         mean, elapsed = carry
         length = stretch.t1 - stretch.t0
@@ -38,6 +38,6 @@ class Mean(AbstractMeasure):
         change = stretch.integral() - mean * length
         return mean + change / jnp.where(elapsed > 0, elapsed, 1), elapsed
 
-    def finish(self, carry: Any, t: Any, x: Any) -> Any:
+    def finish(self, carry: Arrays, t: Scalar, x: PerUnit) -> Arrays:
         """The mean."""
         return carry[0]

@@ -1,16 +1,16 @@
 """How long a cycle takes."""
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 
 from rnnjax._parameter import parameter
-from rnnjax._types import Scalar
+from rnnjax._types import Arrays, PerUnit, Scalar
 from rnnjax.measures._base import (
     AbstractCycleMeasure,
     Crossings,
+    Observing,
     mean_period,
     whole_state,
 )
@@ -31,13 +31,13 @@ class Period(AbstractCycleMeasure):
         smallest: swings below this count as no oscillation.
     """
 
-    of: Callable[[Any], Any] = eqx.field(static=True, default=whole_state)
+    of: Observing = eqx.field(static=True, default=whole_state)
     level: Scalar | None = parameter(None, "state", doc="level crossed")
     smallest: Scalar = parameter(1e-3, "1", doc="smallest swing that counts")
     meaning: ClassVar[str] = "mean period"
     unit: ClassVar[str] = "ms"
 
-    def finish(self, carry: Crossings, t: Any, x: Any) -> Any:
+    def finish(self, carry: Crossings, t: Scalar, x: PerUnit) -> Arrays:
         """The mean period."""
         period, oscillates = mean_period(carry, self.smallest)
         return jnp.where(oscillates, period, jnp.inf)

@@ -1,7 +1,7 @@
 """A diffrax solver turned into one step, its stages written out."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import diffrax
 import jax
@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._machine.compute_once import Keeping
+from rnnjax._types import Numbers, Scalar, State, Vector
 
+Solver = diffrax.AbstractSolver
 Euler = diffrax.Euler
-Field = Callable[[Any, Any], Any]
+Field = Callable[[Scalar, State], State]
 """(t, state) -> derivative, or diffusion."""
 
 
@@ -19,7 +21,29 @@ class Iteration(diffrax.Euler):
     """One application of a map: what the field gives is the next state, not a slope."""
 
 
-def step_function(solver: Any) -> Callable[..., Any]:
+@runtime_checkable
+class StepFunction(Protocol):
+    """One step of an ordinary differential equation."""
+
+    def __call__(
+        self, field: Field, t: Scalar, y: State, dt: Scalar, keep: Keeping | None = None, /
+    ) -> State:
+        """The state after a step of length `dt` from `t` on."""
+        ...
+
+
+@runtime_checkable
+class NoisyStepFunction(Protocol):
+    """One step of an Ito equation with diagonal noise."""
+
+    def __call__(
+        self, field: Field, diffusion: Field, t: Scalar, y: State, dt: Scalar, dw: State, /
+    ) -> State:
+        """The state after a step of length `dt` from `t` on, with Wiener increments `dw`."""
+        ...
+
+
+def step_function(solver: Solver) -> StepFunction:
     """One step of an ordinary differential equation, `step(field, t, state, dt, keep) -> state`.
 
     The stages of the solver's tableau are unrolled, so that a step compiles to straight-line
@@ -41,7 +65,7 @@ def step_function(solver: Any) -> Callable[..., Any]:
             f"tableau: use one of {', '.join(explicit_solvers())}, or leave out `step=`"
         )
 
-    def step(field: Field, t: Any, y: Any, dt: Any, keep: Keeping | None = None) -> Any:
+    def step(field: Field, t: Scalar, y: State, dt: Scalar, keep: Keeping | None = None) -> State:
         field, stage = kept_stages(field, keep)
         slopes = [field(stage_time(t, 0.0, dt), y)]
         for row, c in zip(tableau.a_lower, tableau.c, strict=True):
@@ -54,7 +78,7 @@ def step_function(solver: Any) -> Callable[..., Any]:
     return step
 
 
-def kept_stages(field: Field, keep: Keeping | None) -> tuple[Field, Callable[[Any], Any]]:
+def kept_stages(field: Field, keep: Keeping | None) -> tuple[Field, Callable[[State], State]]:
     """The field, and what the state at a stage goes through, with what is to be computed once."""
     if keep is None:
         return field, lambda state: state
@@ -67,10 +91,10 @@ def with_displacements(field: Field, along: Field) -> Field:
     A Runge-Kutta step of both is the step of the state, and its derivative.
     """
 
-    def both(t: Any, pair: Any) -> Any:
+    def both(t: Scalar, pair: tuple[State, State]) -> tuple[State, State]:
         state, moved = pair
 
-        def push(each: Any) -> Any:
+        def push(each: State) -> State:
             return jax.jvp(lambda z: along(t, z), (state,), (each,))[1]
 
         if jax.tree.leaves(moved)[0].shape[0] > 1:
@@ -81,7 +105,7 @@ def with_displacements(field: Field, along: Field) -> Field:
     return both
 
 
-def noisy_step_function(solver: Any, additive: bool) -> Callable[..., Any]:
+def noisy_step_function(solver: Solver, additive: bool) -> NoisyStepFunction:
     """One step of an Ito equation with diagonal noise.
 
     Returns:
@@ -106,8 +130,8 @@ def noisy_step_function(solver: Any, additive: bool) -> Callable[..., Any]:
             "Midpoint, Ralston or ItoMilstein"
         )
 
-    def step(field: Field, diffusion: Field, t: Any, y: Any, dt: Any, dw: Any) -> Any:
-        def increment(t: Any, z: Any) -> Any:
+    def step(field: Field, diffusion: Field, t: Scalar, y: State, dt: Scalar, dw: State) -> State:
+        def increment(t: Scalar, z: State) -> State:
             return jax.tree.map(lambda f, g, w: f * dt + g * w, field(t, z), diffusion(t, z), dw)
 
         slopes = [increment(stage_time(t, 0.0, dt), y)]
@@ -118,7 +142,7 @@ def noisy_step_function(solver: Any, additive: bool) -> Callable[..., Any]:
     return step
 
 
-def check_noisy(solver: Any, additive: bool) -> None:
+def check_noisy(solver: Solver, additive: bool) -> None:
     """Refuse solvers that would solve another stochastic equation than the one asked for.
 
     Raises:
@@ -138,7 +162,7 @@ def check_noisy(solver: Any, additive: bool) -> None:
         )
 
 
-def has_error_estimate(solver: Any) -> bool:
+def has_error_estimate(solver: Solver) -> bool:
     """Whether the solver can choose its own steps."""
     tableau = getattr(solver, "tableau", None)
     weights = getattr(tableau, "b_error", None)
@@ -147,12 +171,18 @@ def has_error_estimate(solver: Any) -> bool:
     return isinstance(solver, diffrax.AbstractAdaptiveSolver)
 
 
+def order_of(solver: Solver) -> int:
+    """Its order of convergence, which the control of its steps goes by."""
+    order = solver.order(None)
+    return 1 if order is None else order
+
+
 def explicit_solvers() -> list[str]:
     """Names of the solvers that take fixed steps."""
     return ["Euler", "Heun", "Midpoint", "Ralston", "Bosh3", "RK4", "Tsit5", "Dopri5", "Dopri8"]
 
 
-def explicit_tableau(solver: Any) -> diffrax.ButcherTableau | None:
+def explicit_tableau(solver: Solver) -> diffrax.ButcherTableau | None:
     tableau = getattr(solver, "tableau", None)
     if not isinstance(solver, diffrax.AbstractERK) or not isinstance(
         tableau, diffrax.ButcherTableau
@@ -161,24 +191,26 @@ def explicit_tableau(solver: Any) -> diffrax.ButcherTableau | None:
     return None if tableau.implicit else tableau
 
 
-def stage_time(t: Any, c: float, dt: Any) -> Any:
+def stage_time(t: Scalar, c: float, dt: Scalar) -> Scalar:
     """When a stage is; the first and the last a few roundings inside the step.
 
     An input that jumps at the end of a step then counts from the next step on, although the time
     of the step and that of the jump differ by rounding: a method keeps its order if the jumps lie
     on its grid.
     """
-    slack = 8 * jnp.finfo(jnp.result_type(dt)).eps * (abs(t) + abs(dt))
+    slack = 8 * float(jnp.finfo(jnp.result_type(dt)).eps) * (abs(t) + abs(dt))
     if c == 0:
         return t + slack
     return t + dt - slack if c == 1 else t + c * dt
 
 
-def combine(y: Any, dt: Any, coefficients: Any, slopes: list[Any]) -> Any:
+def combine(
+    y: State, dt: Scalar, coefficients: Vector | tuple[float, ...], slopes: list[State]
+) -> State:
     """`y + dt * sum(c_k slope_k)`, zeros left out."""
     terms = [(float(c), k) for c, k in zip(coefficients, slopes, strict=False) if c != 0]
 
-    def leaf(y: Any, *slopes: Any) -> Any:
+    def leaf(y: Numbers, *slopes: Numbers) -> Numbers:
         for (c, _), slope in zip(terms, slopes, strict=True):
             y = y + (dt * c) * slope
         return y
@@ -186,16 +218,20 @@ def combine(y: Any, dt: Any, coefficients: Any, slopes: list[Any]) -> Any:
     return jax.tree.map(leaf, y, *[slope for _, slope in terms])
 
 
-def _euler_maruyama(field: Field, diffusion: Field, t: Any, y: Any, dt: Any, dw: Any) -> Any:
+def _euler_maruyama(
+    field: Field, diffusion: Field, t: Scalar, y: State, dt: Scalar, dw: State
+) -> State:
     return jax.tree.map(lambda y, f, g, w: y + f * dt + g * w, y, field(t, y), diffusion(t, y), dw)
 
 
-def _noisy_iteration(field: Field, diffusion: Field, t: Any, y: Any, dt: Any, dw: Any) -> Any:
+def _noisy_iteration(
+    field: Field, diffusion: Field, t: Scalar, y: State, dt: Scalar, dw: State
+) -> State:
     after = field(stage_time(t, 0.0, dt), y)
     return jax.tree.map(lambda f, g, w: f + g * w, after, diffusion(t, y), dw)
 
 
-def _milstein(field: Field, diffusion: Field, t: Any, y: Any, dt: Any, dw: Any) -> Any:
+def _milstein(field: Field, diffusion: Field, t: Scalar, y: State, dt: Scalar, dw: State) -> State:
     """Euler-Maruyama plus g g' (dw^2 - dt) / 2, for noise that acts on each variable alone."""
     g = diffusion(t, y)
     _, slope = jax.jvp(lambda z: diffusion(t, z), (y,), (g,))

@@ -6,7 +6,9 @@ import diffrax
 import numpy as np
 
 from rnnjax._types import is_traced
+from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._base import (
+    Solver,
     check_noisy,
     has_error_estimate,
     noisy_step_function,
@@ -30,7 +32,9 @@ def whole_steps(duration: float, step: float, name: str) -> int:
     return steps
 
 
-def checked_solver(solver: Any, noise: Any, step: Any, dense: bool) -> Any:
+def checked_solver(
+    solver: Solver | None, noise: AbstractNoise | None, step: float | None, dense: bool
+) -> Solver:
     """The solver, refused where it can't do what it is asked for."""
     if solver is None:
         solver = diffrax.Tsit5() if noise is None else diffrax.Euler()
@@ -63,7 +67,7 @@ def positive(value: Any, name: str) -> float:
     return float(value)
 
 
-def check_tolerances(rtol: Any, atol: Any, dtype: Any) -> None:
+def check_tolerances(rtol: Any, atol: Any, dtype: np.dtype) -> None:
     """Refuse tolerances that are no numbers, or finer than the dtype resolves."""
     if is_traced(rtol, atol):
         return

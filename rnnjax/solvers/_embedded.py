@@ -1,15 +1,23 @@
 """An embedded pair turned into one attempted step: the solution, its error, and what lies between."""
 
 import functools
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._machine.compute_once import Keeping
-from rnnjax.solvers._base import Field, combine, explicit_tableau, kept_stages, stage_time
+from rnnjax._types import Scalar, State
+from rnnjax.solvers._base import (
+    Field,
+    Solver,
+    combine,
+    explicit_tableau,
+    kept_stages,
+    order_of,
+    stage_time,
+)
 
 
 class Attempt(NamedTuple):
@@ -21,9 +29,21 @@ class Attempt(NamedTuple):
         slopes: the derivatives at the stages.
     """
 
-    state: Any
-    error: Any
-    slopes: list[Any]
+    state: State
+    error: State
+    slopes: list[State]
+
+
+@runtime_checkable
+class Attempting(Protocol):
+    """Attempts one step."""
+
+    def __call__(
+        self, field: Field, t: Scalar, y: State, dt: Scalar, first: State | None,
+        keep: Keeping | None = None, /,
+    ) -> Attempt:  # fmt: skip
+        """A step of length `dt` from `t` on, `first` the slope there."""
+        ...
 
 
 class Pair(NamedTuple):
@@ -36,12 +56,12 @@ class Pair(NamedTuple):
         reuses: whether the last stage of a step is the first of the next (FSAL).
     """
 
-    attempt: Callable[..., Attempt]
+    attempt: Attempting
     order: int
     reuses: bool
 
 
-def embedded_pair(solver: Any) -> Pair:
+def embedded_pair(solver: Solver) -> Pair:
     """The solver's stages written out, with the error estimate.
 
     Raises:
@@ -62,8 +82,9 @@ def embedded_pair(solver: Any) -> Pair:
         )
 
     def attempt(
-        field: Field, t: Any, y: Any, dt: Any, first: Any, keep: Keeping | None = None
-    ) -> Attempt:
+        field: Field, t: Scalar, y: State, dt: Scalar, first: State | None,
+        keep: Keeping | None = None,
+    ) -> Attempt:  # fmt: skip
         field, stage = kept_stages(field, keep)
         slopes = [field(stage_time(t, 0.0, dt), y) if first is None else first]
         z = y
@@ -74,11 +95,11 @@ def embedded_pair(solver: Any) -> Pair:
         zero = jax.tree.map(jnp.zeros_like, y)
         return Attempt(end, combine(zero, dt, tableau.b_error, slopes), slopes)
 
-    return Pair(attempt, int(solver.order(None)), bool(tableau.fsal))
+    return Pair(attempt, order_of(solver), bool(tableau.fsal))
 
 
 @functools.lru_cache(maxsize=32)
-def dense_weights(solver: Any, parts: int) -> tuple[np.ndarray, np.ndarray]:
+def dense_weights(solver: Solver, parts: int) -> tuple[np.ndarray, np.ndarray]:
     r"""The solver's dense output at the ends of `parts` equal parts of a step, in its stages.
 
     Returns:
@@ -89,7 +110,7 @@ def dense_weights(solver: Any, parts: int) -> tuple[np.ndarray, np.ndarray]:
     assert tableau is not None
     stages = tableau.num_stages
 
-    def value(theta: Any) -> Any:
+    def value(theta: Scalar) -> Scalar:
         between = solver.interpolation_cls(
             t0=jnp.zeros(()), t1=jnp.ones(()), y0=jnp.zeros(stages),
             y1=jnp.asarray(tableau.b_sol, jnp.float64), k=jnp.eye(stages),

@@ -1,10 +1,11 @@
 """The classical Runge-Kutta method of order 4."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import diffrax
 import numpy as np
+from jaxtyping import PyTree
 
 
 class RK4(diffrax.AbstractERK):
@@ -19,16 +20,18 @@ class RK4(diffrax.AbstractERK):
         Kutta (1901), Zeitschrift fuer Mathematik und Physik 46:435-453.
     """
 
-    tableau: ClassVar[diffrax.ButcherTableau] = diffrax.ButcherTableau(
-        a_lower=(np.array([0.5]), np.array([0.0, 0.5]), np.array([0.0, 0.0, 1.0])),
-        b_sol=np.array([1 / 6, 1 / 3, 1 / 3, 1 / 6]),
-        b_error=np.zeros(4),
-        c=np.array([0.5, 0.5, 1.0]),
+    tableau: ClassVar[diffrax.ButcherTableau | diffrax.MultiButcherTableau] = (
+        diffrax.ButcherTableau(
+            a_lower=(np.array([0.5]), np.array([0.0, 0.5]), np.array([0.0, 0.0, 1.0])),
+            b_sol=np.array([1 / 6, 1 / 3, 1 / 3, 1 / 6]),
+            b_error=np.zeros(4),
+            c=np.array([0.5, 0.5, 1.0]),
+        )
     )
-    interpolation_cls: ClassVar[Callable[..., Any]] = (
+    interpolation_cls: ClassVar[Callable[..., diffrax.AbstractLocalInterpolation]] = (
         diffrax.ThirdOrderHermitePolynomialInterpolation.from_k
     )
 
-    def order(self, terms: Any) -> int:
+    def order(self, terms: PyTree[diffrax.AbstractTerm] | None) -> int:
         """Order of convergence."""
         return 4

@@ -12,7 +12,8 @@ from oracles import StuartLandau
 
 import rnnjax
 from rnnjax import measures
-from rnnjax._engine.adaptive_steps import AdaptiveLane, Tolerances, Window
+from rnnjax._engine.adaptive_steps import AdaptiveLane
+from rnnjax._engine.step_control import Tolerances, Window
 from rnnjax._machine.lanes import Worker, map_workers
 from rnnjax._machine.plan import Plan
 from rnnjax.circuits import ExcitatoryInhibitory, ExcitatoryInhibitoryState, LinearNetwork

@@ -14,7 +14,7 @@ from oracles import central_difference, relative
 
 import rnnjax
 from rnnjax import measures, noise, parameter
-from rnnjax._engine.fixed_steps import integrate
+from rnnjax._engine.fixed_steps import FixedRun, integrate
 from rnnjax._machine.lanes import lanes_together, map_lanes
 from rnnjax._machine.plan import Plan
 from rnnjax._numerics.memory import BLOCK
@@ -68,10 +68,11 @@ def _float64():
         yield
 
 
-def run(solver, steps, step, circuit=CIRCUIT, drive=DRIVE, start=START, **settings):
-    return integrate(
-        circuit, drive, start, solver=solver, t0=2.0, step=step, steps=steps, **settings
-    )
+def run(
+    solver, steps, step, circuit=CIRCUIT, drive=DRIVE, start=START, noise=None, key=None, **settings
+):
+    given = FixedRun(circuit, drive, solver, 2.0, step, noise, key)
+    return integrate(given, start, steps, **settings)
 
 
 @solvers
@@ -108,7 +109,7 @@ def test_order_of_convergence(solver):
     def ends():
         return [
             integrate(
-                field, lambda t: t, jnp.ones(()), solver=solver, t0=0.0, step=span / n, steps=int(n)
+                FixedRun(field, lambda t: t, solver, 0.0, span / n), jnp.ones(()), int(n)
             ).final
             for n in counts
         ]
@@ -185,10 +186,11 @@ def test_strong_order(solver, order):
     @functools.partial(jax.jit, static_argnums=1)
     def ends(increments, steps):
         def one(dw):
-            return integrate(
-                lambda x, u: 0.5 * x, jnp.zeros_like, jnp.ones(()), solver=solver, t0=0.0, step=1 / steps,
-                steps=steps, noise=noise.Multiplicative(scale), increments=dw[:, None],
-            ).final  # fmt: skip
+            shaken = FixedRun(
+                lambda x, u: 0.5 * x, jnp.zeros_like, solver, 0.0, 1 / steps,
+                noise.Multiplicative(scale),
+            )  # fmt: skip
+            return integrate(shaken, jnp.ones(()), steps, increments=dw[:, None]).final
 
         return jax.vmap(one)(increments)
 
@@ -208,10 +210,11 @@ def test_strong_order_under_additive_noise():
     @functools.partial(jax.jit, static_argnums=(1, 2))
     def ends(increments, steps, solver):
         def one(dw):
-            return integrate(
-                lambda x, u: jnp.sin(3 * x) - x**3, jnp.zeros_like, jnp.asarray(0.3), solver=solver, t0=0.0,
-                step=1 / steps, steps=steps, noise=noise.Additive(0.5), increments=dw[:, None],
-            ).final  # fmt: skip
+            shaken = FixedRun(
+                lambda x, u: jnp.sin(3 * x) - x**3, jnp.zeros_like, solver, 0.0, 1 / steps,
+                noise.Additive(0.5),
+            )  # fmt: skip
+            return integrate(shaken, jnp.asarray(0.3), steps, increments=dw[:, None]).final
 
         return jax.vmap(one)(increments)
 
@@ -240,10 +243,11 @@ def test_weak_order_under_additive_noise(solver, order):
     for steps in counts:
 
         def end(dw, steps=steps):
-            return integrate(
-                lambda x, u: jnp.asarray(matrix) @ x, jnp.zeros_like, jnp.asarray(begin), solver=solver,
-                t0=0.0, step=span / steps, steps=steps, noise=noise.Additive(scale), increments=dw,
-            ).final  # fmt: skip
+            shaken = FixedRun(
+                lambda x, u: jnp.asarray(matrix) @ x, jnp.zeros_like, solver, 0.0, span / steps,
+                noise.Additive(scale),
+            )  # fmt: skip
+            return integrate(shaken, jnp.asarray(begin), steps, increments=dw).final
 
         still = jnp.zeros((steps, 2))
         weights = np.asarray(jax.jacfwd(end)(still)).reshape(2, -1)
@@ -261,10 +265,10 @@ def test_moments_of_the_ornstein_uhlenbeck_process(solver):
     @jax.jit
     def ends(keys):
         def one(key):
-            return integrate(
-                lambda x, u: -x / tau, jnp.zeros_like, jnp.asarray(1.5), solver=solver, t0=0.0, step=step,
-                steps=steps, noise=noise.Additive(scale), key=key,
-            ).final  # fmt: skip
+            shaken = FixedRun(
+                lambda x, u: -x / tau, jnp.zeros_like, solver, 0.0, step, noise.Additive(scale), key
+            )
+            return integrate(shaken, jnp.asarray(1.5), steps).final
 
         return jax.vmap(one)(keys)
 
@@ -310,11 +314,11 @@ def test_saving_and_measuring_change_no_draw():
 def test_draws_depend_on_key_and_step_alone():
     def free(steps, step, transient=0, every=None):
         """Pure noise: the differences of what is saved are the increments."""
-        out = integrate(
-            lambda s, u: 0 * s, jnp.zeros_like, jnp.zeros(3), solver=diffrax.Euler(), t0=0.0,
-            step=step, steps=steps, transient=transient, save_every=every,
-            noise=noise.Additive(1.0), key=jax.random.key(8),
+        shaken = FixedRun(
+            lambda s, u: 0 * s, jnp.zeros_like, diffrax.Euler(), 0.0, step, noise.Additive(1.0),
+            jax.random.key(8),
         )  # fmt: skip
+        out = integrate(shaken, jnp.zeros(3), steps, transient=transient, save_every=every)
         return out.final if every is None else np.diff(np.asarray(out.saved), axis=0)
 
     long, short = free(BLOCK + 50, 1.0, every=1), free(40, 1.0, every=1)
@@ -365,11 +369,11 @@ def test_plans_agree(dtype, tolerance):
 
 def test_draws_are_bitwise_equal_over_plans():
     def draw(values, shared):
-        out = integrate(
-            lambda s, u: 0 * s, jnp.zeros_like, jnp.zeros(()), solver=diffrax.Euler(), t0=0.0,
-            step=shared, steps=1, noise=noise.Additive(1.0), key=values,
+        shaken = FixedRun(
+            lambda s, u: 0 * s, jnp.zeros_like, diffrax.Euler(), 0.0, shared, noise.Additive(1.0),
+            values,
         )  # fmt: skip
-        return out.final
+        return integrate(shaken, jnp.zeros(()), 1).final
 
     keys = jax.random.split(jax.random.key(2), 32)
     draws = [np.asarray(map_lanes(draw, plan)(keys, np.float64(1.0))) for plan in PLANS]

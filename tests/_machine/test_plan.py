@@ -11,7 +11,7 @@ import pytest
 import rnnjax
 from rnnjax import measures
 from rnnjax._machine import plan as _plan
-from rnnjax._machine.compute_once import kept, what_to_keep
+from rnnjax._machine.compute_once import computed_once, what_to_keep
 from rnnjax._machine.plan import Loop, Plan, choose_plan
 from rnnjax._precision import cast
 from rnnjax.solvers import RK4
@@ -107,11 +107,11 @@ def test_slopes_that_are_computed_once_as_they_are():
 def test_numbers_that_are_kept_are_the_same(dtype):
     with jax.enable_x64(dtype is np.float64):
         x = np.random.default_rng(0).normal(size=100).astype(dtype)
-        run = jax.jit(lambda x, h: kept(x, h))
+        run = jax.jit(lambda x, h: computed_once(x, h))
         for like in (0.1, -3.0, 1e30):
             np.testing.assert_array_equal(run(x, dtype(like)), x)
         assert "divide" in run.lower(x, dtype(0.1)).compile().as_text()
-        assert jax.grad(lambda h: kept(x, h).sum())(dtype(0.1)) == 0
+        assert jax.grad(lambda h: computed_once(x, h).sum())(dtype(0.1)) == 0
 
 
 @pytest.mark.parametrize(

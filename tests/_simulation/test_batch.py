@@ -9,9 +9,9 @@ import pytest
 
 import rnnjax
 from rnnjax import noise
-from rnnjax._engine.fixed_steps import integrate
+from rnnjax._engine.fixed_steps import FixedRun, integrate
 from rnnjax._precision import cast
-from rnnjax._simulation.fixed_run import run_fixed
+from rnnjax._simulation.fixed_run import Grid, run_fixed
 from rnnjax.circuits import CurrentNetwork, ExcitatoryInhibitory, ExcitatoryInhibitoryState
 from rnnjax.connectivity import Dense
 from rnnjax.connectivity._base import product
@@ -114,11 +114,12 @@ def test_devices_do_not_matter(devices):
         keys = jax.random.split(jax.random.key(3), LANES)
 
         def states(devices, shaking, circuit=circuit):
-            return run_fixed(
-                circuit, lambda t: jnp.zeros(UNITS), starts, np.float64(0), np.float64(0.1), shaking,
-                None if shaking is None else keys, diffrax.Euler(), (50, 10, (1, 2, 3, 4, 5)), None,
-                LANES, devices,
-            )["states"]  # fmt: skip
+            run = FixedRun(
+                circuit, lambda t: jnp.zeros(UNITS), diffrax.Euler(), np.float64(0), np.float64(0.1),
+                shaking, None if shaking is None else keys,
+            )  # fmt: skip
+            grid = Grid(50, 10, (1, 2, 3, 4, 5))
+            return run_fixed(run, starts, grid, lanes=LANES, devices=devices)["states"]
 
         np.testing.assert_allclose(states(devices, None), states(1, None), rtol=1e-12)
         still = eqx.tree_at(lambda c: c.connectivity.weights, circuit, np.zeros((UNITS, UNITS)))
@@ -194,10 +195,8 @@ def test_the_step_and_the_noise_have_gradients():
 
         def end(values, memory):
             step, strength, increments, t0 = values
-            run = integrate(
-                CIRCUIT, INPUT, jnp.asarray(STARTS[0]), solver=diffrax.Euler(), t0=t0, step=step,
-                steps=40, noise=noise.Additive(strength), increments=increments, memory=memory,
-            )  # fmt: skip
+            given = FixedRun(CIRCUIT, INPUT, diffrax.Euler(), t0, step, noise.Additive(strength))
+            run = integrate(given, jnp.asarray(STARTS[0]), 40, increments=increments, memory=memory)
             return (run.final**2).sum()
 
         values = jnp.asarray(0.1), jnp.asarray(0.3), increments, jnp.asarray(1.5)

@@ -16,7 +16,7 @@ import xarray
 import rnnjax
 from rnnjax import Branch, BranchEnd, Plan, Status, parameter
 from rnnjax._continuation.points import Special
-from rnnjax._sweep import point as _program
+from rnnjax._sweep import chunks as _chunks
 from rnnjax.circuits import MorrisLecar
 
 RUN = {"dtype": "float64", "chunk": 4, "progress": False}
@@ -156,7 +156,7 @@ def test_what_was_not_computed_is_no_bifurcation(monkeypatch, tmp_path, store):
         def update(self, _):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(_program, "_bar", lambda *_: contextlib.nullcontext(Stopping()))
+    monkeypatch.setattr(_chunks, "_bar", lambda *_: contextlib.nullcontext(Stopping()))
     store = None if store is None else tmp_path / store
     with pytest.raises(rnnjax.SweepInterrupted, match=r"after 4 of 9 points") as caught:
         rnnjax.sweep(Cubic(), {"rest": rest}, CUBICS, store=store, **RUN)
