@@ -308,7 +308,7 @@ def _compiled(
 
 @functools.lru_cache(maxsize=32)
 def _cached(
-    parts: tuple[Any, ...], structure: jax.tree_util.PyTreeDef,
+    parts: tuple[Any, ...], structure: Any,
     named: tuple[Named, ...], functions: Functions, settings: RunSettings | None,
 ) -> _Compiled:  # fmt: skip
     return _Compiled(jax.tree.unflatten(structure, parts), named, functions, settings)
