@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Bool, Int
 
-from rnnjax._engine.between_steps import folded, points_of
+from rnnjax._engine.between_steps import folded, samples_of
 from rnnjax._engine.step_control import (
     MAX_STEPS,
     Judgment,
@@ -31,7 +31,7 @@ from rnnjax.solvers._base import Solver, stage_time
 from rnnjax.solvers._embedded import embedded_pair
 
 
-class Carry(NamedTuple):
+class AdaptiveCarry(NamedTuple):
     """A lane between two attempted steps.
 
     Attributes:
@@ -57,7 +57,7 @@ class Carry(NamedTuple):
     status: Int[Array, ""]
 
 
-class Taken(NamedTuple):
+class LastStep(NamedTuple):
     """The last step taken: its ends (ms), the states there, and its slopes times its length."""
 
     t0: Float[Array, ""]
@@ -68,7 +68,7 @@ class Taken(NamedTuple):
 
 
 class AdaptiveOutcome(NamedTuple):
-    """What one lane gave: as `Outcome`, with the steps it took and when (ms) it stopped."""
+    """What one lane gave: as `FixedOutcome`, with the steps it took and when (ms) it stopped."""
 
     final: State
     measured: tuple[Arrays, ...]
@@ -102,7 +102,7 @@ class AdaptiveLane:
     max_steps: int = MAX_STEPS
     longest: Scalar | None = None
 
-    def begin(self, start: State) -> Carry:
+    def begin(self, start: State) -> AdaptiveCarry:
         """The lane at its first time."""
         t0 = self.window.t0
         first = self._field(stage_time(t0, 0.0, self.window.end - t0), start)
@@ -110,20 +110,20 @@ class AdaptiveLane:
         h = first_step(self._field, self.window, start, first, self.tolerances, order)
         zero = jnp.zeros((), jnp.int32)
         measures = begun(self.measures, t0, start)
-        return Carry(
+        return AdaptiveCarry(
             zero, zero, jnp.asarray(t0), h, start, first if self._reuses else None,
             jnp.zeros((), jnp.float32), measures, jnp.full((), int(Status.OK), jnp.int32),
         )  # fmt: skip
 
-    def running(self, carry: Carry) -> Bool[Array, ""]:
+    def running(self, carry: AdaptiveCarry) -> Bool[Array, ""]:
         """Whether the lane has further to go."""
         return (carry.t < self.window.end) & (carry.status == Status.OK)
 
-    def attempt(self, carry: Carry) -> Carry:
+    def attempt(self, carry: AdaptiveCarry) -> AdaptiveCarry:
         """Try one step; take it if its error is small enough."""
         return self._attempted(carry)[0]
 
-    def finish(self, carry: Carry) -> AdaptiveOutcome:
+    def finish(self, carry: AdaptiveCarry) -> AdaptiveOutcome:
         """The results, each measure's in the structure of what it observes."""
         measured = finished(self.measures, carry.measures, carry.t, carry.state)
         return AdaptiveOutcome(
@@ -144,12 +144,12 @@ class AdaptiveLane:
         nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), taken)
 
         def until(
-            now: tuple[Carry, Taken], target: Float[Array, ""]
-        ) -> tuple[tuple[Carry, Taken], Arrays]:
-            def short(now: tuple[Carry, Taken]) -> Bool[Array, ""]:
+            now: tuple[AdaptiveCarry, LastStep], target: Float[Array, ""]
+        ) -> tuple[tuple[AdaptiveCarry, LastStep], Arrays]:
+            def short(now: tuple[AdaptiveCarry, LastStep]) -> Bool[Array, ""]:
                 return self.running(now[0]) & (now[0].t < target)
 
-            def on(now: tuple[Carry, Taken]) -> tuple[Carry, Taken]:
+            def on(now: tuple[AdaptiveCarry, LastStep]) -> tuple[AdaptiveCarry, LastStep]:
                 lane, before = now
                 after, step = self._attempted(lane)
                 moved = after.accepted > lane.accepted
@@ -169,7 +169,7 @@ class AdaptiveLane:
         (carry, _), states = lax.scan(until, (carry, nothing), jnp.asarray(times))
         return self.finish(carry), states
 
-    def _attempted(self, carry: Carry) -> tuple[Carry, Taken]:
+    def _attempted(self, carry: AdaptiveCarry) -> tuple[AdaptiveCarry, LastStep]:
         running = self.running(carry)
         h, t1, reaches = self._next_end(carry)
         pair = embedded_pair(self.solver)
@@ -185,16 +185,16 @@ class AdaptiveLane:
         status = self._status(carry.status, attempts, arrives, found, proposed)
         measured = ()
         if self.measures:
-            points = points_of(self.solver, (carry.t, carry.state), tried, h, t1)
+            samples = samples_of(self.solver, (carry.t, carry.state), tried, h, t1)
             measuring, begins = carry.t >= self.window.begin, t1 == self.window.begin
             measured = folded(
-                self.measures, carry.measures, points, measuring, begins, self.window.end
+                self.measures, carry.measures, samples, measuring, begins, self.window.end
             )
 
         def if_taken(new: Arrays, old: Arrays) -> Arrays:
             return jax.tree.map(lambda a, b: jnp.where(taken, a, b), new, old)
 
-        after = Carry(
+        after = AdaptiveCarry(
             attempts=attempts,
             accepted=carry.accepted + taken.astype(jnp.int32),
             t=jnp.where(taken, t1, carry.t),
@@ -206,9 +206,11 @@ class AdaptiveLane:
             status=jnp.where(running, status, carry.status).astype(jnp.int32),
         )
         k = jax.tree.map(lambda *slopes: h * jnp.stack(slopes), *tried.slopes)
-        return after, Taken(carry.t, t1, carry.state, tried.state, k)
+        return after, LastStep(carry.t, t1, carry.state, tried.state, k)
 
-    def _next_end(self, carry: Carry) -> tuple[Float[Array, ""], Float[Array, ""], Bool[Array, ""]]:
+    def _next_end(
+        self, carry: AdaptiveCarry
+    ) -> tuple[Float[Array, ""], Float[Array, ""], Bool[Array, ""]]:
         """The length (ms) of the step to try, when (ms) it ends, and whether at a stop."""
         stop = next_stop(self.input, self.window, carry.t)
         h = carry.h

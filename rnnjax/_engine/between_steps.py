@@ -13,12 +13,12 @@ from rnnjax._types import Array, Arrays, Float, Scalar, State, Vector
 from rnnjax.measures._base import AbstractMeasure, observed
 from rnnjax.measures._stretch import Piece, Stretch
 from rnnjax.solvers._base import Solver
-from rnnjax.solvers._embedded import Attempt, dense_weights
+from rnnjax.solvers._embedded import TriedStep, dense_weights
 
 PIECES = 4  # of each step, for the measures: their cubics are then as good as the dense output
 
 
-class Point(NamedTuple):
+class Sample(NamedTuple):
     """A state on the way of a step, when (ms), and its time derivative there."""
 
     t: Float[Array, ""]
@@ -26,13 +26,13 @@ class Point(NamedTuple):
     slope: State
 
 
-def points_of(
+def samples_of(
     solver: Solver,
     begin: tuple[Array, State],
-    tried: Attempt,
+    tried: TriedStep,
     h: Float[Array, ""],
     end: Float[Array, ""],
-) -> list[Point]:
+) -> list[Sample]:
     """The ends of the pieces of a step.
 
     Args:
@@ -47,7 +47,7 @@ def points_of(
     inside = [_sum(w, tried.slopes) for w in values[1:-1]]
     between = [jax.tree.map(lambda x, moved: x + h * moved, state, moved) for moved in inside]
     return [
-        Point(when, where, _sum(w, tried.slopes))
+        Sample(when, where, _sum(w, tried.slopes))
         for when, where, w in zip(
             (t, *(t + h * (j / PIECES) for j in range(1, PIECES)), end),
             (state, *between, tried.state),
@@ -58,7 +58,7 @@ def points_of(
 
 
 def folded(
-    measures: Sequence[AbstractMeasure], carried: tuple[Arrays, ...], points: list[Point],
+    measures: Sequence[AbstractMeasure], carried: tuple[Arrays, ...], samples: list[Sample],
     measuring: Bool[Array, ""], begins: Bool[Array, ""], like: Scalar,
 ) -> tuple[Arrays, ...]:  # fmt: skip
     """What measures carry after a step.
@@ -66,23 +66,23 @@ def folded(
     Args:
         measures: the measures.
         carried: what each carries before it.
-        points: of the step.
+        samples: of the step.
         measuring: whether it lies in the window.
         begins: whether the window begins at its end.
         like: a number that does not change while stepping.
     """
     found = []
-    for m, each in zip(measures, carried, strict=True):
-        seen = [(p.t, *_seen(m, p)) for p in points]
+    for m, own in zip(measures, carried, strict=True):
+        seen = [(each.t, *_seen(m, each)) for each in samples]
         seen = [(t, *computed_once((x, f), like)) for t, x, f in seen]
         after = []
-        for k, before in enumerate(each):
+        for k, before in enumerate(own):
             pieces = tuple(
                 Piece(ta, tb, xa[k], xb[k], fa[k], fb[k])
                 for (ta, xa, fa), (tb, xb, fb) in itertools.pairwise(seen)
             )
             now = m.follow(before, Stretch(pieces))
-            fresh = m.init(points[-1].t, seen[-1][1][k])
+            fresh = m.init(samples[-1].t, seen[-1][1][k])
             after.append(
                 jax.tree.map(
                     lambda new, old, fresh: jnp.where(
@@ -95,9 +95,9 @@ def folded(
     return tuple(found)
 
 
-def _seen(measure: AbstractMeasure, point: Point) -> tuple[list[Array], list[Array]]:
+def _seen(measure: AbstractMeasure, sample: Sample) -> tuple[list[Array], list[Array]]:
     """What is observed of a state, and its time derivative."""
-    return jax.jvp(lambda s: observed(measure, s), (point.state,), (point.slope,))
+    return jax.jvp(lambda s: observed(measure, s), (sample.state,), (sample.slope,))
 
 
 def _sum(weights: Vector, slopes: list[State]) -> State:

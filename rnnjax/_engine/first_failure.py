@@ -5,13 +5,13 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from rnnjax._engine.fixed_steps import FixedRun, Outcome, integrate
+from rnnjax._engine.fixed_steps import FixedOutcome, FixedRun, integrate
 from rnnjax._numerics.memory import BLOCK
 from rnnjax._numerics.trees import flatten
 from rnnjax._types import Array, State
 
 
-def first_failure(run: FixedRun, outcome: Outcome) -> tuple[float, int]:
+def first_failure(run: FixedRun, outcome: FixedOutcome) -> tuple[float, int]:
     """When (ms) a run was last finite, and which variable of the flattened state left first.
 
     The block that failed is run again, step by step; on the host, after a failure.

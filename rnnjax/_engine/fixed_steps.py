@@ -52,7 +52,7 @@ class FixedRun(eqx.Module):
     key: Keys | None = None
 
 
-class Outcome(NamedTuple):
+class FixedOutcome(NamedTuple):
     """What one lane gave; of a batch with the lanes in front.
 
     Attributes:
@@ -88,7 +88,7 @@ def integrate(
     along: Callable[..., State] | None = None,
     rows: Arrays = None,
     normals: int = 0,
-) -> Outcome:
+) -> FixedOutcome:
     """Step one lane by `transient + steps` fixed steps, or a batch of lanes.
 
     Args:
@@ -150,5 +150,7 @@ def integrate(
     carry, saved = window.run(window.begin(carry), steps, save_every)
     fine = one.each(finite, (1,), 1)(carry.state)
     status = jnp.where(fine, int(Status.OK), int(Status.NON_FINITE)).astype(jnp.int32)
-    found = Outcome(carry.state, window.finish(carry), saved, status, carry.well, carry.last_well)
+    found = FixedOutcome(
+        carry.state, window.finish(carry), saved, status, carry.well, carry.last_well
+    )
     return jax.tree.map(lambda x: jnp.moveaxis(x, -1, 0), found) if lanes else found

@@ -26,7 +26,7 @@ from rnnjax.solvers._base import (
 Parameters = tuple[Callable[..., State], InputLike]
 """What a field depends on: a circuit and its input."""
 Keys = Shaped[Array, "..."]  # one random key, or one per lane
-Result = TypeVar("Result")
+ResultT = TypeVar("ResultT")
 
 
 class Beside(NamedTuple):
@@ -76,8 +76,8 @@ class OneStep:
     rows: Arrays = None
 
     def each(
-        self, function: Callable[..., Result], in_axes: Axes, out_axes: Axes
-    ) -> Callable[..., Result]:
+        self, function: Callable[..., ResultT], in_axes: Axes, out_axes: Axes
+    ) -> Callable[..., ResultT]:
         """`function` of one lane, for all lanes; 1 in the axes stands for the lane's."""
         if not self.lanes:
             return function

@@ -12,7 +12,7 @@ from jaxtyping import Bool
 
 from rnnjax._numerics.trees import flatten
 from rnnjax._types import Array, Float, Scalar, State
-from rnnjax.solvers._embedded import Attempt
+from rnnjax.solvers._embedded import TriedStep
 
 MAX_STEPS = 65536
 PROPORTIONAL, INTEGRAL = 0.4, 0.3
@@ -51,7 +51,7 @@ class Judgment(NamedTuple):
 
 
 def judged(
-    state: State, tried: Attempt, tolerances: Tolerances, before: Float[Array, ""], order: int,
+    state: State, tried: TriedStep, tolerances: Tolerances, before: Float[Array, ""], order: int,
     h: Float[Array, ""],
 ) -> Judgment:  # fmt: skip
     """Whether a step is good enough, and how long the next one should be.
@@ -80,7 +80,7 @@ def judged(
     return Judgment(good, finite, jnp.where(squared > 0, inverse, 0), factor)
 
 
-def _squared_error(state: State, tried: Attempt, tolerances: Tolerances) -> Scalar:
+def _squared_error(state: State, tried: TriedStep, tolerances: Tolerances) -> Scalar:
     """The mean square of the error in units of what is tolerated; above 1 it is too large."""
 
     def leaf(y0: Array, y1: Array, error: Array) -> Array:

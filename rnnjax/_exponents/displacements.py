@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Int
 
-from rnnjax._engine.fixed_steps import FixedRun, Outcome, integrate
+from rnnjax._engine.fixed_steps import FixedOutcome, FixedRun, integrate
 from rnnjax._exponents.block_means import block_errors, level_change
 from rnnjax._numerics.dense import determinant
 from rnnjax._numerics.trees import flatten
@@ -44,7 +44,7 @@ def generic_basis(variables: int, count: int) -> np.ndarray:
     return np.ascontiguousarray(np.linalg.qr(random)[0].T)
 
 
-class _Carry(NamedTuple):
+class _RoundCarry(NamedTuple):
     """What a run of rounds carries along: `well` is the last round's beginning that was finite."""
 
     n: Int[Array, ""]
@@ -58,7 +58,7 @@ class _Carry(NamedTuple):
 @eqx.filter_jit
 def spectrum_of(
     run: FixedRun, start: State, basis: Float[Array, "count variable"], schedule: Schedule
-) -> tuple[dict[str, Arrays], Outcome]:
+) -> tuple[dict[str, Arrays], FixedOutcome]:
     """What the growth of displacements along a run says, and how the run went.
 
     Args:
@@ -73,14 +73,14 @@ def spectrum_of(
     rounds = _Rounds(run, along, step, whole)
     zero = jnp.zeros((), jnp.int32)
     first = rounds.divergence(start, zero) if whole else jnp.nan * step
-    carry = _Carry(zero, start, basis, first, zero, start)
+    carry = _RoundCarry(zero, start, basis, first, zero, start)
     turns, rest = divmod(schedule.before, schedule.every)
     if rest:
         carry, _ = rounds.one(carry, rest)
     carry, _ = lax.scan(lambda c, _: rounds.one(c, schedule.every), carry, None, turns)
 
     @jax.checkpoint
-    def block(carry: _Carry, _: None) -> tuple[_Carry, tuple[Array, Array]]:
+    def block(carry: _RoundCarry, _: None) -> tuple[_RoundCarry, tuple[Array, Array]]:
         carry, (grown, diverged) = lax.scan(
             lambda c, _: rounds.one(c, schedule.every), carry, None, schedule.rounds
         )
@@ -93,7 +93,7 @@ def spectrum_of(
     local = jnp.where(well, grown / (steps * step), jnp.nan)
     result = _summary(local, step * last, well, whole)
     status = jnp.where(well, int(Status.OK), int(Status.NON_FINITE)).astype(jnp.int32)
-    outcome = Outcome(end.state, (), None, status, end.well_n, end.well)
+    outcome = FixedOutcome(end.state, (), None, status, end.well_n, end.well)
     return result | {
         "divergence": jnp.where(well, diverged.sum() / (steps * schedule.blocks), jnp.nan),
         "status": status,
@@ -108,7 +108,7 @@ class _Rounds(eqx.Module):
     step: Float[Array, ""]
     whole: bool
 
-    def one(self, carry: _Carry, steps: int) -> tuple[_Carry, tuple[Array, Array]]:
+    def one(self, carry: _RoundCarry, steps: int) -> tuple[_RoundCarry, tuple[Array, Array]]:
         """One round: how the displacements grew, and the sum of the divergence over its steps."""
         pair = carry.state, _spread(carry.basis, carry.state)
         found = integrate(
@@ -127,7 +127,7 @@ class _Rounds(eqx.Module):
         fine = (found.status == Status.OK) & (carry.well_n == carry.n)
         well_n = jnp.where(fine, n, carry.well_n)
         well = jax.tree.map(lambda new, old: jnp.where(fine, new, old), state, carry.well)
-        return _Carry(n, state, basis, before, well_n, well), (jnp.log(stretch), diverged)
+        return _RoundCarry(n, state, basis, before, well_n, well), (jnp.log(stretch), diverged)
 
     def divergence(self, state: State, n: Int[Array, ""]) -> Array:
         """The divergence of the vector field after n steps; of a map the log of its |det J|."""

@@ -5,11 +5,8 @@ from collections.abc import Callable, Collection, Iterator
 
 import jax
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
-from jaxtyping import ArrayLike, PyTree, Shaped
 
-from rnnjax._types import Arrays
-
-Shapes = PyTree[Shaped[ArrayLike, "..."] | jax.ShapeDtypeStruct]  # arrays, or what they are like
+from rnnjax._types import Arrays, Shapes
 
 _EXPENSIVE = {
     "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "digamma",

@@ -105,7 +105,7 @@ def observed_later(
     return jax.vmap(lambda a, state: each(eqx.combine(a, fixed), (1,), 1)(state))(arrays, states)
 
 
-Result = TypeVar("Result")
+ResultT = TypeVar("ResultT")
 Axes = PyTree[int | None]
 """Axes as for `vmap`, 1 standing for the lane's."""
 Field = Callable[[Scalar, State], State]
@@ -117,8 +117,8 @@ class Each(Protocol):
     """Makes a function of one lane one of all lanes."""
 
     def __call__(
-        self, function: Callable[..., Result], in_axes: Axes, out_axes: Axes, /
-    ) -> Callable[..., Result]:
+        self, function: Callable[..., ResultT], in_axes: Axes, out_axes: Axes, /
+    ) -> Callable[..., ResultT]:
         """`function` of all lanes."""
         ...
 

@@ -7,11 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import ArrayLike, Int, PyTree, Shaped
+from jaxtyping import Int
 
-from rnnjax._types import Array, Arrays, State
-
-Named = PyTree[Shaped[ArrayLike, "..."] | jax.ShapeDtypeStruct]  # arrays, or what they are like
+from rnnjax._types import Array, Arrays, Shapes, State
 
 
 def flatten(state: Arrays) -> tuple[Array, Callable[[Array], State]]:
@@ -19,7 +17,7 @@ def flatten(state: Arrays) -> tuple[Array, Callable[[Array], State]]:
     return ravel_pytree(state)
 
 
-def variable_names(state: Named) -> list[str]:
+def variable_names(state: Shapes) -> list[str]:
     """A name for each entry of the flattened state: `e`, `i`, or `v[3]`, or `state[3]`."""
     names = []
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):

@@ -11,19 +11,17 @@ import numpy as np
 from jaxtyping import Int
 
 from rnnjax._engine.first_failure import first_failure
-from rnnjax._engine.fixed_steps import FixedRun, Outcome, integrate
+from rnnjax._engine.fixed_steps import FixedOutcome, FixedRun, integrate
 from rnnjax._engine.one_step import Keys
 from rnnjax._machine.devices import all_or_one, may_spread, spread
 from rnnjax._machine.plan import Loop, Plan, choose_plan
-from rnnjax._machine.programs import Shapes, has_product
+from rnnjax._machine.programs import has_product
 from rnnjax._numerics.memory import AbstractMemory
 from rnnjax._numerics.trees import fastest_variable
 from rnnjax._precision import by_shapes
 from rnnjax._results import Status
-from rnnjax._types import Array, Arrays, InputLike, State, is_traced, lane_of
+from rnnjax._types import Array, Arrays, InputLike, Shapes, State, is_traced, lane_of
 from rnnjax.circuits._base import AbstractSystem
-
-Circuit = Callable[..., State]
 
 
 class Grid(NamedTuple):
@@ -66,7 +64,7 @@ def _rest(circuit: AbstractSystem[Any]) -> Shapes:
     return jax.eval_shape(circuit.rest)
 
 
-def devices_for(circuit: Circuit, input: InputLike, state: State, lanes: int) -> int:
+def devices_for(circuit: Callable[..., State], input: InputLike, state: State, lanes: int) -> int:
     """Over how many devices a batch is spread."""
     if not may_spread():
         return 1
@@ -74,7 +72,7 @@ def devices_for(circuit: Circuit, input: InputLike, state: State, lanes: int) ->
 
 
 @by_shapes
-def _loop_of(circuit: Circuit, input: InputLike, state: State) -> tuple[bool, Loop]:
+def _loop_of(circuit: Callable[..., State], input: InputLike, state: State) -> tuple[bool, Loop]:
     """Whether the loop of a lane holds a matrix product, and how many numbers its state has."""
     first = jax.eval_shape(lambda s: lane_of(s, 0), state)
     products = has_product(lambda s: circuit(s, input(jnp.zeros(()))), first, looped=True)
@@ -122,11 +120,11 @@ def run_fixed(
 def _fixed(
     run: FixedRun, start: State, grid: Grid, memory: AbstractMemory | None, batch: bool,
     devices: int, observe: Callable[[State], Arrays] | None,
-) -> tuple[Outcome, dict[str, Arrays]]:  # fmt: skip
+) -> tuple[FixedOutcome, dict[str, Arrays]]:  # fmt: skip
     start = jax.tree.map(jnp.asarray, start)
     shared, fixed = eqx.partition(dataclasses.replace(run, key=None), eqx.is_array)
 
-    def run_all(own: tuple[State, Keys | None], shared: Arrays) -> Outcome:
+    def run_all(own: tuple[State, Keys | None], shared: Arrays) -> FixedOutcome:
         state, key = own
         each = dataclasses.replace(eqx.combine(shared, fixed), key=key)
         return integrate(

@@ -20,7 +20,7 @@ from rnnjax._simulation.diffrax_run import run_by_diffrax, widest_gap
 from rnnjax._simulation.timed_run import Choice, TimedRun
 from rnnjax._types import Arrays, State, lane_of
 
-Found = tuple[Arrays, dict[str, Arrays]]
+StatesApart = tuple[Arrays, dict[str, Arrays]]
 """The states of a run, and what else there is to say of it."""
 
 
@@ -43,11 +43,13 @@ def run_by_lanes(run: TimedRun, choice: Choice) -> dict[str, Arrays]:
         return run, choice._replace(observe=observe)
 
     @jax.custom_vjp
-    def result(smooth: Arrays, others: Arrays) -> Found:
+    def result(smooth: Arrays, others: Arrays) -> StatesApart:
         return _states_apart(_lanes(*whole(smooth, others)))
 
-    def forward(smooth: Arrays, others: Arrays) -> tuple[Found, Callable[[Arrays], tuple[Arrays]]]:
-        def solved(smooth: Arrays) -> Found:
+    def forward(
+        smooth: Arrays, others: Arrays
+    ) -> tuple[StatesApart, Callable[[Arrays], tuple[Arrays]]]:
+        def solved(smooth: Arrays) -> StatesApart:
             found = run_by_diffrax(*whole(smooth, others))
             return _states_apart({k: x for k, x in found.items() if x is not None})
 
@@ -78,7 +80,7 @@ def _opened(function: Callable[..., Arrays], example: Arrays) -> _Opened:
     return _Opened(eqx.filter_closure_convert(function, example), dtypes)
 
 
-def _states_apart(found: dict[str, Arrays]) -> Found:
+def _states_apart(found: dict[str, Arrays]) -> StatesApart:
     return found.pop("states"), found
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Int
 
 from rnnjax._engine.adaptive_steps import AdaptiveOutcome
 from rnnjax._engine.first_failure import first_failure
-from rnnjax._engine.fixed_steps import Outcome
+from rnnjax._engine.fixed_steps import FixedOutcome
 from rnnjax._numerics.trees import fastest_variable, variable_names
 from rnnjax._precision import cast, precision, to_host
 from rnnjax._results import SimulationError, Status, describe_failure
@@ -87,7 +87,7 @@ def measure(
         if not is_traced(outcome) and outcome.status != Status.OK:
             if isinstance(outcome, AdaptiveOutcome) and fastest is not None:
                 at, variable = float(outcome.stopped), int(fastest)
-            elif isinstance(outcome, Outcome):
+            elif isinstance(outcome, FixedOutcome):
                 run = fixed_run(given, values, key, plan.settings())
                 at, variable = first_failure(run, outcome)
     if is_traced(results):
@@ -101,7 +101,7 @@ def measure(
 @eqx.filter_jit
 def _measured(
     circuit: AbstractCircuit[Any], values: RunValues, key: Key | None, settings: RunSettings
-) -> tuple[Arrays, Outcome | AdaptiveOutcome, Int[Array, ""] | None]:
+) -> tuple[Arrays, FixedOutcome | AdaptiveOutcome, Int[Array, ""] | None]:
     """The results, how the run went, and the fastest variable at the end of one that chose its steps."""
     results, outcome = run_measured(circuit, values, key, settings)
     if not isinstance(outcome, AdaptiveOutcome):

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from rnnjax._engine.adaptive_steps import AdaptiveLane, AdaptiveOutcome
-from rnnjax._engine.fixed_steps import FixedRun, Outcome, integrate
+from rnnjax._engine.fixed_steps import FixedOutcome, FixedRun, integrate
 from rnnjax._engine.step_control import Tolerances, Window
 from rnnjax._results import Status
 from rnnjax._types import Arrays, InputLike, Key, Scalar, StartLike, State
@@ -131,7 +131,7 @@ class MeasuredRun:
 
 def run_measured(
     circuit: AbstractSystem[Any], values: RunValues, key: Key | None, settings: RunSettings
-) -> tuple[Arrays, Outcome | AdaptiveOutcome]:
+) -> tuple[Arrays, FixedOutcome | AdaptiveOutcome]:
     """The measures' results of one lane, and how it went; pure and traceable."""
     start = starting_values(circuit, values)
     if settings.steps is None:
@@ -175,7 +175,7 @@ def adaptive_lane(
     return AdaptiveLane(circuit, values.input, settings.solver, window, tolerances, measures)
 
 
-def measured_results(values: RunValues, outcome: Outcome | AdaptiveOutcome) -> Any:
+def measured_results(values: RunValues, outcome: FixedOutcome | AdaptiveOutcome) -> Any:
     """What the measures gave, in their structure; NaN where the run failed."""
     structure = jax.tree.structure(values.measures, is_leaf=_is_measure)
     well = outcome.status == Status.OK

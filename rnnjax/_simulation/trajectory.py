@@ -7,7 +7,7 @@ import diffrax
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import ArrayLike, Int
+from jaxtyping import ArrayLike, Int, Shaped
 
 from rnnjax._numerics.trees import named_leaves, variable_names
 from rnnjax._precision import precision, to_host
@@ -41,7 +41,7 @@ class Trajectory(eqx.Module):
     unit: str = eqx.field(static=True, default="")
     of: tuple[str, ...] = eqx.field(static=True, default=())
 
-    def __call__(self, t: Float[ArrayLike, "*time"] | Sequence[float]) -> Arrays:
+    def __call__(self, t: Shaped[ArrayLike, "*time"] | Sequence[float]) -> Arrays:
         """The state at any time (ms) of the run, from the dense output.
 
         Args:

@@ -30,7 +30,11 @@ class Points:
     axes: tuple[Axis, ...]
 
 
-def axis(where: Where[Any], values: Numbers | Sequence[float], name: str | None = None) -> Axis:
+def axis(
+    where: Where[Any],
+    values: Numbers | Sequence[float] | Sequence[Sequence[float]],
+    name: str | None = None,
+) -> Axis:
     """Vary what `where` names over `values`.
 
     Args:

@@ -15,7 +15,7 @@ from rnnjax._machine.plan import Plan, choose_plan
 from rnnjax._machine.setup import mention_tuning, tuned_devices
 from rnnjax._results import SweepInterrupted
 from rnnjax._sweep.axes import Design
-from rnnjax._sweep.point import Point
+from rnnjax._sweep.point import SweepPoint
 
 _MOST_LANES = 131072
 _MOST_NUMBERS = 2**22  # of state in one chunk
@@ -40,7 +40,7 @@ class Chunks(NamedTuple):
 
 
 def chunked(
-    point: Point, count: int, dtype: np.dtype, plan: Plan | None, chunk: int | None
+    point: SweepPoint, count: int, dtype: np.dtype, plan: Plan | None, chunk: int | None
 ) -> Chunks:
     """The plan and the size of chunks that were given, or those that suit the point.
 
@@ -60,7 +60,11 @@ def chunked(
 
 
 def run_chunks(
-    point: Point, design: Design, chunks: Chunks, sink: MemorySink | ZarrSink, progress: bool | None
+    point: SweepPoint,
+    design: Design,
+    chunks: Chunks,
+    sink: MemorySink | ZarrSink,
+    progress: bool | None,
 ) -> Any:
     """Run every chunk, write its results to the sink, and return what the sink makes of them.
 
@@ -91,7 +95,7 @@ def run_chunks(
     return sink.finish()
 
 
-def _plan(point: Point, count: int, itemsize: int) -> Plan:
+def _plan(point: SweepPoint, count: int, itemsize: int) -> Plan:
     """The plan for the program of a point."""
     long = count * point.steps >= _WORTH_A_WORD
     products = (long or tuned_devices() > 0) and point.steps_by_products()
@@ -102,7 +106,7 @@ def _plan(point: Point, count: int, itemsize: int) -> Plan:
     return choose_plan(products, point.loop(itemsize))
 
 
-def _most_lanes(point: Point) -> int:
+def _most_lanes(point: SweepPoint) -> int:
     """How many points to run together."""
     held = point.held()
     if held >= _LARGE_LOOP:

@@ -8,14 +8,13 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import ArrayLike, Int
 
 from rnnjax._files.labels import Labels, status_attributes
 from rnnjax._machine.plan import Plan
-from rnnjax._machine.programs import Shapes
 from rnnjax._simulation.measured_run import MeasuredRun
 from rnnjax._sweep.axes import Design
-from rnnjax._types import Array, Arrays, Key
+from rnnjax._types import Array, Arrays, Key, Shapes
 from rnnjax._where import all_named
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.measures._base import AbstractMeasure
@@ -41,7 +40,7 @@ class Kept(eqx.Module):
     """What a sweep keeps of a noun: its numbers, and beside them what they are called."""
 
     values: tuple[Arrays, ...]
-    status: Int[Array, ""]
+    status: Int[ArrayLike, ""]
     names: tuple[str, ...] = eqx.field(static=True)
     dims: tuple[tuple[str, ...], ...] = eqx.field(static=True)
     words: tuple[tuple[tuple[str, Any], ...], ...] = eqx.field(static=True)
@@ -66,7 +65,7 @@ class Variable(NamedTuple):
 def kept(results: ResultT) -> ResultT:
     """Results in which every noun that says what a sweep keeps of it is replaced by that."""
 
-    def keep(value: Swept | Array) -> Kept | Array:
+    def keep(value: ResultT) -> Kept | ResultT:
         if not isinstance(value, Swept):
             return value
         found, status = value.swept()
@@ -172,7 +171,7 @@ def _check_names(design: Design, coordinates: Mapping[str, Any], dims: Mapping[s
             )
 
 
-def layout(plan: Plan, size: int, key: Key | None) -> dict[str, Any]:
+def layout_attributes(plan: Plan, size: int, key: Key | None) -> dict[str, Any]:
     """What, beside the numbers, decides the last bits: the same again gives the same bits."""
     return {
         "tile": plan.tile or 0,

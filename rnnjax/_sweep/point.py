@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike, Int, Integer, PyTree
 
-from rnnjax._engine.adaptive_steps import AdaptiveLane, Carry
+from rnnjax._engine.adaptive_steps import AdaptiveCarry, AdaptiveLane
 from rnnjax._machine.lanes import Lanes, Worker, map_lanes, map_workers
 from rnnjax._machine.plan import Loop, Plan
-from rnnjax._machine.programs import Shapes, has_product, numbers_in_loops, traced
+from rnnjax._machine.programs import has_product, numbers_in_loops, traced
 from rnnjax._results import Status
 from rnnjax._simulation.measured_run import (
     RunSettings,
@@ -25,7 +25,7 @@ from rnnjax._simulation.measured_run import (
     starting_values,
 )
 from rnnjax._sweep.coordinates import Kept, flat, kept, parts
-from rnnjax._types import Array, Arrays, Key, State
+from rnnjax._types import Array, Arrays, Key, Shapes, State
 from rnnjax._where import Named, put
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import as_input
@@ -43,7 +43,7 @@ Shared = tuple[Arrays, Key | None]
 _TYPICAL_STEPS = 500  # of a lane that chooses its own
 
 
-class Found(NamedTuple):
+class Computed(NamedTuple):
     """What was computed at some points.
 
     Attributes:
@@ -57,7 +57,7 @@ class Found(NamedTuple):
     tried: int
 
 
-class Point:
+class SweepPoint:
     """What runs at a point of one sweep.
 
     Its programs are compiled once for a structure: sweeps of the same share them.
@@ -119,17 +119,17 @@ class Point:
             itemsize, self.adaptive, sum(x.size for x in jax.tree.leaves(self.shapes())),
         )  # fmt: skip
 
-    def program(self, plan: Plan) -> Callable[[Arrays], Found]:
+    def program(self, plan: Plan) -> Callable[[Arrays], Computed]:
         """What runs many points at once: from their values, lanes in front, to what was found."""
         programs = self._compiled.programs(plan)
 
-        def run(lanes: Arrays) -> Found:
+        def run(lanes: Arrays) -> Computed:
             found = [jax.device_get(each(lanes, self._shared)) for each in programs]
             tried, needed = 0, np.zeros(0, int)
             if self.adaptive:
                 found[0], steps = found[0]
                 tried, needed = int(steps.sum()), found[0]["attempts"]
-            return Found(_together(found), needed, tried)
+            return Computed(_together(found), needed, tried)
 
         return run
 
@@ -172,11 +172,11 @@ class _Compiled:
             circuit, values, settings = self._simulation(point, shared)
             return adaptive_lane(circuit, values, settings), circuit, values
 
-        def begin(point: Values, shared: Shared) -> Carry:
+        def begin(point: Values, shared: Shared) -> AdaptiveCarry:
             adaptive, circuit, values = lane(point, shared)
             return adaptive.begin(starting_values(circuit, values))
 
-        def finish(point: Values, shared: Shared, carry: Carry) -> dict[str, Arrays]:
+        def finish(point: Values, shared: Shared, carry: AdaptiveCarry) -> dict[str, Arrays]:
             adaptive, _, values = lane(point, shared)
             end = adaptive.finish(carry)
             results = _ended(dict(measured_results(values, end)), end.status)

@@ -13,8 +13,8 @@ from rnnjax._precision import cast, precision
 from rnnjax._simulation.measured_run import MeasuredRun
 from rnnjax._sweep.axes import Axis, Design, Points
 from rnnjax._sweep.chunks import chunked, run_chunks
-from rnnjax._sweep.coordinates import describe, label, layout
-from rnnjax._sweep.point import Point, Target
+from rnnjax._sweep.coordinates import describe, label, layout_attributes
+from rnnjax._sweep.point import SweepPoint, Target
 from rnnjax._types import DTypeLike, InputLike, Key, StartLike
 from rnnjax._where import put
 from rnnjax.circuits._base import Driven
@@ -132,13 +132,13 @@ def sweep(
             run.check_dtype(found)
         shared = cast((target, None if run is None else run.values(alone)), found)
         example = tuple(np.asarray(x[0], found) for x in design.values(0, 1))
-        point = Point(
+        point = SweepPoint(
             shared, design.named, tuple(functions.items()),
             None if run is None else run.settings(), key, example,
         )  # fmt: skip
         chunks = chunked(point, math.prod(design.shape), found, plan, chunk)
         settings = describe(target, duration, step, transient, run, found)
-        settings |= layout(chunks.plan, chunks.size, key)
+        settings |= layout_attributes(chunks.plan, chunks.size, key)
         labels = label(design, point.shapes(), measures, settings)
         sink = open_sink(store, labels, chunks.size)
         return run_chunks(point, design, chunks, sink, progress)

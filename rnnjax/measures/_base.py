@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from rnnjax._machine.compute_once import computed_once
 from rnnjax._parameter import Parametric
 from rnnjax._types import Array, Arrays, Float, Numbers, PerUnit, Scalar, State
-from rnnjax.measures._stretch import Crossing, Stretch
+from rnnjax.measures._stretch import LevelCrossing, Stretch
 
 if TYPE_CHECKING:  # which a type checker knows by this name alone
     from typing import ClassVar as AbstractClassVar
@@ -93,7 +93,7 @@ def finished(
     )
 
 
-class Crossings(eqx.Module):
+class CrossingCount(eqx.Module):
     """Upward crossings of a level, located between steps by linear interpolation.
 
     Attributes:
@@ -116,21 +116,23 @@ class Crossings(eqx.Module):
     count_ever: Float[Array, "*unit"]
 
 
-def start_crossings(t: Scalar, x: PerUnit) -> Crossings:
+def start_crossings(t: Scalar, x: PerUnit) -> CrossingCount:
     """No crossing seen yet."""
     t = jnp.broadcast_to(jnp.asarray(t, jnp.result_type(x)), jnp.shape(x))
     x, none = jnp.asarray(x), jnp.zeros_like(x)
-    return Crossings(x, t, x, x, t, t, none, t, none)
+    return CrossingCount(x, t, x, x, t, t, none, t, none)
 
 
-def count_crossings(seen: Crossings, t: Scalar, x: PerUnit, level: Scalar | None) -> Crossings:
+def count_crossings(
+    seen: CrossingCount, t: Scalar, x: PerUnit, level: Scalar | None
+) -> CrossingCount:
     """One more step.
 
     Without a level it is midway between the extremes so far; a second count starts afresh whenever
     they widen by more than a ten-thousandth, so that a run that settles is counted once it has.
     """
 
-    def chord(level: PerUnit) -> Crossing:
+    def chord(level: PerUnit) -> LevelCrossing:
         up = (seen.x < level) & (x >= level)
         rise = jnp.where(up, x - seen.x, 1)
         at = seen.t + (t - seen.t) * jnp.where(up, level - seen.x, 0) / rise
@@ -139,7 +141,7 @@ def count_crossings(seen: Crossings, t: Scalar, x: PerUnit, level: Scalar | None
     return _count(seen, t, x, level, (jnp.minimum(seen.low, x), jnp.maximum(seen.high, x)), chord)
 
 
-def follow_crossings(seen: Crossings, stretch: Stretch, level: Scalar | None) -> Crossings:
+def follow_crossings(seen: CrossingCount, stretch: Stretch, level: Scalar | None) -> CrossingCount:
     """One more stretch of an adaptive run, counted likewise."""
     low, high = computed_once(stretch.extremes(), stretch.t1)
     extremes = jnp.minimum(seen.low, low), jnp.maximum(seen.high, high)
@@ -147,9 +149,9 @@ def follow_crossings(seen: Crossings, stretch: Stretch, level: Scalar | None) ->
 
 
 def _count(
-    seen: Crossings, t: Scalar, x: PerUnit, level: PerUnit | None,
-    extremes: tuple[PerUnit, PerUnit], crossing: Callable[[PerUnit], Crossing],
-) -> Crossings:  # fmt: skip
+    seen: CrossingCount, t: Scalar, x: PerUnit, level: PerUnit | None,
+    extremes: tuple[PerUnit, PerUnit], crossing: Callable[[PerUnit], LevelCrossing],
+) -> CrossingCount:  # fmt: skip
     low, high = extremes
     count = seen.count
     if level is None:
@@ -159,7 +161,7 @@ def _count(
     at, times = crossing(level)
     up, times = times > 0, times.astype(count.dtype)
     # of several crossings in the very first step the last is taken for the first
-    return Crossings(
+    return CrossingCount(
         x=jnp.asarray(x),
         t=jnp.broadcast_to(jnp.asarray(t, jnp.result_type(x)), jnp.shape(x)),
         low=jnp.asarray(low),
@@ -178,20 +180,20 @@ class AbstractCycleMeasure(AbstractMeasure):
     level: eqx.AbstractVar[Scalar | None]
     smallest: eqx.AbstractVar[Scalar]
 
-    def init(self, t: Scalar, x: PerUnit) -> Crossings:
+    def init(self, t: Scalar, x: PerUnit) -> CrossingCount:
         """No crossing yet."""
         return start_crossings(t, x)
 
-    def update(self, carry: Crossings, t: Scalar, x: PerUnit) -> Crossings:
+    def update(self, carry: CrossingCount, t: Scalar, x: PerUnit) -> CrossingCount:
         """Count the crossing, if this step made one."""
         return count_crossings(carry, t, x, self.level)
 
-    def follow(self, carry: Crossings, stretch: Stretch) -> Crossings:
+    def follow(self, carry: CrossingCount, stretch: Stretch) -> CrossingCount:
         """Count the crossing, if there is one."""
         return follow_crossings(carry, stretch, self.level)
 
 
-def mean_period(seen: Crossings, smallest: Scalar) -> tuple[Array, Array]:
+def mean_period(seen: CrossingCount, smallest: Scalar) -> tuple[Array, Array]:
     """The mean time between crossings (ms), and whether there is an oscillation at all.
 
     Of the crossings since the extremes settled where there are two of them; of all otherwise (an

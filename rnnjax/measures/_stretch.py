@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from rnnjax._machine.compute_once import computed_once
 from rnnjax._types import Array, Arrays, Float, Numbers, PerUnit, Scalar
 
-Crossing = tuple[Arrays, Arrays]
+LevelCrossing = tuple[Arrays, Arrays]
 """When (ms) a level was crossed last, and how often."""
 
 _NEWTON_STEPS = 4  # from the chord: the root of a short piece of a smooth curve to rounding
@@ -89,7 +89,7 @@ class Stretch(NamedTuple):
             total = total + h * ((piece.x0 + piece.x1) / 2 + slopes)
         return total
 
-    def crossing(self, level: PerUnit) -> Crossing:
+    def crossing(self, level: PerUnit) -> LevelCrossing:
         """When it last rises through the level (ms), and how often: below before, not after."""
         ups = [(p.x0 < level) & (p.x1 >= level) for p in self.pieces]
         piece, up = _first(ups[::-1], self.pieces[::-1])

@@ -9,7 +9,7 @@ from rnnjax._parameter import parameter
 from rnnjax._types import Arrays, PerUnit, Scalar
 from rnnjax.measures._base import (
     AbstractCycleMeasure,
-    Crossings,
+    CrossingCount,
     Observing,
     mean_period,
     whole_state,
@@ -21,7 +21,7 @@ class Period(AbstractCycleMeasure):
 
     $T = (t_n - t_1) / (n - 1)$ for crossings at $t_1, \dots, t_n$
 
-    Crossings are located between steps by linear interpolation, so that the error is of second
+    CrossingCount are located between steps by linear interpolation, so that the error is of second
     order in the step; between adaptive steps on the solver's dense output. The measure can be
     differentiated.
 
@@ -37,7 +37,7 @@ class Period(AbstractCycleMeasure):
     meaning: ClassVar[str] = "mean period"
     unit: ClassVar[str] = "ms"
 
-    def finish(self, carry: Crossings, t: Scalar, x: PerUnit) -> Arrays:
+    def finish(self, carry: CrossingCount, t: Scalar, x: PerUnit) -> Arrays:
         """The mean period."""
         period, oscillates = mean_period(carry, self.smallest)
         return jnp.where(oscillates, period, jnp.inf)

@@ -20,7 +20,7 @@ from rnnjax.solvers._base import (
 )
 
 
-class Attempt(NamedTuple):
+class TriedStep(NamedTuple):
     """One attempted step.
 
     Attributes:
@@ -41,16 +41,16 @@ class Attempting(Protocol):
     def __call__(
         self, field: Field, t: Scalar, y: State, dt: Scalar, first: State | None,
         keep: Keeping | None = None, /,
-    ) -> Attempt:  # fmt: skip
+    ) -> TriedStep:  # fmt: skip
         """A step of length `dt` from `t` on, `first` the slope there."""
         ...
 
 
-class Pair(NamedTuple):
+class EmbeddedPair(NamedTuple):
     """An explicit Runge-Kutta method with an error estimate.
 
     Attributes:
-        attempt: `(field, t, state, dt, first, keep) -> Attempt`; `first` is the derivative at the
+        attempt: `(field, t, state, dt, first, keep) -> TriedStep`; `first` is the derivative at the
             start, or None to compute it, `keep` what is computed once.
         order: the order that step control goes by.
         reuses: whether the last stage of a step is the first of the next (FSAL).
@@ -61,7 +61,7 @@ class Pair(NamedTuple):
     reuses: bool
 
 
-def embedded_pair(solver: Solver) -> Pair:
+def embedded_pair(solver: Solver) -> EmbeddedPair:
     """The solver's stages written out, with the error estimate.
 
     Raises:
@@ -84,7 +84,7 @@ def embedded_pair(solver: Solver) -> Pair:
     def attempt(
         field: Field, t: Scalar, y: State, dt: Scalar, first: State | None,
         keep: Keeping | None = None,
-    ) -> Attempt:  # fmt: skip
+    ) -> TriedStep:  # fmt: skip
         field, stage = kept_stages(field, keep)
         slopes = [field(stage_time(t, 0.0, dt), y) if first is None else first]
         z = y
@@ -93,9 +93,9 @@ def embedded_pair(solver: Solver) -> Pair:
             slopes.append(field(stage_time(t, float(c), dt), z))
         end = z if tableau.ssal else stage(combine(y, dt, tableau.b_sol, slopes))
         zero = jax.tree.map(jnp.zeros_like, y)
-        return Attempt(end, combine(zero, dt, tableau.b_error, slopes), slopes)
+        return TriedStep(end, combine(zero, dt, tableau.b_error, slopes), slopes)
 
-    return Pair(attempt, order_of(solver), bool(tableau.fsal))
+    return EmbeddedPair(attempt, order_of(solver), bool(tableau.fsal))
 
 
 @functools.lru_cache(maxsize=32)
