@@ -21,7 +21,7 @@ class Frequency(AbstractCycleMeasure):
 
     $f = 1000\, (n - 1) / (t_n - t_1)$ for crossings at $t_1, \dots, t_n$ (ms)
 
-    CrossingCount are located between steps by linear interpolation, so that the error is of second
+    Crossings are located between steps by linear interpolation, so that the error is of second
     order in the step; between adaptive steps on the solver's dense output. The measure can be
     differentiated.
 
