@@ -35,6 +35,8 @@ Circuit = AbstractCircuit[Any]
 Target = Circuit | Driven
 Functions = tuple[tuple[str, Callable[[Any], Any]], ...]
 """What is computed of a circuit without a simulation, by name: anything that JAX can trace."""
+Given = tuple[Target, RunValues | None]
+"""What is swept, and the values of its simulation."""
 Values = tuple[Arrays, Integer[ArrayLike, ""]]
 """The swept numbers of a point, and its number in the sweep."""
 Shared = tuple[Arrays, Key | None]
@@ -64,7 +66,7 @@ class SweepPoint:
     """
 
     def __init__(
-        self, given: Arrays, named: tuple[Named, ...], functions: Functions,
+        self, given: Given, named: tuple[Named, ...], functions: Functions,
         settings: RunSettings | None, key: Key | None, example: Arrays,
     ):  # fmt: skip
         """What is swept and how.
@@ -294,7 +296,7 @@ def _together(parts: Sequence[dict[str, Arrays]]) -> dict[str, np.ndarray]:
 
 
 def _compiled(
-    given: Arrays, named: tuple[Named, ...], functions: Functions, settings: RunSettings | None
+    given: Given, named: tuple[Named, ...], functions: Functions, settings: RunSettings | None
 ) -> _Compiled:
     """For these structures: the same one for the same structures."""
     static = eqx.filter(given, eqx.is_array, inverse=True)
