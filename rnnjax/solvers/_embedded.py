@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._machine.compute_once import Keeping
-from rnnjax._types import Scalar, State
+from rnnjax._types import Array, Scalar, State
 from rnnjax.solvers._base import (
     Field,
     Solver,
@@ -110,7 +110,7 @@ def dense_weights(solver: Solver, parts: int) -> tuple[np.ndarray, np.ndarray]:
     assert tableau is not None
     stages = tableau.num_stages
 
-    def value(theta: Scalar) -> Scalar:
+    def value(theta: Array) -> Array:
         between = solver.interpolation_cls(
             t0=jnp.zeros(()), t1=jnp.ones(()), y0=jnp.zeros(stages),
             y1=jnp.asarray(tableau.b_sol, jnp.float64), k=jnp.eye(stages),
