@@ -64,9 +64,9 @@ from rnnjax._sweep.axes import axis as axis
 from rnnjax._sweep.axes import points as points
 from rnnjax._sweep.axes import random_points as random_points
 from rnnjax._sweep.sweep import sweep as sweep
-from rnnjax._training.fit import Fit as Fit
 from rnnjax._training.fit import fit as fit
 from rnnjax._training.fit import gradient as gradient
+from rnnjax._training.fitted import Fit as Fit
 from rnnjax._training.objective import AbstractObjective as AbstractObjective
 from rnnjax._training.perform import Performance as Performance
 from rnnjax._training.perform import perform as perform

@@ -19,7 +19,7 @@ HOMES = {
     "Diagram": "_diagrams.diagram",
     "Driven": "circuits",
     "Equilibria": "_equilibria.equilibria",
-    "Fit": "_training.fit",
+    "Fit": "_training.fitted",
     "FitError": "_results",
     "FitInterrupted": "_results",
     "LargeBranch": "_branches.large_branch",

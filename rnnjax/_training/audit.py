@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import Bool, Int
 
 from rnnjax._equilibria.find_equilibria import find_equilibria
 from rnnjax._equilibria.linearize import Stability, classify
@@ -16,7 +17,9 @@ from rnnjax._numerics.eigenvalues import eigenvalues
 from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import Parametric, counted, parameter
 from rnnjax._results import warn_caller
-from rnnjax._types import Scalar
+from rnnjax._training.objective import Trained
+from rnnjax._types import Float, Input, Scalar, State
+from rnnjax.circuits._base import AbstractSystem
 from rnnjax.circuits._checks import apart
 
 _BESIDE = 1e-3  # how far from rest a run for the exponent starts
@@ -26,13 +29,17 @@ class Every(Parametric):
     """When a fit looks at the dynamics of the circuit, and at what; made by `every`."""
 
     steps: int = eqx.field(static=True)
-    input: Any = parameter(None, "circuit's", doc="held input")
-    duration: Scalar = parameter(None, "ms", doc="run for the leading exponent")
-    step: Scalar = parameter(None, "ms", doc="step of that run")
+    input: Input | None = parameter(None, "circuit's", doc="held input")
+    duration: Scalar | None = parameter(None, "ms", doc="run for the leading exponent")
+    step: Scalar | None = parameter(None, "ms", doc="step of that run")
 
 
 def every(
-    steps: int, *, input: Any = None, duration: float | None = None, step: float | None = None
+    steps: int,
+    *,
+    input: Input | None = None,
+    duration: float | None = None,
+    step: float | None = None,
 ) -> Every:
     """Look at the circuit every so many steps of a fit: `fit(..., audit=every(100))`.
 
@@ -71,21 +78,21 @@ class Audit(eqx.Module):
         exponent_errors: `(audits,)`, its standard errors.
     """
 
-    steps: np.ndarray
-    found: np.ndarray
-    states: np.ndarray
-    growth_rates: np.ndarray
-    frequencies: np.ndarray
-    stability: np.ndarray
-    exponents: np.ndarray
-    exponent_errors: np.ndarray
+    steps: Int[np.ndarray, " audit"]
+    found: Bool[np.ndarray, "audit equilibrium"]
+    states: Float[np.ndarray, "audit equilibrium variable"]
+    growth_rates: Float[np.ndarray, "audit equilibrium"]
+    frequencies: Float[np.ndarray, "audit equilibrium"]
+    stability: Int[np.ndarray, "audit equilibrium"]
+    exponents: Float[np.ndarray, " audit"]
+    exponent_errors: Float[np.ndarray, " audit"]
 
     def __len__(self) -> int:
         """How many audits there are."""
         return len(self.steps)
 
     @property
-    def stable(self) -> np.ndarray:
+    def stable(self) -> Int[np.ndarray, " audit"]:
         """`(audits,)`, how many stable equilibria were found."""
         kinds = (Stability.STABLE_NODE, Stability.STABLE_FOCUS)
         return (self.found & np.isin(self.stability, kinds)).sum(1)
@@ -95,7 +102,7 @@ class Audit(eqx.Module):
         return audit_dataset(self)
 
 
-def audited(circuit: Any, how: Every, step: int) -> Audit:
+def audited(circuit: Trained, how: Every, step: int) -> Audit:
     """What there is to know of a circuit after `step` steps: one audit."""
     circuit, input = apart(circuit, how.input)
     rests = find_equilibria(circuit, input, throw=False)
@@ -104,8 +111,8 @@ def audited(circuit: Any, how: Every, step: int) -> Audit:
     values = eigenvalues(rests.jacobian)
     kinds = np.where(rests.found, classify(np.where(np.isnan(values), -1.0, values)), -1)
     exponent = error = np.nan
-    if how.duration is not None:
-        exponent, error = _leading(circuit, how, input, step)
+    if how.duration is not None and how.step is not None:
+        exponent, error = _leading(circuit, (how.duration, how.step), input, step)
     frequencies = np.where(rests.found, 1000 * abs(values[:, 0].imag) / (2 * np.pi), np.nan)
     found = (
         step, rests.found, states, values[:, 0].real, frequencies, kinds.astype(np.int64), exponent,
@@ -114,28 +121,31 @@ def audited(circuit: Any, how: Every, step: int) -> Audit:
     return Audit(*(np.asarray(x)[None] for x in found))
 
 
-def _leading(circuit: Any, how: Every, input: Any, step: int) -> tuple[float, float]:
+def _leading(
+    circuit: AbstractSystem[Any], times: tuple[Scalar, Scalar], input: Input | None, taken: int
+) -> tuple[float, float]:
     """The leading exponent and its error; NaN where a trained circuit can't be run: a warning."""
+    duration, step = times
     try:
         run = lyapunov_exponents(
-            circuit, float(how.duration), input, step=float(how.step), count=1, throw=False,
+            circuit, float(duration), input, step=float(step), count=1, throw=False,
             start=_beside_rest,
         )  # fmt: skip
     except ValueError as error:
-        if step == 0:  # what was asked for is wrong
+        if taken == 0:  # what was asked for is wrong
             raise
-        warn_caller(f"audit: no exponent after {step} steps: {error}")
+        warn_caller(f"audit: no exponent after {taken} steps: {error}")
         return np.nan, np.nan
     return float(run.exponents[0]), float(run.standard_errors[0])
 
 
-def _beside_rest(circuit: Any) -> Any:
+def _beside_rest(circuit: AbstractSystem[Any]) -> State:
     """A state beside rest: a run from rest itself stays there where that is an equilibrium."""
     vector, unravel = flatten(circuit.rest())
     return unravel(vector + _BESIDE * np.random.default_rng(0).normal(size=vector.shape))
 
 
-def gathered(audits: Sequence[Audit]) -> Audit | None:
+def all_in_one(audits: Sequence[Audit]) -> Audit | None:
     """All audits in one, with as many places as the most equilibria found."""
     if not audits:
         return None
@@ -144,7 +154,7 @@ def gathered(audits: Sequence[Audit]) -> Audit | None:
     return jax.tree.map(lambda x: x[:, :most] if x.ndim > 1 else x, together)
 
 
-def restored(arrays: Sequence[np.ndarray]) -> list[Audit]:
+def audits_from(arrays: Sequence[np.ndarray]) -> list[Audit]:
     """The audits again, from all their arrays in a row."""
     width = len(dataclasses.fields(Audit))
     return [Audit(*arrays[k : k + width]) for k in range(0, len(arrays), width)]

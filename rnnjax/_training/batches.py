@@ -1,21 +1,26 @@
-"""Trials drawn from a task."""
+"""Trials drawn from a task, and trials that can't be right."""
 
-from typing import Any
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._types import Array, Key, Shaped
 from rnnjax.tasks._base import AbstractTask, Trial
 
+Keys: TypeAlias = Shaped[Array, "lane ..."]  # one per lane, of either kind of JAX
 
-def drawn(task: AbstractTask, key: Any, count: int, whole: bool = False) -> tuple[Trial, Any, Any]:
+
+def drawn(
+    task: AbstractTask, key: Key | None, count: int, whole: bool = False
+) -> tuple[Trial, Keys, Key]:
     """Trials of a task, with targets of 0 where nothing is asked; keys for noise and for the rule.
 
     With `whole`, of a task that has only so many trials, no trial is drawn twice: all of them
     where they are not more than `count`.
     """
-    of_trials, of_noise, of_rule = jax.random.split(key, 3)
+    of_trials, of_noise, of_rule = jax.random.split(given(key), 3)
     known = task.every_trial() if whole else None
     if known is None:
         trials = jax.vmap(task.sample)(jax.random.split(of_trials, count))
@@ -24,10 +29,21 @@ def drawn(task: AbstractTask, key: Any, count: int, whole: bool = False) -> tupl
         if len(numbers) > count:
             numbers = jax.random.permutation(of_trials, numbers)[:count]
         trials = jax.tree.map(lambda x: jnp.asarray(x)[numbers], known)
-    return _full(trials), jax.random.split(of_noise, len(trials.inputs)), of_rule
+    return filled(trials), jax.random.split(of_noise, len(trials.inputs)), of_rule
 
 
-def _full(trials: Trial) -> Trial:
+def given(key: Key | None) -> Key:
+    """The key.
+
+    Raises:
+        ValueError: without one.
+    """
+    if key is None:
+        raise ValueError("OnTask draws its trials: give the fit key=, e.g. jax.random.key(0)")
+    return key
+
+
+def filled(trials: Trial) -> Trial:
     """Floats, the mask for each output, and targets of 0 where nothing is asked."""
     dtype = jnp.result_type(float)
     inputs, targets, mask = (jnp.asarray(x, dtype) for x in trials)

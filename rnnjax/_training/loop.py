@@ -1,8 +1,9 @@
 """A fit step by step, from the host: progress, audits, checkpoints, Ctrl-C."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +13,15 @@ from rnnjax._files.archive import check_writable
 from rnnjax._files.checkpoint import identity_of, read, write
 from rnnjax._precision import to_host
 from rnnjax._results import warn_caller
-from rnnjax._training.audit import Audit, Every, audited, gathered, restored
+from rnnjax._training.audit import Audit, Every, all_in_one, audited, audits_from
+from rnnjax._training.batches import Keys
 from rnnjax._training.networks_together import advance_lanes, begin_lanes, layout
-from rnnjax._training.step import Recipe, Seen, State, advance_compiled, begin_compiled
-from rnnjax._types import like, numbers_of
+from rnnjax._training.objective import Trained
+from rnnjax._training.step import FitState, Recipe, Seen, advance_compiled, begin_compiled
+from rnnjax._types import Array, Float, Key, like, numbers_of
 from rnnjax._where import rebuild
+
+PathLike: TypeAlias = str | Path
 
 
 class Outcome(NamedTuple):
@@ -30,24 +35,24 @@ class Outcome(NamedTuple):
     """
 
     interrupted: int | None
-    state: State
+    state: FitState
     seen: Seen
     audits: Audit | None
 
 
-class Course(NamedTuple):
+class Loop(NamedTuple):
     """A fit step by step, from the host."""
 
-    circuit: Any
-    key: Any
+    circuit: Trained
+    key: Key | Keys | None
     recipe: Recipe
     steps: int
     lanes: int | None
     audit: Every | None
-    checkpoint: Any
+    checkpoint: PathLike | None
     interval: float
 
-    def run(self, free: Any, progress: bool | None) -> Outcome:
+    def run(self, free: Sequence[Array], progress: bool | None) -> Outcome:
         """All steps that are left."""
         from tqdm.auto import tqdm
 
@@ -80,20 +85,20 @@ class Course(NamedTuple):
             except KeyboardInterrupt:
                 k, state = now
                 self._write(k, state, history[:k], audits)
-                return Outcome(k, state, self._seen(history[:k]), gathered(audits))
+                return Outcome(k, state, self._seen(history[:k]), all_in_one(audits))
             except Exception:  # of an audit, or of the machine: what was reached is kept
                 k, state = now
                 if k > 0:
                     self._write(k, state, history[:k], audits)
                 raise
-        return Outcome(None, now[1], self._seen(history), gathered(audits))
+        return Outcome(None, now[1], self._seen(history), all_in_one(audits))
 
-    def _advance(self, state: State, k: int) -> tuple[State, Seen]:
+    def _advance(self, state: FitState, k: int) -> tuple[FitState, Seen]:
         step = advance_compiled if self.lanes is None else advance_lanes
         number, moving = jnp.asarray(k, jnp.int32), jnp.asarray(k < self.steps)
         return step(state, number, self.circuit, self.key, moving, self.recipe)
 
-    def _audited(self, state: State, k: int) -> list[Audit]:
+    def _audited(self, state: FitState, k: int) -> list[Audit]:
         """An audit where one is due, and the fit has not ended."""
         if self.audit is None or k % self.audit.steps or not np.any(state.alive & state.going):
             return []
@@ -122,7 +127,7 @@ class Course(NamedTuple):
             validate_every=self.recipe.validate_every, audit=self.audit,
         )  # fmt: skip
 
-    def _write(self, k: int, state: State, history: list[Seen], audits: list[Any]) -> None:
+    def _write(self, k: int, state: FitState, history: list[Seen], audits: list[Audit]) -> None:
         if self.checkpoint is None:
             return
         columns = [
@@ -133,7 +138,7 @@ class Course(NamedTuple):
         arrays = [numbers_of(x) for x in (*jax.tree.leaves(state), *columns, *records)]
         write(Path(self.checkpoint), self._identity(), k, arrays)
 
-    def _resumed(self, state: State) -> tuple[int, State, list[Seen], list[Any]]:
+    def _resumed(self, state: FitState) -> tuple[int, FitState, list[Seen], list[Audit]]:
         """Where the fit goes on: the number of the step, the state, and what was seen."""
         if self.checkpoint is None:
             return 0, state, [], []
@@ -165,11 +170,11 @@ class Course(NamedTuple):
         state = jax.tree.unflatten(structure, list(map(like, own, leaves)))
         columns, records = rest[: len(Seen._fields)], rest[len(Seen._fields) :]
         history = [Seen(*values) for values in zip(*columns, strict=True)]
-        kept = [each for each in restored(records) if int(each.steps[0]) < k]
-        return k, state, history, kept
+        audits = [each for each in audits_from(records) if int(each.steps[0]) < k]
+        return k, state, history, audits
 
 
-def shown(losses: Any) -> str:
+def shown(losses: Float[Array | np.ndarray, "*fits"]) -> str:
     """A loss in few digits, of many fits the one in the middle of those that are finite."""
     values = np.asarray(losses)
     finite = values[np.isfinite(values)]

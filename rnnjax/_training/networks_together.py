@@ -1,31 +1,36 @@
 """Several networks trained at once."""
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
+from jaxtyping import Bool, Int
 
 from rnnjax._machine.devices import all_or_one, placed, spread
 from rnnjax._machine.plan import Plan
 from rnnjax._machine.setup import tuned_devices
-from rnnjax._training.objective import AbstractObjective, works_alone
-from rnnjax._training.step import Recipe, Seen, State, advance, begin
-from rnnjax._types import lane_of
+from rnnjax._training.batches import Keys
+from rnnjax._training.objective import AbstractObjective, Trained, works_alone
+from rnnjax._training.step import FitState, Recipe, Seen, advance, begin
+from rnnjax._types import Array, Arrays, Key, lane_of
 
+TreeT = TypeVar("TreeT")
 _TOGETHER = 4096  # numbers of state from which on a kernel of a CPU is worth its call
 
 
 @eqx.filter_jit
 def advance_lanes(
-    state: State, k: Any, circuit: Any, key: Any, moving: Any, recipe: Recipe
-) -> tuple[State, Seen]:
+    state: FitState, k: Int[Array, ""], circuit: Trained, key: Keys, moving: Bool[Array, ""],
+    recipe: Recipe,
+) -> tuple[FitState, Seen]:  # fmt: skip
     """A step of many fits, lanes in front of every array but those of the recipe."""
     lanes, fixed = eqx.partition((state, circuit, key), eqx.is_array)
     count = jax.random.key_data(key).shape[0]
     devices, together, _ = layout(circuit, key, recipe.objective, count)
 
-    def share(lanes: Any, shared: Any) -> tuple[State, Seen]:
-        def one(lane: Any) -> tuple[State, Seen]:
+    def share(lanes: Arrays, shared: tuple[Array, Array]) -> tuple[FitState, Seen]:
+        def one(lane: Arrays) -> tuple[FitState, Seen]:
             state, circuit, key = eqx.combine(lane, fixed)
             return advance(state, shared[0], circuit, key, shared[1], recipe)
 
@@ -47,13 +52,15 @@ class Layout(NamedTuple):
     together: int
     trials: int
 
-    def placed(self, tree: Any) -> Any:
+    def placed(self, tree: TreeT) -> TreeT:
         """Arrays where a step leaves them, so that it compiles once."""
         many = self.fits > 1
         return placed(tree, self.fits if many else self.trials, shared=not many)
 
 
-def layout(circuit: Any, key: Any, objective: AbstractObjective, lanes: int | None) -> Layout:
+def layout(
+    circuit: Trained, key: Key | Keys | None, objective: AbstractObjective[Any], lanes: int | None
+) -> Layout:
     """How the steps of one fit, or of many, are laid out.
 
     Many go all at once on an accelerator. The fits of a CPU do not share their weights, so that
@@ -71,6 +78,6 @@ def layout(circuit: Any, key: Any, objective: AbstractObjective, lanes: int | No
 
 
 @eqx.filter_jit
-def begin_lanes(circuit: Any, free: Any, key: Any, recipe: Recipe) -> State:
+def begin_lanes(circuit: Trained, free: Sequence[Array], key: Keys, recipe: Recipe) -> FitState:
     """The states of many fits before the first step."""
     return eqx.filter_vmap(lambda c, f, k: begin(c, f, k, recipe))(circuit, free, key)

@@ -1,19 +1,19 @@
 """What does a network do on a task? `perform`."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._engine.fixed_steps import Solver
 from rnnjax._parameter import check, counted
 from rnnjax._precision import cast, precision, to_host
 from rnnjax._training.batches import drawn
 from rnnjax._training.on_task import OnTask
 from rnnjax._training.trials import pass_through
-from rnnjax._types import Array, DTypeLike, Float, Key, is_traced
+from rnnjax._types import Array, DTypeLike, Float, Key, State, is_traced
 from rnnjax.circuits._task_network import TaskNetwork
+from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._base import Euler
 from rnnjax.tasks._base import AbstractTask, Trial
 
@@ -32,9 +32,9 @@ class Performance(eqx.Module):
     """
 
     trials: Trial
-    times: Float[Any, " steps"]
-    states: Any
-    outputs: Float[Any, "*trials steps outputs"]
+    times: Float[Array | np.ndarray, " steps"]
+    states: State
+    outputs: Float[Array | np.ndarray, "*trials steps outputs"]
 
     def __getitem__(self, k: int) -> "Performance":
         """Trial k by itself.
@@ -61,8 +61,8 @@ def perform(
     *,
     key: Key,
     trials: int | None = None,
-    noise: Any = None,
-    solver: Any = None,
+    noise: AbstractNoise | None = None,
+    solver: Solver | None = None,
     dtype: DTypeLike | None = None,
 ) -> Performance:
     r"""Run a network by itself through trials of a task, as a validation of `OnTask` does.
@@ -100,14 +100,14 @@ def perform(
     return performed if is_traced(performed) else to_host(performed)
 
 
-def _count(task: Any) -> int:
+def _count(task: AbstractTask) -> int:
     """How many trials there are; so many of a task that draws them."""
     known = task.every_trial() if isinstance(task, AbstractTask) else None
     return _TRIALS if known is None else len(known.inputs)
 
 
 @eqx.filter_jit
-def _performed(objective: OnTask, network: Any, key: Key, whole: bool) -> Performance:
+def _performed(objective: OnTask, network: TaskNetwork, key: Key, whole: bool) -> Performance:
     trials, of_noise, _ = drawn(objective.task, key, objective.batch, whole)
     states = pass_through(objective, network, trials, of_noise, None).states(network)
     outputs: Array = jax.vmap(jax.vmap(network.outputs))(states)

@@ -1,17 +1,21 @@
 """One step of a fit: the loss, its gradient, the update, a validation now and then."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Bool, Int
 
 from rnnjax._machine.devices import one_device
-from rnnjax._training.objective import AbstractObjective, works_alone
+from rnnjax._training.objective import AbstractObjective, Trained, works_alone
 from rnnjax._training.stop import Stop
-from rnnjax._where import Named, choose, free_of, rebuild
+from rnnjax._types import Array, Arrays, Float, Key, Where
+from rnnjax._where import Chosen, choose, rebuild
 
+TreeT = TypeVar("TreeT")
 # Keys of a fit: step k is given `fold_in(key, k)`; these lie beyond any number of steps.
 _VALIDATION, _BEGIN = 2**31 - 1, 2**31 - 2
 
@@ -19,14 +23,14 @@ _VALIDATION, _BEGIN = 2**31 - 1, 2**31 - 2
 class Recipe(NamedTuple):
     """What stays the same over the steps of a fit."""
 
-    chosen: tuple[Named, ...]
-    objective: AbstractObjective
+    chosen: Chosen
+    objective: AbstractObjective[Any]
     optimizer: optax.GradientTransformation
     validate_every: int | None
     stop: Stop | None
 
 
-class State(NamedTuple):
+class FitState(NamedTuple):
     """What goes from one step of a fit to the next.
 
     Attributes:
@@ -43,36 +47,36 @@ class State(NamedTuple):
         since: how many validations in a row were no better than the best.
     """
 
-    free: Any
-    optimizer: Any
-    memory: Any
-    good: Any
-    taken: Any
-    alive: Any
-    going: Any
-    best: Any
-    lowest: Any
-    low: Any
-    since: Any
+    free: Sequence[Array]
+    optimizer: optax.OptState
+    memory: Arrays
+    good: Sequence[Array]
+    taken: Int[Array, "*fits"]
+    alive: Bool[Array, "*fits"]
+    going: Bool[Array, "*fits"]
+    best: Sequence[Array]
+    lowest: Float[Array, "*fits"]
+    low: Int[Array, "*fits"]
+    since: Int[Array, "*fits"]
 
 
 class Seen(NamedTuple):
     """What is kept of a step: NaN where there was nothing."""
 
-    loss: Any
-    norm: Any
-    validation: Any
+    loss: Float[Array, "*fits"]
+    norm: Float[Array, "*fits"]
+    validation: Float[Array, "*fits"]
 
 
-def _own(key: Any, number: Any) -> Any:
+def _own(key: Key | None, number: Int[Array, ""] | int) -> Key | None:
     """The key of a step, or of what comes once; None without keys."""
     return None if key is None else jax.random.fold_in(key, number)
 
 
-def begin(circuit: Any, free: Any, key: Any, recipe: Recipe) -> State:
+def begin(circuit: Trained, free: Sequence[Array], key: Key | None, recipe: Recipe) -> FitState:
     """The state before the first step."""
     zero = jnp.zeros((), jnp.int32)
-    return State(
+    return FitState(
         free=free,
         optimizer=recipe.optimizer.init(free),
         memory=recipe.objective.begin(circuit, _own(key, _BEGIN)),
@@ -88,12 +92,13 @@ def begin(circuit: Any, free: Any, key: Any, recipe: Recipe) -> State:
 
 
 def advance(
-    state: State, k: Any, circuit: Any, key: Any, moving: Any, recipe: Recipe
-) -> tuple[State, Seen]:
+    state: FitState, k: Int[Array, ""], circuit: Trained, key: Key | None, moving: Bool[Array, ""],
+    recipe: Recipe,
+) -> tuple[FitState, Seen]:  # fmt: skip
     """Evaluate, and take one step if all is finite, the fit goes on, and it is `moving`."""
     own = _own(key, k)
 
-    def built(free: Any) -> Any:
+    def built(free: Sequence[Array]) -> Trained:
         return rebuild(circuit, recipe.chosen, free)
 
     with one_device(works_alone(recipe.objective, circuit, own)):
@@ -108,10 +113,10 @@ def advance(
         updates, optimizer = _updates(recipe.optimizer, gradient, state, loss)
     memory = recipe.objective.advance(state.memory, built(state.free), own, k)
     following = state._replace(
-        free=_where(go, optax.apply_updates(state.free, updates), state.free),
-        optimizer=_where(go, optimizer, state.optimizer),
-        memory=_where(go, memory, state.memory),
-        good=_where(well, state.free, state.good),
+        free=_either(go, optax.apply_updates(state.free, updates), state.free),
+        optimizer=_either(go, optimizer, state.optimizer),
+        memory=_either(go, memory, state.memory),
+        good=_either(well, state.free, state.good),
         taken=jnp.where(well, jnp.asarray(k, jnp.int32), state.taken),
         alive=state.alive & (finite | ~running),
     )
@@ -119,7 +124,10 @@ def advance(
     return following, Seen(jnp.where(well, loss, nan), jnp.where(well, norm, nan), validation)
 
 
-def _updates(optimizer: Any, gradient: Any, state: State, loss: Any) -> tuple[Any, Any]:
+def _updates(
+    optimizer: optax.GradientTransformation, gradient: Sequence[Array], state: FitState,
+    loss: Float[Array, ""],
+) -> tuple[optax.Updates, optax.OptState]:  # fmt: skip
     """What an optax optimizer makes of a gradient; some look at the loss as well."""
     update = optax.with_extra_args_support(optimizer).update
     try:
@@ -131,13 +139,14 @@ def _updates(optimizer: Any, gradient: Any, state: State, loss: Any) -> tuple[An
         ) from error
 
 
-def _where(condition: Any, new: Any, old: Any) -> Any:
+def _either(condition: Bool[Array, ""], new: TreeT, old: TreeT) -> TreeT:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
 
 
 def _validated(
-    state: State, k: Any, key: Any, well: Any, moving: Any, built: Any, recipe: Recipe
-) -> tuple[State, Any]:
+    state: FitState, k: Int[Array, ""], key: Key | None, well: Bool[Array, ""],
+    moving: Bool[Array, ""], built: Callable[[Sequence[Array]], Trained], recipe: Recipe,
+) -> tuple[FitState, Float[Array, ""]]:  # fmt: skip
     """The state after a validation, where step k has one or is the last, and its loss."""
     nan = jnp.full_like(state.lowest, jnp.nan)
     every, stop = recipe.validate_every, recipe.stop
@@ -161,7 +170,7 @@ def _validated(
     if stop is not None and stop.patience is not None:
         going = going & ~(counts & (since >= stop.patience))
     following = state._replace(
-        best=_where(better, state.free, state.best),
+        best=_either(better, state.free, state.best),
         lowest=jnp.where(better, loss, state.lowest),
         low=jnp.where(counts, low, state.low).astype(jnp.int32),
         since=jnp.where(counts, since, state.since).astype(jnp.int32),
@@ -171,10 +180,11 @@ def _validated(
 
 
 @eqx.filter_jit
-def first_gradient(circuit: Any, where: Any, objective: AbstractObjective, key: Any) -> Any:
+def first_gradient(
+    circuit: Trained, where: Where, objective: AbstractObjective[Any], key: Key | None
+) -> tuple[Float[Array, ""], Sequence[Array]]:
     """The loss of the first step, and the gradients of the free arrays."""
-    chosen = choose(circuit, where)
-    free = free_of(circuit, chosen)
+    free, chosen = choose(circuit, where)
     memory = objective.begin(circuit, _own(key, _BEGIN))
     with one_device(works_alone(objective, circuit, key)):
         return objective.value_and_gradient(

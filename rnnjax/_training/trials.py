@@ -1,5 +1,6 @@
 """Passes of a network through the trials of a task, forced or not, as a map for the engine."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -13,253 +14,159 @@ from rnnjax._machine.plan import Plan
 from rnnjax._numerics.memory import AbstractMemory, StoreAll
 from rnnjax._numerics.trees import flatten
 from rnnjax._simulation.fixed_run import devices_for
+from rnnjax._training.batches import Keys
+from rnnjax._training.practice import Practice
+from rnnjax._training.trial_step import (
+    Carried,
+    Given,
+    ReadAfterwards,
+    Readings,
+    TrialStep,
+    readings,
+    state_of,
+    trial_step,
+)
+from rnnjax._types import Array, Arrays, Float, Scalar, Shaped, State
+from rnnjax.circuits._task_network import TaskNetwork
 from rnnjax.credit._base import Passed
-from rnnjax.forcing._base import AbstractForcing, Moment
-from rnnjax.solvers._base import Iteration, noisy_step_function, step_function
+from rnnjax.solvers._base import Iteration
 from rnnjax.tasks._base import Trial
-
-
-class Row(NamedTuple):
-    """What one step of a trial is given; None for what it is not."""
-
-    inputs: Any
-    targets: Any
-    mask: Any
-    acts: Any = None
-    joined: Any = None
-    nudge: Any = None
-    signal: Any = None
-
-
-class _Carried(NamedTuple):
-    """What goes from one step to the next, and what is kept of it; None for what is not needed."""
-
-    state: Any
-    outputs: Any
-    error: Any
-    activity: Any
-    overlap: Any
-    correction: Any
-
-
-class _Kept(NamedTuple):
-    """What is kept of each step."""
-
-    outputs: Any
-    activity: Any
-    overlap: Any = None
-    correction: Any = None
-
-
-def _kept(carried: _Carried) -> _Kept:
-    return _Kept(carried.outputs, carried.activity, carried.overlap, carried.correction)
-
-
-def _state(carried: _Carried) -> Any:
-    return carried.state
-
-
-class _Reading(eqx.Module):
-    """What the state after a step says, where no step needs to know it."""
-
-    network: Any
-    counts_activity: bool = eqx.field(static=True)
-
-    def __call__(self, carried: _Carried) -> _Kept:
-        """The outputs, and the mean square of the state where it is asked for."""
-        activity = None
-        if self.counts_activity:
-            activity = jnp.mean(jnp.square(flatten(carried.state)[0]))
-        return _Kept(self.network.outputs(carried.state), activity)
-
-
-class Step(eqx.Module):
-    """One step of a network on a task, as a map of what is carried."""
-
-    network: Any
-    tools: Any
-    forcing: AbstractForcing
-    noise: Any
-    step: Any
-    solver: Any = eqx.field(static=True)
-    reads: bool = eqx.field(static=True, default=True)
-    counts_activity: bool = eqx.field(static=True, default=False)
-    watched: bool = eqx.field(static=True, default=False)
-
-    def advanced(self, state: Any, inputs: Any, draws: Any = None) -> Any:
-        """The state one step later, with the inputs held."""
-
-        def field(t: Any, state: Any) -> Any:
-            return self.network(state, inputs)
-
-        t = jnp.zeros_like(self.step)
-        if self.noise is None:
-            return step_function(self.solver)(field, t, state, self.step)
-        dw = flatten(state)[1](jnp.sqrt(self.step) * draws)
-        advance = noisy_step_function(self.solver, self.noise.additive)
-        return advance(field, lambda _, s: self.noise(s), t, state, self.step, dw)
-
-    def __call__(self, carried: _Carried, given: Any) -> _Carried:
-        """The step, the readout, and the forcing."""
-        row, draws = given
-        state, error_before = carried.state, carried.error
-        if row.joined is not None:
-            state, error_before = jax.tree.map(
-                lambda x: jnp.where(row.joined > 0, x, jax.lax.stop_gradient(x)),
-                (state, error_before),
-            )
-        state = self.advanced(state, row.inputs, draws)
-        if row.nudge is not None:
-            vector, unravel = flatten(state)
-            state = unravel(vector + row.nudge)
-        if not self.reads:
-            return _Carried(state, None, None, None, None, None)
-        vector = flatten(state)[0]
-        outputs, error, forced = self.network.outputs(state), None, state
-        if self.forcing.acts_on_state:
-            error = row.mask * (row.targets - outputs)
-            asked = jnp.min(row.mask)
-            acts = jnp.ones_like(asked) if row.acts is None else row.acts
-            moment = Moment(state, error, error_before, row.targets, row.mask, asked, acts)
-            forced = self.forcing(self.tools, moment)
-        correction = None
-        if self.watched:
-            moved, size = jnp.linalg.norm(flatten(forced)[0] - vector), jnp.linalg.norm(vector)
-            away = size > 1e-6  # at rest every move is large
-            correction = jnp.where(away, moved / jnp.where(away, size, 1.0), 0.0)
-        return _Carried(
-            state=forced,
-            outputs=outputs,
-            error=error if self.forcing.looks_back else None,
-            activity=jnp.mean(jnp.square(flatten(forced)[0])) if self.counts_activity else None,
-            overlap=None if row.signal is None else jnp.sum(row.signal * vector),
-            correction=correction,
-        )
 
 
 class Pass(NamedTuple):
     """Passes through the same trials.
 
     Attributes:
-        objective: what asks for them.
+        practice: what asks for them.
         trials: lanes in front.
         keys: one per trial, for noise.
         tools: of the forcing.
         shape: lanes, steps, variables.
     """
 
-    objective: Any
+    practice: Practice
     trials: Trial
-    keys: Any
+    keys: Keys | None
     tools: Any
     shape: tuple[int, int, int]
 
     def __call__(
-        self, network: Any, *, seen: Any = None, memory: AbstractMemory | None = None,
-        cut: int | None = None, nudges: Any = None, signals: Any = None,
+        self, network: TaskNetwork, *, seen: TaskNetwork | None = None,
+        memory: AbstractMemory | None = None, cut: int | None = None,
+        nudges: Float[Array, "lane step variable"] | None = None,
+        signals: Float[Array, "lane step variable"] | None = None,
     ) -> Passed:  # fmt: skip
         """The losses of all trials."""
-        rows = rows_of(self.objective, self.trials, cut, nudges, signals)
-        kept = self.steps(network, network if seen is None else seen, rows, memory)
-        losses = jax.vmap(self.objective.loss)(kept.outputs, self.trials.targets, self.trials.mask)
+        rows = self.rows(cut, nudges, signals)
+        read = self.read(network, network if seen is None else seen, rows, memory)
+        tables = map(jnp.asarray, (read.outputs, self.trials.targets, self.trials.mask))
+        losses = jax.vmap(self.practice.loss)(*tables)
         totals = losses
-        if kept.activity is not None:
-            cost = jnp.asarray(self.objective.activity, losses.dtype)
-            totals = losses + cost * jnp.mean(kept.activity, 1)
-        overlaps = jnp.zeros_like(losses) if kept.overlap is None else jnp.sum(kept.overlap, 1)
+        if read.activity is not None:
+            cost = jnp.asarray(self.practice.activity, losses.dtype)
+            totals = losses + cost * jnp.mean(read.activity, 1)
+        overlaps = jnp.zeros_like(losses) if read.overlap is None else jnp.sum(read.overlap, 1)
         return Passed(losses, totals, overlaps)
 
-    def states(self, network: Any) -> Any:
+    def states(self, network: TaskNetwork) -> State:
         """The state after each step, lanes in front."""
-        rows = rows_of(self.objective, self.trials, None, None, None)
-        return self.steps(network, network, rows, None, observe=_state)
+        rows = self.rows()
+        start, step = self._begun(network, network, rows, watched=False)
+        return self._run(network, start, step, state_of, rows, StoreAll())
 
-    def steps(
-        self, network: Any, seen: Any, rows: Row, memory: AbstractMemory | None,
-        watched: bool = False, observe: Any = None,
-    ) -> Any:  # fmt: skip
-        """What is kept of each step, `_Kept` or what `observe` takes of it, lanes in front."""
-        forced = self.objective.forcing.acts_on_state
-        reads = forced or rows.signal is not None  # else the outputs are worked out after the loop
-        step = step_of(self.objective, seen, self.tools, reads, watched)
-        start = jax.tree.map(jnp.asarray, network.rest())
-        zero = jnp.zeros((), self.trials.inputs.dtype)
-        silence = jnp.zeros(self.trials.targets.shape[-1], zero.dtype)
-        carried = _Carried(start, None, None, None, None, None)
+    def read(
+        self, network: TaskNetwork, seen: TaskNetwork, rows: Given, memory: AbstractMemory | None,
+        watched: bool = False,
+    ) -> Readings:  # fmt: skip
+        """What is read at each step, lanes in front."""
+        start, step = self._begun(network, seen, rows, watched)
+        observe = readings if step.reads else ReadAfterwards(seen, step.counts_activity)
+        memory = StoreAll() if memory is None else memory
+        return self._run(network, start, step, observe, rows, memory)
+
+    def largest_correction(self, network: TaskNetwork) -> Float[Array, ""]:
+        """How far the forcing moves the state at most, relative to its size."""
+        read = self.read(network, network, self.rows(), None, watched=True)
+        return jnp.max(jnp.asarray(read.correction))
+
+    def rows(
+        self, cut: int | None = None, nudges: Array | None = None, signals: Array | None = None
+    ) -> Given:
+        """The tables of all steps, lanes in front."""
+        inputs, targets, mask = self.trials
+        lanes, steps, _ = self.shape
+
+        def shared(values: Shaped[np.ndarray, " steps"] | None) -> Float[Array, "lane step"] | None:
+            if values is None:
+                return None
+            return jnp.broadcast_to(jnp.asarray(values, inputs.dtype), (lanes, steps))
+
+        number = np.arange(steps)
+        joined = None if cut is None else (number % cut != 0) | (number == 0)
+        acting = self.practice.forcing.acting(steps)
+        return Given(inputs, targets, mask, shared(acting), shared(joined), nudges, signals)
+
+    def _begun(
+        self, network: TaskNetwork, seen: TaskNetwork, rows: Given, watched: bool
+    ) -> tuple[Carried, TrialStep]:
+        """What is carried into the first step, and the step."""
+        forcing = self.practice.forcing
+        # else the outputs are worked out after the loop
+        reads = forcing.acts_on_state or rows.signal is not None
+        step = trial_step(self.practice, seen, self.tools, reads, watched)
+        carried = Carried(jax.tree.map(jnp.asarray, network.rest()))
         if reads:
-            carried = _Carried(
-                start, silence, silence if self.objective.forcing.looks_back else None,
+            zero = jnp.zeros((), self.trials.inputs.dtype)
+            silence = jnp.zeros(self.trials.targets.shape[-1], zero.dtype)
+            carried = Carried(
+                carried.state, silence, silence if forcing.looks_back else None,
                 zero if step.counts_activity else None, None if rows.signal is None else zero,
                 zero if watched else None,
             )  # fmt: skip
+        lanes = self.shape[0]
+        return jax.tree.map(lambda x: jnp.broadcast_to(x, (lanes, *x.shape)), carried), step
+
+    def _run(
+        self, network: TaskNetwork, start: Carried, step: TrialStep,
+        observe: Callable[[Carried], Any], rows: Given, memory: AbstractMemory,
+    ) -> Any:  # fmt: skip
+        """What `observe` takes of each step, lanes in front."""
         lanes, steps, variables = self.shape
-        carried = jax.tree.map(lambda x: jnp.broadcast_to(x, (lanes, *x.shape)), carried)
-        noisy = self.objective.noise is not None
-        if observe is None:
-            observe = _kept if reads else _Reading(seen, step.counts_activity)
+        noisy = self.practice.noise is not None
         shared, fixed = eqx.partition((step, observe), eqx.is_array)
 
-        def share(own: Any, shared: Any) -> Any:
+        def share(own: tuple[Carried, Given, Keys | None], shared: Arrays) -> Arrays:
             carried, rows, keys = own
             step, observe = eqx.combine(shared, fixed)
             run = FixedRun(step, lambda t: None, Iteration(), t0=0.0, step=1.0, key=keys)
             return integrate(
                 run, carried, steps, save_every=1, observe=observe, rows=rows,
-                normals=variables if noisy else 0,
-                memory=StoreAll() if memory is None else memory, lanes=True,
+                normals=variables if noisy else 0, memory=memory, lanes=True,
             ).saved  # fmt: skip
 
-        own = carried, rows, self.keys if noisy else None
+        own = start, rows, self.keys if noisy else None
         return spread(share, Plan(None, devices_of(network, lanes)))(own, shared)
 
 
-def pass_through(objective: Any, circuit: Any, trials: Trial, keys: Any, memory: Any) -> Pass:
+def pass_through(
+    practice: Practice, circuit: TaskNetwork, trials: Trial, keys: Keys | None, memory: Arrays
+) -> Pass:
     """Passes through these trials, forced by the readout as it is in `circuit`."""
     shape = (*trials.inputs.shape[:2], flatten(circuit.rest())[0].size)
-    return Pass(objective, trials, keys, objective.forcing.tools(circuit, memory), shape)
+    return Pass(practice, trials, keys, practice.forcing.tools(circuit, memory), shape)
 
 
 class _Silence(eqx.Module):
     """No input at any time."""
 
-    network: Any
+    network: TaskNetwork
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Scalar) -> Float[np.ndarray, " channels"]:
         """Zero in every channel."""
         return self.network.no_input()
 
 
-def devices_of(network: Any, lanes: int) -> int:
+def devices_of(network: TaskNetwork, lanes: int) -> int:
     """Over how many devices so many trials are spread."""
     start = jax.tree.map(lambda x: jnp.asarray(x)[None], network.rest())
     return devices_for(network, _Silence(network), start, lanes)
-
-
-def step_of(
-    objective: Any, network: Any, tools: Any, reads: bool = True, watched: bool = False
-) -> Step:
-    """One step of a network, with the readout in it or without."""
-    dtype = jnp.result_type(float)
-    return Step(
-        network, tools, objective.forcing, objective.noise,
-        jnp.asarray(objective.task.step, dtype), objective.solver,
-        reads, objective.activity is not None, watched,
-    )  # fmt: skip
-
-
-def rows_of(objective: Any, trials: Trial, cut: int | None, nudges: Any, signals: Any) -> Row:
-    """The tables of all steps, lanes in front."""
-    lanes, steps = trials.inputs.shape[:2]
-    dtype = trials.inputs.dtype
-
-    def shared(values: Any) -> Any:
-        if values is None:
-            return None
-        return jnp.broadcast_to(jnp.asarray(values, dtype), (lanes, steps))
-
-    number = np.arange(steps)
-    joined = None if cut is None else (number % cut != 0) | (number == 0)
-    acting = objective.forcing.acting(steps)
-    return Row(
-        trials.inputs, trials.targets, trials.mask, shared(acting), shared(joined), nudges, signals
-    )

@@ -11,7 +11,7 @@ import numpy as np
 
 from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import Parametric, parameter
-from rnnjax._types import Array, Expected, Float, Key, Numbers, PerUnit, State, T
+from rnnjax._types import Array, Arrays, Expected, Float, Function, Input, Key, PerUnit, State, T
 from rnnjax.circuits._base import AbstractCircuit, ThresholdLinear
 from rnnjax.circuits._checks import starting_state
 from rnnjax.connectivity._base import times
@@ -21,8 +21,15 @@ from rnnjax.connectivity._base import times
 class Channels(Protocol):
     """What counts its inputs and outputs, as a task does."""
 
-    inputs: int
-    outputs: int
+    @property
+    def inputs(self) -> int:
+        """The number of inputs."""
+        ...
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs."""
+        ...
 
 
 class AbstractEncoder(Parametric):
@@ -34,7 +41,7 @@ class AbstractEncoder(Parametric):
         """The number of inputs."""
 
     @abc.abstractmethod
-    def __call__(self, inputs: Float[Any, " channels"]) -> Any:
+    def __call__(self, inputs: Float[Array | np.ndarray, " channels"]) -> Input:
         """The circuit's input, in its structure."""
 
 
@@ -65,7 +72,7 @@ class AbstractReadout(Parametric):
         """How many numbers it reads."""
         return eqx.filter_eval_shape(lambda c: self.reads(c, c.rest()), circuit).shape[0]
 
-    def mixing(self) -> Any:
+    def mixing(self) -> Float[Array | np.ndarray, "channels read"] | None:
         """The weights by which outputs are sums, before these are bent; None where they are none."""
         return None
 
@@ -85,7 +92,7 @@ class Affine(NamedTuple):
         bias: `(channels,)` or one number.
     """
 
-    weights: Float[Any, "channels variables"]
+    weights: Float[Array | np.ndarray, "channels variables"]
     bias: PerUnit
 
 
@@ -97,14 +104,14 @@ class LinearEncoder(AbstractEncoder):
             matrix for each part of it, `(channels,)` for one number.
     """
 
-    weights: Numbers = parameter(unit="1", doc="of each input onto each unit")
+    weights: Arrays = parameter(unit="1", doc="of each input onto each unit")
 
     @property
     def channels(self) -> int:
         """The number of inputs."""
         return jax.tree.leaves(self.weights)[0].shape[-1]
 
-    def __call__(self, inputs: Float[Any, " channels"]) -> Any:
+    def __call__(self, inputs: Float[Array | np.ndarray, " channels"]) -> Input:
         """The drive of each unit."""
         return jax.tree.map(
             lambda w: times(w, inputs) if w.ndim == 2 else (w * inputs).sum(-1), self.weights
@@ -119,9 +126,9 @@ def identity(x: T) -> T:
 class AbstractLinearReadout(AbstractReadout):
     """Outputs that are a bent sum of what is read: $y = g(W r + b)$."""
 
-    weights: eqx.AbstractVar[Any]
-    bias: eqx.AbstractVar[Any]
-    nonlinearity: eqx.AbstractVar[Callable[[Any], Any]]
+    weights: eqx.AbstractVar[Float[Array | np.ndarray, "channels read"]]
+    bias: eqx.AbstractVar[PerUnit]
+    nonlinearity: eqx.AbstractVar[Function]
 
     @property
     def channels(self) -> int:
@@ -138,7 +145,7 @@ class AbstractLinearReadout(AbstractReadout):
                 f"{type(circuit).__name__}, got {shape}"
             )
 
-    def mixing(self) -> Any:
+    def mixing(self) -> Float[Array | np.ndarray, "channels read"] | None:
         """The weights."""
         return self.weights
 
@@ -156,9 +163,11 @@ class StateReadout(AbstractLinearReadout):
         nonlinearity: $g$ of one vector of outputs; none unless given.
     """
 
-    weights: Float[Any, "channels variables"] = parameter(unit="1", doc="of each variable")
+    weights: Float[Array | np.ndarray, "channels variables"] = parameter(
+        unit="1", doc="of each variable"
+    )
     bias: PerUnit = parameter(0.0, "1", doc="added to each output")
-    nonlinearity: Callable[[Any], Any] = identity
+    nonlinearity: Function = identity
 
     def affine(self) -> Affine | None:
         """The weights and the bias, where nothing is bent."""
@@ -174,9 +183,11 @@ class RateReadout(AbstractLinearReadout):
         nonlinearity: $g$ of one vector of outputs; none unless given.
     """
 
-    weights: Float[Any, "channels units"] = parameter(unit="1", doc="of each unit's rate")
+    weights: Float[Array | np.ndarray, "channels units"] = parameter(
+        unit="1", doc="of each unit's rate"
+    )
     bias: PerUnit = parameter(0.0, "1", doc="added to each output")
-    nonlinearity: Callable[[Any], Any] = identity
+    nonlinearity: Function = identity
 
     def reads(self, circuit: AbstractCircuit[Any], state: State) -> Float[Array, " read"]:
         """The rates."""
@@ -242,15 +253,15 @@ class TaskNetwork(AbstractCircuit[Any]):
             self.circuit, lambda _: jax.tree.map(lambda x: jnp.zeros(x.shape), given), self.start
         )
 
-    def __call__(self, state: State, input: Float[Any, " channels"]) -> Any:
+    def __call__(self, state: State, input: Float[Array | np.ndarray, " channels"]) -> State:
         """The time derivative of the circuit's state, per ms."""
         return self.circuit(state, self.encoder(input))
 
-    def rest(self) -> Any:
+    def rest(self) -> State:
         """The state at the beginning of a trial."""
         return self.circuit.rest() if self.start is None else self.start
 
-    def no_input(self) -> Any:
+    def no_input(self) -> Float[np.ndarray, " channels"]:
         """Zero in every channel."""
         return np.zeros(self.encoder.channels)
 
@@ -258,11 +269,15 @@ class TaskNetwork(AbstractCircuit[Any]):
         """What is read out of a state."""
         return self.readout(self.circuit, state)
 
-    def switching_functions(self, state: State, input: Float[Any, " channels"]) -> Any:
+    def switching_functions(
+        self, state: State, input: Float[Array | np.ndarray, " channels"]
+    ) -> Float[Array, " m"] | None:
         """Those of the circuit."""
         return self.circuit.switching_functions(state, self.encoder(input))
 
-    def threshold_linear(self, input: Float[Any, " channels"]) -> ThresholdLinear | None:
+    def threshold_linear(
+        self, input: Float[Array | np.ndarray, " channels"]
+    ) -> ThresholdLinear | None:
         """That of the circuit."""
         return self.circuit.threshold_linear(self.encoder(input))
 
@@ -274,7 +289,7 @@ class TaskNetwork(AbstractCircuit[Any]):
         *,
         key: Key,
         start: Expected[State | None] = None,
-        readout: Callable[[Any, Any], AbstractReadout] = StateReadout,
+        readout: Callable[[Array | np.ndarray, np.ndarray], AbstractReadout] = StateReadout,
     ) -> "TaskNetwork":
         r"""A circuit with random input and readout weights, as many as a task needs.
 

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -10,7 +10,9 @@ import jax.numpy as jnp
 
 from rnnjax._numerics.memory import AbstractMemory, BlockedAdjoint, StoreAll
 from rnnjax._parameter import Parametric
-from rnnjax._types import Array, Key
+from rnnjax._types import Array, Arrays, Float, Key
+from rnnjax.circuits._task_network import TaskNetwork
+from rnnjax.forcing._base import AbstractForcing
 
 _LARGE = 128  # state variables
 
@@ -24,9 +26,9 @@ class Passed(NamedTuple):
         overlaps: $\sum_t \langle s_t, h^-_t \rangle$ with the signals that were given, else 0.
     """
 
-    losses: Any
-    totals: Any
-    overlaps: Any
+    losses: Float[Array, " lane"]
+    totals: Float[Array, " lane"]
+    overlaps: Float[Array, " lane"]
 
 
 @runtime_checkable
@@ -48,8 +50,10 @@ class Run(Protocol):
         ...
 
     def __call__(
-        self, network: Any, *, seen: Any = None, memory: AbstractMemory | None = None,
-        cut: int | None = None, nudges: Any = None, signals: Any = None,
+        self, network: TaskNetwork, *, seen: TaskNetwork | None = None,
+        memory: AbstractMemory | None = None, cut: int | None = None,
+        nudges: Float[Array, "lane step variable"] | None = None,
+        signals: Float[Array, "lane step variable"] | None = None,
     ) -> Passed:  # fmt: skip
         """The losses."""
         ...
@@ -67,22 +71,22 @@ class AbstractCredit(Parametric):
 
     exact: eqx.AbstractClassVar[bool]
 
-    def check(self, network: Any, forcing: Any) -> None:
+    def check(self, network: TaskNetwork, forcing: AbstractForcing) -> None:
         """Refuse a network or a forcing that it can't go with.
 
         Raises:
             ValueError: says why, and what to use instead.
         """
 
-    def begin(self, network: Any, key: Key | None) -> Any:
+    def begin(self, network: TaskNetwork, key: Key | None) -> Arrays:
         """What is drawn once, at the start of a fit."""
         return None
 
     @abc.abstractmethod
     def value_and_gradient(
-        self, run: Run, rebuild: Callable[[Any], Any], free: Sequence[Array], memory: Any,
-        key: Key | None,
-    ) -> tuple[Array, Any]:  # fmt: skip
+        self, run: Run, rebuild: Callable[[Sequence[Array]], TaskNetwork], free: Sequence[Array],
+        memory: Arrays, key: Key | None,
+    ) -> tuple[Float[Array, ""], Sequence[Array]]:  # fmt: skip
         """The mean loss of the trials, and what the rule takes for its gradient.
 
         Args:
@@ -112,21 +116,21 @@ class AbstractBackward(AbstractCredit):
         """The gradient passes from no block of so many steps to the one before; None for no cut."""
         return None
 
-    def seen(self, network: Any, memory: Any) -> Any:
+    def seen(self, network: TaskNetwork, memory: Arrays) -> TaskNetwork:
         """The network as the gradient is to see it; itself unless overridden."""
         return network
 
     def value_and_gradient(
-        self, run: Run, rebuild: Callable[[Any], Any], free: Sequence[Array], memory: Any,
-        key: Key | None,
-    ) -> tuple[Array, Any]:  # fmt: skip
+        self, run: Run, rebuild: Callable[[Sequence[Array]], TaskNetwork], free: Sequence[Array],
+        memory: Arrays, key: Key | None,
+    ) -> tuple[Float[Array, ""], Sequence[Array]]:  # fmt: skip
         """The mean loss of the trials, and its derivative along the paths that are left."""
-        kept = fastest_memory(run.shape[2]) if self.memory is None else self.memory
+        keeps = fastest_memory(run.shape[2]) if self.memory is None else self.memory
 
-        def loss(free: Any) -> Any:
+        def loss(free: Sequence[Array]) -> Array:
             network = rebuild(free)
             shown = self.seen(network, memory)
-            return jnp.mean(run(network, seen=shown, memory=kept, cut=self.cut).totals)
+            return jnp.mean(run(network, seen=shown, memory=keeps, cut=self.cut).totals)
 
         return jax.value_and_grad(loss)(free)
 

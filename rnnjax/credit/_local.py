@@ -1,5 +1,6 @@
 """Networks as local learning rules see them: the same values, with fewer paths for the gradient."""
 
+import abc
 from collections.abc import Callable
 from typing import Any
 
@@ -8,8 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._types import Array, Key, as_given
+from rnnjax._types import Array, Arrays, Float, Key, State, as_given
+from rnnjax.circuits._base import AbstractCircuit
+from rnnjax.circuits._task_network import AbstractReadout, TaskNetwork
 from rnnjax.connectivity._base import AbstractConnectivity, times
+from rnnjax.credit._base import AbstractBackward
+from rnnjax.forcing._base import AbstractForcing
 
 _held = jax.lax.stop_gradient
 
@@ -27,7 +32,7 @@ class Cut(AbstractConnectivity):
     whole: AbstractConnectivity
     keep_self: bool = eqx.field(static=True, default=False)
 
-    def matrix(self) -> Any:
+    def matrix(self) -> Array:
         """Refused: through the weights as numbers the rates would keep their gradient.
 
         Raises:
@@ -39,7 +44,7 @@ class Cut(AbstractConnectivity):
             "BackpropagationThroughTime() or ForwardSensitivity()"
         )
 
-    def __call__(self, rates: Any) -> Any:
+    def __call__(self, rates: Float[Array, " pre"]) -> Float[Array, " post"]:
         """The drive."""
         drive = self.whole(_held(rates))
         if self.keep_self:
@@ -53,7 +58,7 @@ class Cut(AbstractConnectivity):
         return self.whole.units
 
 
-class WithFeedback(eqx.Module):
+class WithFeedback(AbstractReadout):
     """A readout whose errors come back to what it reads along other weights, or not at all.
 
     Attributes:
@@ -61,19 +66,19 @@ class WithFeedback(eqx.Module):
         back: `(outputs, variables)` over what it reads; None for not at all.
     """
 
-    whole: Any
-    back: Any = None
+    whole: AbstractReadout
+    back: Float[Array | np.ndarray, "outputs variables"] | None = None
 
     @property
     def channels(self) -> int:
         """The number of outputs."""
         return self.whole.channels
 
-    def reads(self, circuit: Any, state: Any) -> Any:
+    def reads(self, circuit: AbstractCircuit[Any], state: State) -> Float[Array, " read"]:
         """What is read."""
         return self.whole.reads(circuit, state)
 
-    def __call__(self, circuit: Any, state: Any) -> Any:
+    def __call__(self, circuit: AbstractCircuit[Any], state: State) -> Float[Array, " outputs"]:
         """The outputs."""
         if self.back is None:
             return self.whole(circuit, _held(state))
@@ -82,7 +87,7 @@ class WithFeedback(eqx.Module):
         return outputs + times(_held(self.back), read - _held(read))
 
 
-def local(network: Any, *, keep_self: bool = False) -> Any:
+def local(network: TaskNetwork, *, keep_self: bool = False) -> TaskNetwork:
     """The network with no gradient from unit to unit, as a rule of `AbstractBackward` may see it.
 
     What comes to a unit by a connectivity of the circuit is the same number, without the derivative
@@ -104,7 +109,9 @@ def local(network: Any, *, keep_self: bool = False) -> Any:
     return eqx.tree_at(lambda n: n.circuit, network, cut)
 
 
-def with_feedback(network: Any, back: Any) -> Any:
+def with_feedback(
+    network: TaskNetwork, back: Float[Array | np.ndarray, "outputs variables"] | None
+) -> TaskNetwork:
     """The network whose errors come back along other weights than the readout's.
 
     Args:
@@ -114,7 +121,7 @@ def with_feedback(network: Any, back: Any) -> Any:
     return eqx.tree_at(lambda n: n.readout, network, WithFeedback(network.readout, back))
 
 
-def check_local(network: Any, forcing: Any, owner: str) -> None:
+def check_local(network: TaskNetwork, forcing: AbstractForcing, owner: str) -> None:
     """Refuse a circuit whose recurrence is not a connectivity, and a forcing that mixes units.
 
     Raises:
@@ -137,8 +144,9 @@ def check_local(network: Any, forcing: Any, owner: str) -> None:
 
 
 def feedback_weights(
-    given: Any, network: Any, key: Key | None, owner: str, scale: Callable[[int, int], float]
-) -> Array:
+    given: Float[Array | np.ndarray, "..."] | None, network: TaskNetwork, key: Key | None, owner: str,
+    scale: Callable[[int, int], float],
+) -> Float[Array, "outputs variables"]:  # fmt: skip
     """`(outputs, variables)`: those that were given, or drawn from the key.
 
     Raises:
@@ -159,3 +167,15 @@ def feedback_weights(
         )
     drawn = jax.random.normal(key, shape, jnp.result_type(float))
     return jnp.asarray(scale(*shape), drawn.dtype) * drawn
+
+
+class AbstractLocal(AbstractBackward):
+    """A rule that knows each unit's way to itself alone, in a circuit with a connectivity."""
+
+    def check(self, network: TaskNetwork, forcing: AbstractForcing) -> None:
+        """Refuse a circuit without a connectivity, and a forcing that mixes units."""
+        check_local(network, forcing, type(self).__name__)
+
+    @abc.abstractmethod
+    def seen(self, network: TaskNetwork, memory: Arrays) -> TaskNetwork:
+        """The network with the paths that the rule keeps."""

@@ -1,13 +1,13 @@
 """What the rules that try and see have in common."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 
 from rnnjax._parameter import counted
-from rnnjax._types import Key
+from rnnjax._types import Array, Key, Shaped
+from rnnjax.circuits._task_network import TaskNetwork
 from rnnjax.credit._base import AbstractCredit
+from rnnjax.forcing._base import AbstractForcing
 
 
 class AbstractPerturbation(AbstractCredit):
@@ -23,7 +23,7 @@ class AbstractPerturbation(AbstractCredit):
         """Refuse what is no number of samples."""
         counted(self.samples, f"{type(self).__name__}.samples")
 
-    def check(self, network: Any, forcing: Any) -> None:
+    def check(self, network: TaskNetwork, forcing: AbstractForcing) -> None:
         """Refuse a forcing whose correction would answer to the perturbation."""
         if forcing.holds_correction:
             raise ValueError(
@@ -32,7 +32,7 @@ class AbstractPerturbation(AbstractCredit):
                 "use NoForcing(), or teacher forcing"
             )
 
-    def keys(self, key: Key | None) -> Any:
+    def keys(self, key: Key | None) -> Shaped[Array, "samples ..."]:
         """One key per sample."""
         if key is None:
             raise ValueError(

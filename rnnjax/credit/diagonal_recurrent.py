@@ -1,13 +1,12 @@
 """The diagonal approximation of real-time recurrent learning (SnAp-1)."""
 
-from typing import Any
-
 from rnnjax._numerics.memory import AbstractMemory
-from rnnjax.credit._base import AbstractBackward
-from rnnjax.credit._local import check_local, local
+from rnnjax._types import Arrays
+from rnnjax.circuits._task_network import TaskNetwork
+from rnnjax.credit._local import AbstractLocal, local
 
 
-class DiagonalRecurrent(AbstractBackward):
+class DiagonalRecurrent(AbstractLocal):
     r"""Only each unit's way to itself is kept of the Jacobian.
 
     $P_t = \mathrm{diag}\left(\frac{\partial h_t}{\partial h_{t-1}}\right) P_{t-1}
@@ -33,10 +32,6 @@ class DiagonalRecurrent(AbstractBackward):
     exact = False
     memory: AbstractMemory | None = None
 
-    def check(self, network: Any, forcing: Any) -> None:
-        """Refuse a circuit without a connectivity, and a forcing that mixes units."""
-        check_local(network, forcing, type(self).__name__)
-
-    def seen(self, network: Any, memory: Any) -> Any:
+    def seen(self, network: TaskNetwork, memory: Arrays) -> TaskNetwork:
         """Connections to other units are cut."""
         return local(network, keep_self=True)

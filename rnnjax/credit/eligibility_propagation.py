@@ -1,17 +1,16 @@
 """Eligibility propagation (e-prop)."""
 
-from typing import Any
-
 import equinox as eqx
+import numpy as np
 
 from rnnjax._numerics.memory import AbstractMemory
 from rnnjax._parameter import parameter
-from rnnjax._types import Key
-from rnnjax.credit._base import AbstractBackward
-from rnnjax.credit._local import check_local, feedback_weights, local, with_feedback
+from rnnjax._types import Array, Arrays, Float, Key
+from rnnjax.circuits._task_network import TaskNetwork
+from rnnjax.credit._local import AbstractLocal, feedback_weights, local, with_feedback
 
 
-class EligibilityPropagation(AbstractBackward):
+class EligibilityPropagation(AbstractLocal):
     r"""What each synapse could have changed, times what its unit's error is.
 
     $\frac{dE}{dW_{ji}} \approx \sum_t L_j(t)\, e_{ji}(t), \qquad
@@ -43,7 +42,9 @@ class EligibilityPropagation(AbstractBackward):
 
     exact = False
     symmetric: bool = eqx.field(static=True, default=False)
-    feedback: Any = parameter(None, "1", doc="weights from errors to units")
+    feedback: Float[Array | np.ndarray, "outputs variables"] | None = parameter(
+        None, "1", doc="weights from errors to units"
+    )
     memory: AbstractMemory | None = None
 
     def __check_init__(self) -> None:
@@ -53,11 +54,7 @@ class EligibilityPropagation(AbstractBackward):
                 "EligibilityPropagation: expected symmetric=True or feedback= weights, got both"
             )
 
-    def check(self, network: Any, forcing: Any) -> None:
-        """Refuse a circuit without a connectivity, and a forcing that mixes units."""
-        check_local(network, forcing, type(self).__name__)
-
-    def begin(self, network: Any, key: Key | None) -> Any:
+    def begin(self, network: TaskNetwork, key: Key | None) -> Arrays:
         """The feedback weights."""
         if self.symmetric:
             return None
@@ -65,7 +62,7 @@ class EligibilityPropagation(AbstractBackward):
             self.feedback, network, key, type(self).__name__, lambda _, read: read**-0.5
         )
 
-    def seen(self, network: Any, memory: Any) -> Any:
+    def seen(self, network: TaskNetwork, memory: Arrays) -> TaskNetwork:
         """All connections are cut, and errors come by the feedback weights, if there are any."""
         network = local(network)
         return network if self.symmetric else with_feedback(network, memory)

@@ -1,16 +1,17 @@
 """Real-time recurrent learning: the exact gradient, forward in time."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Int
 
 from rnnjax._numerics.memory import Checkpoint
 from rnnjax._parameter import counted
-from rnnjax._types import Array, Key
+from rnnjax._types import Array, Arrays, Float, Key
+from rnnjax.circuits._task_network import TaskNetwork
 from rnnjax.credit._base import AbstractCredit, Run
 
 
@@ -39,19 +40,19 @@ class ForwardSensitivity(AbstractCredit):
         counted(self.together, "ForwardSensitivity.together")
 
     def value_and_gradient(
-        self, run: Run, rebuild: Callable[[Any], Any], free: Sequence[Array], memory: Any,
-        key: Key | None,
-    ) -> tuple[Array, Any]:  # fmt: skip
+        self, run: Run, rebuild: Callable[[Sequence[Array]], TaskNetwork], free: Sequence[Array],
+        memory: Arrays, key: Key | None,
+    ) -> tuple[Float[Array, ""], Sequence[Array]]:  # fmt: skip
         """The mean loss and its gradient."""
         flat, unravel = ravel_pytree(free)
         count = min(self.together, flat.size)
         chunks = -(-flat.size // count)
 
-        def loss(flat: Any) -> Any:
+        def loss(flat: Array) -> Array:
             # nothing goes backward, but only this memory reads the outputs within the loop
             return jnp.mean(run(rebuild(unravel(flat)), memory=Checkpoint()).totals)
 
-        def chunk(k: Any) -> tuple[Any, Any]:
+        def chunk(k: Int[Array, ""]) -> tuple[Array, Array]:
             directions = jax.nn.one_hot(k * count + jnp.arange(count), flat.size, dtype=flat.dtype)
             return jax.vmap(lambda d: jax.jvp(loss, (flat,), (d,)), out_axes=(None, 0))(directions)
 

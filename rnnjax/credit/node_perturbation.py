@@ -1,7 +1,6 @@
 """Node perturbation: nudge the units, and see."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,10 +8,12 @@ import jax.numpy as jnp
 
 from rnnjax._numerics.memory import AbstractMemory
 from rnnjax._parameter import parameter
-from rnnjax._types import Array, Key, Scalar
+from rnnjax._types import Array, Arrays, Float, Key, Scalar
+from rnnjax.circuits._task_network import TaskNetwork
 from rnnjax.credit._base import Run, fastest_memory
 from rnnjax.credit._local import with_feedback
 from rnnjax.credit._perturbed import AbstractPerturbation
+from rnnjax.forcing._base import AbstractForcing
 
 
 class NodePerturbation(AbstractPerturbation):
@@ -47,7 +48,7 @@ class NodePerturbation(AbstractPerturbation):
     samples: int = eqx.field(static=True, default=1)
     memory: AbstractMemory | None = None
 
-    def check(self, network: Any, forcing: Any) -> None:
+    def check(self, network: TaskNetwork, forcing: AbstractForcing) -> None:
         """Refuse a forcing through which the readout moves the state."""
         super().check(network, forcing)
         if forcing.answers_to_readout:
@@ -59,15 +60,17 @@ class NodePerturbation(AbstractPerturbation):
             )
 
     def value_and_gradient(
-        self, run: Run, rebuild: Callable[[Any], Any], free: Sequence[Array], memory: Any,
-        key: Key | None,
-    ) -> tuple[Array, Any]:  # fmt: skip
+        self, run: Run, rebuild: Callable[[Sequence[Array]], TaskNetwork], free: Sequence[Array],
+        memory: Arrays, key: Key | None,
+    ) -> tuple[Float[Array, ""], Sequence[Array]]:  # fmt: skip
         """The mean loss of the run without nudges, and the estimate of the gradient."""
         network = rebuild(free)
         quiet = run(network).totals
         size = jnp.asarray(self.size, quiet.dtype)
 
-        def sample(signals: Any, key: Any) -> tuple[Any, None]:
+        def sample(
+            signals: Float[Array, "lane step variable"], key: Key
+        ) -> tuple[Float[Array, "lane step variable"], None]:
             nudges = jax.random.normal(key, run.shape, quiet.dtype)
             nudged = run(network, nudges=size * nudges).totals
             credit = (nudged - quiet) / size
@@ -75,12 +78,12 @@ class NodePerturbation(AbstractPerturbation):
 
         signals, _ = jax.lax.scan(sample, jnp.zeros(run.shape, quiet.dtype), self.keys(key))
 
-        memory = fastest_memory(run.shape[2]) if self.memory is None else self.memory
+        keeps = fastest_memory(run.shape[2]) if self.memory is None else self.memory
 
-        def surrogate(free: Any) -> Any:
+        def surrogate(free: Sequence[Array]) -> Array:
             network = rebuild(free)
             passed = run(
-                network, seen=with_feedback(network, None), memory=memory, cut=1,
+                network, seen=with_feedback(network, None), memory=keeps, cut=1,
                 signals=signals,
             )  # fmt: skip
             return jnp.mean(passed.losses + passed.overlaps)

@@ -1,15 +1,15 @@
 """Random feedback local online learning (RFLO)."""
 
-from typing import Any
+import numpy as np
 
 from rnnjax._numerics.memory import AbstractMemory
 from rnnjax._parameter import parameter
-from rnnjax._types import Key
-from rnnjax.credit._base import AbstractBackward
-from rnnjax.credit._local import check_local, feedback_weights, local, with_feedback
+from rnnjax._types import Array, Arrays, Float, Key
+from rnnjax.circuits._task_network import TaskNetwork
+from rnnjax.credit._local import AbstractLocal, feedback_weights, local, with_feedback
 
 
-class RandomFeedbackLocalOnline(AbstractBackward):
+class RandomFeedbackLocalOnline(AbstractLocal):
     r"""Eligibility traces that know one synapse, and errors that come back by random weights.
 
     $\Delta W_{ij} \propto \sum_t [B\, (y^*_t - y_t)]_i\, p_{ij}(t), \qquad
@@ -35,19 +35,17 @@ class RandomFeedbackLocalOnline(AbstractBackward):
     """
 
     exact = False
-    feedback: Any = parameter(None, "1", doc="weights from errors to units")
+    feedback: Float[Array | np.ndarray, "outputs variables"] | None = parameter(
+        None, "1", doc="weights from errors to units"
+    )
     memory: AbstractMemory | None = None
 
-    def check(self, network: Any, forcing: Any) -> None:
-        """Refuse a circuit without a connectivity, and a forcing that mixes units."""
-        check_local(network, forcing, type(self).__name__)
-
-    def begin(self, network: Any, key: Key | None) -> Any:
+    def begin(self, network: TaskNetwork, key: Key | None) -> Arrays:
         """The feedback weights."""
         return feedback_weights(
             self.feedback, network, key, type(self).__name__, lambda outputs, _: outputs**-0.5
         )
 
-    def seen(self, network: Any, memory: Any) -> Any:
+    def seen(self, network: TaskNetwork, memory: Arrays) -> TaskNetwork:
         """All connections are cut, and errors come by the feedback weights."""
         return with_feedback(local(network), memory)

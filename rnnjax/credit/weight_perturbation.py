@@ -1,7 +1,6 @@
 """Weight perturbation: change all numbers a little, and see."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,7 +8,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from rnnjax._parameter import parameter
-from rnnjax._types import Array, Key, Scalar
+from rnnjax._types import Array, Arrays, Float, Key, Scalar
+from rnnjax.circuits._task_network import TaskNetwork
 from rnnjax.credit._base import Run
 from rnnjax.credit._perturbed import AbstractPerturbation
 
@@ -42,17 +42,17 @@ class WeightPerturbation(AbstractPerturbation):
     samples: int = eqx.field(static=True, default=1)
 
     def value_and_gradient(
-        self, run: Run, rebuild: Callable[[Any], Any], free: Sequence[Array], memory: Any,
-        key: Key | None,
-    ) -> tuple[Array, Any]:  # fmt: skip
+        self, run: Run, rebuild: Callable[[Sequence[Array]], TaskNetwork], free: Sequence[Array],
+        memory: Arrays, key: Key | None,
+    ) -> tuple[Float[Array, ""], Sequence[Array]]:  # fmt: skip
         """The mean loss at the perturbed numbers, and the estimate of the gradient."""
         flat, unravel = ravel_pytree(free)
         size = jnp.asarray(self.size, flat.dtype)
 
-        def loss(flat: Any) -> Any:
+        def loss(flat: Array) -> Array:
             return jnp.mean(run(rebuild(unravel(flat))).totals)
 
-        def sample(key: Any) -> tuple[Any, Any]:
+        def sample(key: Key) -> tuple[Array, Array]:
             direction = jax.random.normal(key, flat.shape, flat.dtype)
             up, down = loss(flat + size * direction), loss(flat - size * direction)
             return (up + down) / 2, (up - down) / (2 * size) * direction

@@ -7,11 +7,14 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int
 
 from rnnjax._numerics.dense import inverse
 from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import Parametric
-from rnnjax._types import Array, Float, Key, as_given, is_traced
+from rnnjax._types import Array, Arrays, Float, Key, PerUnit, Scalar, State, as_given, is_traced
+from rnnjax.circuits._task_network import TaskNetwork
+from rnnjax.tasks._base import Trial
 
 
 class Moment(NamedTuple):
@@ -27,13 +30,13 @@ class Moment(NamedTuple):
         acts: 1 at the steps that `acting` names, else 0.
     """
 
-    state: Any
-    error: Any
-    error_before: Any
-    target: Any
-    mask: Any
-    asked: Any
-    acts: Any
+    state: State
+    error: Float[Array, " outputs"]
+    error_before: Float[Array, " outputs"] | None
+    target: Float[Array, " outputs"]
+    mask: Float[Array, " outputs"]
+    asked: Float[Array, ""]
+    acts: Float[Array, ""]
 
 
 class AbstractForcing(Parametric):
@@ -87,20 +90,21 @@ class AbstractForcing(Parametric):
         """Whether it needs the error of the step before."""
         return False
 
-    def check(self, network: Any) -> None:
+    def check(self, network: TaskNetwork) -> None:
         """Refuse a network that can't be forced in this way.
 
         Raises:
             ValueError: says what is missing.
         """
 
-    def begin(self, network: Any, key: Key | None) -> Any:
+    def begin(self, network: TaskNetwork, key: Key | None) -> Arrays:
         """What it remembers from one step of training to the next, at the start of a fit."""
         return None
 
     def advance(
-        self, memory: Any, k: Any, network: Any, step: Callable[..., Any], trials: Any
-    ) -> Any:
+        self, memory: Arrays, k: Int[Array, ""], network: TaskNetwork,
+        step: Callable[[State, Array], State], trials: Trial,
+    ) -> Arrays:  # fmt: skip
         """What it remembers after step k of training.
 
         Args:
@@ -112,7 +116,7 @@ class AbstractForcing(Parametric):
         """
         return memory
 
-    def tools(self, network: Any, memory: Any) -> Any:
+    def tools(self, network: TaskNetwork, memory: Arrays) -> Any:
         """What a pass needs of the network, without a gradient."""
         return None
 
@@ -121,7 +125,7 @@ class AbstractForcing(Parametric):
         return None
 
     @abc.abstractmethod
-    def __call__(self, tools: Any, moment: Moment) -> Any:
+    def __call__(self, tools: Any, moment: Moment) -> State:
         """The state from which the next step starts."""
 
 
@@ -133,7 +137,7 @@ class NoForcing(AbstractForcing):
         """It does nothing."""
         return False
 
-    def __call__(self, tools: Any, moment: Moment) -> Any:
+    def __call__(self, tools: Any, moment: Moment) -> State:
         """The state as it is."""
         return moment.state
 
@@ -147,25 +151,29 @@ class Inverse(NamedTuple):
         back: $W^+$, `(variables, outputs)`.
     """
 
-    weights: Any
-    bias: Any
-    back: Any
+    weights: Float[Array, "outputs variables"]
+    bias: PerUnit
+    back: Float[Array, "variables outputs"]
 
-    def seen(self, vector: Float[Any, " variables"]) -> Float[Array, " outputs"]:
+    def seen(self, vector: Float[Array, " variables"]) -> Float[Array, " outputs"]:
         """The outputs of a state, $W h + b$."""
         return (self.weights * vector).sum(-1) + self.bias
 
-    def lead(self, outputs: Any) -> Float[Array, " variables"]:
+    def lead(self, outputs: Float[Array, " outputs"]) -> Float[Array, " variables"]:
         """$W^+ y$."""
         return lead(self.back, outputs)
 
 
-def lead(back: Any, outputs: Any) -> Any:
+def lead(
+    back: Float[Array, "variables outputs"], outputs: Float[Array, " outputs"]
+) -> Float[Array, " variables"]:
     """What outputs mean for the state, `back @ outputs`; there are few outputs."""
     return (back * outputs).sum(-1)
 
 
-def pseudo_inverse(weights: Float[Any, "outputs variables"], ridge: Any) -> Array:
+def pseudo_inverse(
+    weights: Float[Array | np.ndarray, "outputs variables"], ridge: Scalar
+) -> Float[Array, "variables outputs"]:
     r"""$W^\top (W W^\top + \lambda 1)^{-1}$, `(variables, outputs)`.
 
     References:
@@ -176,7 +184,9 @@ def pseudo_inverse(weights: Float[Any, "outputs variables"], ridge: Any) -> Arra
     return jnp.matmul(weights.T, inverse(regular), precision="highest")
 
 
-def check_invertible(weights: Any, owner: str) -> None:
+def check_invertible(
+    weights: Float[Array | np.ndarray, "*fits outputs variables"], owner: str
+) -> None:
     """Refuse readout weights that have no usable inverse.
 
     Raises:
@@ -201,7 +211,7 @@ def check_invertible(weights: Any, owner: str) -> None:
         )
 
 
-def toward(moment: Moment, inverse: Inverse, share: Any) -> Any:
+def toward(moment: Moment, inverse: Inverse, share: Scalar) -> State:
     r"""The state moved by a share toward $W^+ (y^* - b)$, the least state that gives the target."""
     vector, unravel = flatten(moment.state)
     wanted = inverse.lead(moment.target - inverse.bias)
@@ -209,7 +219,7 @@ def toward(moment: Moment, inverse: Inverse, share: Any) -> Any:
     return unravel((1 - share) * vector + share * wanted)
 
 
-def check_share(value: Any, name: str, why: str) -> None:
+def check_share(value: PerUnit, name: str, why: str) -> None:
     """Refuse what is no share, in `[0, 1]`."""
     numbers = np.zeros(()) if is_traced(value) else np.asarray(value)
     if ((numbers < 0) | (numbers > 1)).any():
@@ -226,14 +236,14 @@ class AbstractTeacher(AbstractForcing):
         ridge: of the pseudo-inverse.
     """
 
-    ridge: eqx.AbstractVar[Any]
+    ridge: eqx.AbstractVar[Scalar]
 
     @property
     def needs_all_outputs(self) -> bool:
         """All of them make a state."""
         return True
 
-    def check(self, network: Any) -> None:
+    def check(self, network: TaskNetwork) -> None:
         """Refuse a readout that bends, reads rates, or has no inverse."""
         owner, affine = type(self).__name__, network.readout.affine()
         if affine is None:
@@ -244,11 +254,11 @@ class AbstractTeacher(AbstractForcing):
             )
         check_invertible(affine.weights, owner)
 
-    def inverse(self, network: Any) -> Inverse:
+    def inverse(self, network: TaskNetwork) -> Inverse:
         """The readout and its pseudo-inverse, without a gradient."""
-        weights, bias = as_given(tuple(network.readout.affine()))
+        weights, bias = as_given(network.readout.affine())
         return Inverse(weights, bias, pseudo_inverse(weights, self.ridge))
 
-    def tools(self, network: Any, memory: Any) -> Any:
+    def tools(self, network: TaskNetwork, memory: Arrays) -> Any:
         """The readout and its inverse."""
         return self.inverse(network)

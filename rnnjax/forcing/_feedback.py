@@ -1,13 +1,14 @@
 """How an error at the outputs is led back to the state."""
 
 import abc
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnnjax._parameter import Parametric, parameter
-from rnnjax._types import Array, Float, Key, Scalar
+from rnnjax._types import Array, Arrays, Float, Key, Scalar
+from rnnjax.circuits._task_network import TaskNetwork
 from rnnjax.forcing._base import pseudo_inverse
 
 
@@ -19,14 +20,15 @@ class AbstractFeedback(Parametric):
         """Whether it needs outputs that do not depend on each other."""
         return False
 
-    def begin(self, network: Any, variables: int, key: Key | None) -> Any:
+    def begin(self, network: TaskNetwork, variables: int, key: Key | None) -> Arrays:
         """What is drawn once, at the start of a fit."""
         return None
 
     @abc.abstractmethod
     def matrix(
-        self, weights: Float[Any, "outputs variables"], memory: Any, damping: Any = 0.0
-    ) -> Array:
+        self, weights: Float[Array | np.ndarray, "outputs variables"], memory: Arrays,
+        damping: Scalar = 0.0,
+    ) -> Float[Array, "variables outputs"]:  # fmt: skip
         """`(variables, outputs)`, for readout weights or the Jacobian of the outputs.
 
         `damping` is added to the squares of an inverse.
@@ -51,8 +53,9 @@ class PseudoInverse(AbstractFeedback):
         return True
 
     def matrix(
-        self, weights: Float[Any, "outputs variables"], memory: Any, damping: Any = 0.0
-    ) -> Array:
+        self, weights: Float[Array | np.ndarray, "outputs variables"], memory: Arrays,
+        damping: Scalar = 0.0,
+    ) -> Float[Array, "variables outputs"]:  # fmt: skip
         """The pseudo-inverse."""
         return pseudo_inverse(weights, self.ridge + damping)
 
@@ -74,8 +77,9 @@ class KalmanGain(AbstractFeedback):
     variance_ratio: Scalar = parameter(1.0, "1", positive=True, doc="of target and dynamics")
 
     def matrix(
-        self, weights: Float[Any, "outputs variables"], memory: Any, damping: Any = 0.0
-    ) -> Array:
+        self, weights: Float[Array | np.ndarray, "outputs variables"], memory: Arrays,
+        damping: Scalar = 0.0,
+    ) -> Float[Array, "variables outputs"]:  # fmt: skip
         """The Kalman gain."""
         return pseudo_inverse(weights, self.variance_ratio + damping)
 
@@ -84,8 +88,9 @@ class Transpose(AbstractFeedback):
     r"""Back along the readout weights: $W^\top$. Ours, not published."""
 
     def matrix(
-        self, weights: Float[Any, "outputs variables"], memory: Any, damping: Any = 0.0
-    ) -> Array:
+        self, weights: Float[Array | np.ndarray, "outputs variables"], memory: Arrays,
+        damping: Scalar = 0.0,
+    ) -> Float[Array, "variables outputs"]:  # fmt: skip
         """The transpose."""
         return jnp.transpose(weights)
 
@@ -101,7 +106,7 @@ class RandomFeedback(AbstractFeedback):
 
     scale: Scalar = parameter(1.0, "1", positive=True, doc="standard deviation of the weights")
 
-    def begin(self, network: Any, variables: int, key: Key | None) -> Any:
+    def begin(self, network: TaskNetwork, variables: int, key: Key | None) -> Arrays:
         """The weights."""
         if key is None:
             raise ValueError("RandomFeedback needs key=: give the fit one, jax.random.key(0)")
@@ -110,7 +115,8 @@ class RandomFeedback(AbstractFeedback):
         return jnp.asarray(self.scale, drawn.dtype) * drawn
 
     def matrix(
-        self, weights: Float[Any, "outputs variables"], memory: Any, damping: Any = 0.0
-    ) -> Array:
+        self, weights: Float[Array | np.ndarray, "outputs variables"], memory: Arrays,
+        damping: Scalar = 0.0,
+    ) -> Float[Array, "variables outputs"]:  # fmt: skip
         """The weights that were drawn."""
         return memory

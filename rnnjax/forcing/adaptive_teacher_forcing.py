@@ -1,25 +1,28 @@
 """Generalized teacher forcing whose strength follows how fast gradients grow."""
 
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Int
 
 from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import counted, parameter
-from rnnjax._types import Array, Float, Key, Scalar
+from rnnjax._types import Array, Float, Key, Scalar, State
+from rnnjax.circuits._task_network import TaskNetwork
 from rnnjax.forcing._base import (
     AbstractTeacher,
+    Inverse,
     Moment,
     check_share,
     toward,
 )
+from rnnjax.tasks._base import Trial
 
 
 def mean_of_norms(
-    jacobians: Float[Any, "steps n n"], weights: Float[Any, " steps"]
+    jacobians: Float[Array, "steps n n"], weights: Float[Array, " steps"]
 ) -> Float[Array, ""]:
     r"""The geometric mean of the norms, $\exp\sum_t w_t \ln\|J_t\|_2$."""
     counted = weights > 0  # a norm of 0 elsewhere is none of its business
@@ -28,20 +31,20 @@ def mean_of_norms(
 
 
 def norm_of_mean(
-    jacobians: Float[Any, "steps n n"], weights: Float[Any, " steps"]
+    jacobians: Float[Array, "steps n n"], weights: Float[Array, " steps"]
 ) -> Float[Array, ""]:
     r"""The norm of the mean, $\|\sum_t w_t J_t\|_2$."""
     return _norms(jnp.sum(weights[:, None, None] * jacobians, 0)[None])[0]
 
 
 def largest_norm(
-    jacobians: Float[Any, "steps n n"], weights: Float[Any, " steps"]
+    jacobians: Float[Array, "steps n n"], weights: Float[Array, " steps"]
 ) -> Float[Array, ""]:
     r"""The largest norm, $\max_{w_t > 0} \|J_t\|_2$."""
     return jnp.max(jnp.where(weights > 0, _norms(jacobians), jnp.zeros_like(weights)))
 
 
-def _norms(jacobians: Any) -> Any:
+def _norms(jacobians: Float[Array, "steps n n"]) -> Float[Array, " steps"]:
     # the largest singular value, by the eigenvalues of a symmetric matrix; lowers everywhere
     gram = jnp.matmul(jacobians.swapaxes(-1, -2), jacobians, precision="highest")
     return jnp.sqrt(jnp.linalg.eigvalsh(gram)[..., -1])
@@ -76,7 +79,7 @@ class AdaptiveTeacherForcing(AbstractTeacher):
         need a matrix logarithm or its own network are left out.
     """
 
-    estimate: Callable[[Any, Any], Any] = mean_of_norms
+    estimate: Callable[[Array, Array], Array] = mean_of_norms
     every: int = eqx.field(static=True, default=5)
     start: Scalar = parameter(1.0, "1", doc="alpha at first")
     decay: Scalar = parameter(0.999, "1", doc="how slowly alpha falls")
@@ -88,44 +91,47 @@ class AdaptiveTeacherForcing(AbstractTeacher):
         check_share(self.start, "AdaptiveTeacherForcing.start", "the state is mixed from two")
         check_share(self.decay, "AdaptiveTeacherForcing.decay", "alpha is a mean of two")
 
-    def begin(self, network: Any, key: Key | None) -> Any:
+    def begin(self, network: TaskNetwork, key: Key | None) -> Float[Array, ""]:
         """The first alpha."""
         return jnp.asarray(self.start)
 
     def advance(
-        self, memory: Any, k: Any, network: Any, step: Callable[..., Any], trials: Any
-    ) -> Any:
+        self, memory: Float[Array, ""], k: Int[Array, ""], network: TaskNetwork,
+        step: Callable[[State, Array], State], trials: Trial,
+    ) -> Float[Array, ""]:  # fmt: skip
         """The next alpha."""
         inverse = self.inverse(network)
         _, unravel = flatten(network.rest())
 
-        def jacobian(row: Any) -> Any:
+        def jacobian(row: tuple[Array, Array]) -> Array:
             inputs, target = row
 
-            def once(vector: Any) -> Any:
+            def once(vector: Array) -> Array:
                 return flatten(step(unravel(vector), inputs))[0]
 
             return jax.jacfwd(once)(inverse.lead(target - inverse.bias))
 
-        def stretch(trial: Any) -> Any:
+        def largest_of(trial: Trial) -> Array:
             # the state that a target means is left by the next step, with its inputs
             asked = jnp.min(trial.mask, -1)[:-1]
             weights = asked / jnp.maximum(jnp.sum(asked), 1.0)
             jacobians = jax.lax.map(jacobian, (trial.inputs[1:], trial.targets[:-1]))
             return jnp.where(jnp.sum(asked) > 0, self.estimate(jacobians, weights), 0.0)
 
-        def estimated(alpha: Any) -> Any:
-            largest = jnp.maximum(jnp.max(jax.lax.map(stretch, trials)), 1.0)
+        def estimated(alpha: Array) -> Array:
+            largest = jnp.maximum(jnp.max(jax.lax.map(largest_of, trials)), 1.0)
             wanted = 1 - 1 / largest
             return jnp.where(wanted > alpha, wanted, self.decay * alpha + (1 - self.decay) * wanted)
 
         return jax.lax.cond(k % self.every == 0, estimated, lambda alpha: alpha, memory)
 
-    def tools(self, network: Any, memory: Any) -> Any:
+    def tools(
+        self, network: TaskNetwork, memory: Float[Array, ""]
+    ) -> tuple[Inverse, Float[Array, ""]]:
         """The readout, its inverse, and alpha."""
         return self.inverse(network), memory
 
-    def __call__(self, tools: Any, moment: Moment) -> Any:
+    def __call__(self, tools: tuple[Inverse, Float[Array, ""]], moment: Moment) -> State:
         """The state from which the next step starts."""
         inverse, alpha = tools
         return toward(moment, inverse, alpha)

@@ -1,14 +1,14 @@
 """Error forcing: the state is moved straight toward the states without error."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import parameter
-from rnnjax._types import Key, Scalar, as_given
+from rnnjax._types import Array, Arrays, Float, Key, Scalar, State, as_given
+from rnnjax.circuits._task_network import TaskNetwork
 from rnnjax.forcing._base import (
     AbstractForcing,
     Moment,
@@ -91,18 +91,20 @@ class ErrorForcing(AbstractForcing):
         """Whether it needs the error of the step before."""
         return self.previous_error
 
-    def check(self, network: Any) -> None:
+    def check(self, network: TaskNetwork) -> None:
         """Refuse a gain that is no share, and a readout that has no usable inverse."""
         self._check_gain()
         weights = network.readout.mixing()
         if weights is not None and self.feedback.inverts:
             check_invertible(weights, "ErrorForcing")
 
-    def begin(self, network: Any, key: Key | None) -> Any:
+    def begin(self, network: TaskNetwork, key: Key | None) -> Arrays:
         """Feedback weights, where they are drawn."""
         return self.feedback.begin(network, flatten(network.rest())[0].size, key)
 
-    def tools(self, network: Any, memory: Any) -> Any:
+    def tools(
+        self, network: TaskNetwork, memory: Arrays
+    ) -> Float[Array, "variables outputs"] | tuple[TaskNetwork, Arrays]:
         """The feedback matrix, or a function of the state where it depends on that."""
         held = as_given(network)
         affine = held.readout.affine()
@@ -110,7 +112,9 @@ class ErrorForcing(AbstractForcing):
             return self.feedback.matrix(affine.weights, memory)
         return held, memory
 
-    def __call__(self, tools: Any, moment: Moment) -> Any:
+    def __call__(
+        self, tools: Float[Array, "variables outputs"] | tuple[TaskNetwork, Arrays], moment: Moment
+    ) -> State:
         """The state from which the next step starts."""
         vector, unravel = flatten(moment.state)
         if isinstance(tools, tuple):
@@ -119,15 +123,14 @@ class ErrorForcing(AbstractForcing):
             weights = held.readout.mixing()
             damping = 0.0 if weights is None else self.damping * _square(weights)
             tools = self.feedback.matrix(jacobian, memory, damping)
-        error = moment.error_before if self.previous_error else moment.error
-        if self.previous_error:
-            error = moment.mask * error
+        before = moment.error_before
+        error = moment.error if before is None else moment.mask * before
         correction = self.gain * lead(tools, error)
         if self.hold:
             correction = jax.lax.stop_gradient(correction)
         return unravel(vector + correction)
 
 
-def _square(weights: Any) -> Any:
+def _square(weights: Float[Array | np.ndarray, "outputs read"]) -> Float[Array, ""]:
     """The mean square norm of a row."""
     return jnp.mean(jnp.sum(jnp.square(weights), -1))

@@ -1,10 +1,9 @@
 """Generalized teacher forcing: the state is mixed with what the targets mean."""
 
-from typing import Any
-
 from rnnjax._parameter import parameter
-from rnnjax._types import Scalar
-from rnnjax.forcing._base import AbstractTeacher, Moment, check_share, toward
+from rnnjax._types import Scalar, State
+from rnnjax.circuits._task_network import TaskNetwork
+from rnnjax.forcing._base import AbstractTeacher, Inverse, Moment, check_share, toward
 
 
 class GeneralizedTeacherForcing(AbstractTeacher):
@@ -44,11 +43,11 @@ class GeneralizedTeacherForcing(AbstractTeacher):
             self.alpha, "GeneralizedTeacherForcing.alpha", "the state is mixed from two states"
         )
 
-    def check(self, network: Any) -> None:
+    def check(self, network: TaskNetwork) -> None:
         """Refuse what is no share, and a readout that bends, reads rates, or has no inverse."""
         self._check_alpha()
         super().check(network)
 
-    def __call__(self, tools: Any, moment: Moment) -> Any:
+    def __call__(self, tools: Inverse, moment: Moment) -> State:
         """The state from which the next step starts."""
         return toward(moment, tools, self.alpha)

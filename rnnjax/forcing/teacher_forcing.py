@@ -1,14 +1,12 @@
 """Teacher forcing: the state is replaced by what the targets mean."""
 
-from typing import Any
-
 import equinox as eqx
 import numpy as np
 
 from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import counted, parameter
-from rnnjax._types import Scalar
-from rnnjax.forcing._base import AbstractTeacher, Moment, toward
+from rnnjax._types import Scalar, State
+from rnnjax.forcing._base import AbstractTeacher, Inverse, Moment, toward
 
 
 class TeacherForcing(AbstractTeacher):
@@ -53,7 +51,7 @@ class TeacherForcing(AbstractTeacher):
         """The first step, and every so many-th after it."""
         return None if self.every == 1 else (np.arange(steps) % self.every == 0).astype(float)
 
-    def __call__(self, tools: Any, moment: Moment) -> Any:
+    def __call__(self, tools: Inverse, moment: Moment) -> State:
         """The state from which the next step starts."""
         if not self.keep_unseen:
             return toward(moment, tools, 1.0)

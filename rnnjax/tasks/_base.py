@@ -1,11 +1,12 @@
 """What every task is: trials of one length, drawn from a key."""
 
 import abc
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import ArrayLike, Int
 
 from rnnjax._parameter import Parametric
 from rnnjax._types import Array, Float, Key
@@ -20,9 +21,9 @@ class Trial(NamedTuple):
         mask: 1 where an output is asked for, else 0; `(steps,)` for all outputs alike.
     """
 
-    inputs: Float[Any, "*batch steps inputs"]
-    targets: Float[Any, "*batch steps outputs"]
-    mask: Float[Any, "*batch"]
+    inputs: Float[Array | np.ndarray, "*batch steps inputs"]
+    targets: Float[Array | np.ndarray, "*batch steps outputs"]
+    mask: Float[Array | np.ndarray, "*batch"]
 
 
 class AbstractTask(Parametric):
@@ -81,7 +82,9 @@ def steps_of(task: AbstractTask, name: str, *, least: int = 1) -> int:
     return count
 
 
-def window(steps: int, first: Any, length: Any) -> Array:
+def window(
+    steps: int, first: Int[ArrayLike, ""], length: Int[ArrayLike, ""]
+) -> Float[Array, " steps"]:
     """`(steps,)`, 1.0 during `length` steps from step number `first` on, else 0.0."""
     number = jnp.arange(steps)
     return ((number >= first) & (number < first + length)).astype(jnp.result_type(float))

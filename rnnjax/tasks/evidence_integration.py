@@ -1,14 +1,12 @@
 """Evidence integration: on which side were more cues?"""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._parameter import parameter
-from rnnjax._types import Key, Scalar
+from rnnjax._types import Array, Float, Key, Scalar
 from rnnjax.tasks._base import AbstractTask, Trial, steps_of, window
 
 
@@ -94,7 +92,7 @@ class EvidenceIntegration(AbstractTask):
         answer = jnp.where(2 * number > self.cues, 1.0, -1.0)
         return Trial(inputs, (answer * asked)[:, None], asked)
 
-    def _row(self, sides: Any) -> Any:
+    def _row(self, sides: Float[Array, "cues sides"]) -> Float[Array, "steps sides"]:
         """`(cues, 2)` in time: each for the length of a cue, and nothing between and after."""
         period = steps_of(self, "cue") + steps_of(self, "gap", least=0)
         on = (np.arange(period) < steps_of(self, "cue")).astype(sides.dtype)

@@ -6,9 +6,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool
 
 from rnnjax._parameter import counted, parameter
-from rnnjax._types import Key
+from rnnjax._types import ArrayLike, Key, Shaped
 from rnnjax.tasks._base import AbstractTask, Trial
 
 
@@ -41,7 +42,12 @@ class FromTrials(AbstractTask):
     step: float = eqx.field(static=True, default=1.0)
 
     def __init__(
-        self, inputs: Any = None, targets: Any = None, mask: Any = None, *, step: float = 1.0
+        self,
+        inputs: Shaped[ArrayLike, "..."] | None = None,
+        targets: Shaped[ArrayLike, "..."] | None = None,
+        mask: Shaped[ArrayLike, "..."] | None = None,
+        *,
+        step: float = 1.0,
     ):
         if inputs is None and targets is None:
             inputs, targets, mask = _remembered_pulses()
@@ -121,8 +127,12 @@ def _remembered_pulses() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return signs * (time < 2), signs * np.ones((1, 10, 1)), mask
 
 
-def _checked(inputs: Any, targets: Any, mask: Any) -> Trial:
-    inputs, targets = np.asarray(inputs, np.float64), np.asarray(targets, np.float64)
+def _checked(
+    given: Shaped[ArrayLike, "..."],
+    wanted: Shaped[ArrayLike, "..."],
+    mask: Shaped[ArrayLike, "..."] | None,
+) -> Trial:
+    inputs, targets = np.asarray(given, np.float64), np.asarray(wanted, np.float64)
     if inputs.ndim != 3 or not inputs.size:
         raise ValueError(
             f"FromTrials.inputs: expected (trials, steps, inputs), got shape {inputs.shape}"
@@ -164,7 +174,7 @@ def _checked(inputs: Any, targets: Any, mask: Any) -> Trial:
     return Trial(inputs, np.where(finite, targets, 0.0), mask)
 
 
-def _missing(bad: np.ndarray) -> str:
+def _missing(bad: Bool[np.ndarray, "trials steps channels"]) -> str:
     trial, step, channel = (int(k) for k in np.argwhere(bad)[0])
     return (
         f"{int(bad.sum())} that are NaN or infinite, the first in trial {trial}, step {step}, "
@@ -184,7 +194,7 @@ def _observed(env: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _padded(
-    drawn: list[tuple[np.ndarray, np.ndarray]], choices: Any
+    drawn: list[tuple[np.ndarray, np.ndarray]], choices: int | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Inputs, targets and mask of trials of several lengths; whole numbers become one-hot."""
     longest = max(len(seen) for seen, _ in drawn)

@@ -1,14 +1,12 @@
 """Path integration on a ring: where does the head point, given how it turned?"""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._parameter import parameter
-from rnnjax._types import Key, Scalar
+from rnnjax._types import Array, Float, Key, Scalar
 from rnnjax.tasks._base import AbstractTask, Trial, steps_of, window
 
 
@@ -88,16 +86,16 @@ class RingPathIntegration(AbstractTask):
         targets = [jnp.cos(heading), jnp.sin(heading)]
         return Trial(jnp.stack(inputs, 1), jnp.stack(targets, 1), 1 - shown)
 
-    def _velocity(self, noise: Any) -> Any:
+    def _velocity(self, noise: Float[Array, " steps"]) -> Float[Array, " steps"]:
         """The process driven by standard normal `noise`, the first of which is its start."""
         speed, correlation = (jnp.asarray(x, noise.dtype) for x in (self.speed, self.correlation))
-        kept = jnp.exp(-self.step / correlation)
+        left = jnp.exp(-self.step / correlation)
         fresh = jnp.sqrt(-jnp.expm1(-2 * self.step / correlation))
         kicks = speed * noise * jnp.where(jnp.arange(noise.size) == 0, 1.0, fresh)
 
-        def after(a: Any, b: Any) -> Any:
-            """One stretch of steps `x -> decay x + kick` and then another."""
+        def after(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Array]:
+            """One row of steps `x -> decay x + kick` and then another."""
             return a[0] * b[0], b[0] * a[1] + b[1]
 
-        decays = jnp.full_like(kicks, kept)
+        decays = jnp.full_like(kicks, left)
         return jax.lax.associative_scan(after, (decays, kicks))[1]

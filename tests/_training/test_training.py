@@ -31,7 +31,7 @@ from rnnjax._files.checkpoint import identity_of
 from rnnjax._machine import devices as _devices
 from rnnjax._machine import plan as _plan
 from rnnjax._results import Status
-from rnnjax._training import fit as _fit
+from rnnjax._training import arguments as _arguments
 from rnnjax._training import networks_together as _together
 from rnnjax._training import objective as _objective
 from rnnjax._training import step as _step
@@ -457,7 +457,7 @@ def test_an_objective_that_fails_at_first_leaves_no_checkpoint(tmp_path):
     assert not (tmp_path / "fit").exists()
 
 
-class OnlyInSteps(_objective.Function):
+class OnlyInSteps(_objective.PlainFunction):
     """A function that nobody calls before the first step."""
 
     def check(self, circuit, key):
@@ -490,7 +490,7 @@ def test_a_driven_circuit_is_audited_with_its_input():
     np.testing.assert_allclose(found.audits.exponents, -0.1, rtol=1e-2)
 
 
-class Judged(_objective.Function):
+class Judged(_objective.PlainFunction):
     """A loss whose validation is another."""
 
     judge_by: object = eqx.field(static=True, default=None)
@@ -786,7 +786,7 @@ def fitted(network=NETWORK, objective=FORCED, where=recurrent, **options):
 
 def given(optimizer=ADAM, stop=None, audit=None):
     """These as `fit` looks at them; the types of its arguments are checked before in tests."""
-    return _fit._recipe(optimizer, FORCED, None, stop, audit, NETWORK, None)
+    return _arguments.checked_optimizer(optimizer, None, stop, audit)
 
 
 def no_mean(outputs, targets, mask):
