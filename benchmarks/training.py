@@ -1,5 +1,7 @@
 """What does a whole step of training cost: forward through time, the gradient, Adam's update?"""
 
+import time
+
 from benchmarks._harness import Bar, Tool, Workload
 from benchmarks.sweep_fixed import versions  # noqa: F401
 
@@ -48,88 +50,87 @@ def trained(circuit):
     return network.connectivity.weights, network.bias, readout.weights, readout.bias
 
 
-def course(spec, steps, seeds=None):
-    """The steps of `rnnjax.fit`, and the state before the first; of many fits with `seeds`."""
+def given_trials(inputs, targets, mask, step):
+    """A task with the same trials in every step, as the peers have them, instead of drawn ones."""
+    import jax
+
+    from rnnjax.tasks import FromTrials
+
+    @jax.custom_batching.custom_vmap
+    def drawn(trials, key):
+        return jax.tree.map(lambda x: x[0], trials)
+
+    @drawn.def_vmap
+    def _(count, batched, trials, keys):
+        return trials, jax.tree.map(lambda _: True, trials)
+
+    class Given(FromTrials):
+        """As many trials as are asked for at once: all of them, in their order."""
+
+        def sample(self, key):
+            return drawn(self.trials, key)
+
+    return Given(inputs, targets, mask, step=step)
+
+
+def fitting(spec, steps):
+    """`rnnjax.fit` of so many updates, as a function; of many fits with `seeds`."""
     import equinox as eqx
     import jax
     import jax.numpy as jnp
     import numpy as np
     import optax
 
-    from rnnjax import LinearEncoder, OnTask, StateReadout, TaskNetwork
-    from rnnjax._precision import cast
-    from rnnjax._training.loop import Course
-    from rnnjax._training.networks_together import begin_lanes
-    from rnnjax._training.step import Recipe, begin_compiled
-    from rnnjax._training.trials import pass_through
-    from rnnjax._where import choose, free_of
+    from rnnjax import LinearEncoder, OnTask, StateReadout, TaskNetwork, fit
     from rnnjax.circuits import CurrentNetwork
     from rnnjax.connectivity import Dense
-    from rnnjax.tasks import FromTrials, Trial
 
-    class Given(OnTask):
-        """On the same trials in every step, as the peers have them, instead of drawn ones."""
-
-        def value_and_gradient(self, rebuild, free, key, memory):
-            given = Trial(*(jnp.asarray(x, jnp.float32) for x in self.task.trials))
-            of_forcing, of_credit = memory
-            run = pass_through(self, rebuild(free), given, None, of_forcing)
-            return self.credit.value_and_gradient(run, rebuild, free, of_credit, None)
-
+    seeds = spec.get("seeds")
     numbers = [parameters(spec, seed) for seed in range(seeds or 1)]
-    weights, bias, readout, readout_bias, encoder = (
-        np.stack(x) if seeds else x[0] for x in zip(*numbers, strict=True)
-    )
+    arrays = (jnp.asarray(np.stack(x) if seeds else x[0]) for x in zip(*numbers, strict=True))
 
     def made(weights, bias, readout, readout_bias, encoder):
         circuit = CurrentNetwork(Dense(weights), bias=bias, tau=1.0)
         return TaskNetwork(circuit, LinearEncoder(encoder), StateReadout(readout, readout_bias))
 
-    arrays = (jnp.asarray(x) for x in (weights, bias, readout, readout_bias, encoder))
-    network = cast(eqx.filter_vmap(made)(*arrays) if seeds else made(*arrays), "float32")
+    network = eqx.filter_vmap(made)(*arrays) if seeds else made(*arrays)
     if seeds:  # every array has the axis of the seeds
         network = eqx.tree_at(lambda n: n.circuit.tau, network, np.ones(seeds, np.float32))
     key = jax.random.split(jax.random.key(0), seeds) if seeds else jax.random.key(0)
-    objective = Given(FromTrials(*trials(spec, steps), step=spec["leak"]), batch=spec["batch"])
-    chosen = choose(network, trained)
-    free = free_of(network, chosen)
-    recipe = Recipe(
-        chosen, cast(objective, "float32"), optax.adam(spec["rate"]), validate_every=None, stop=None
-    )
-    start = begin_lanes if seeds else begin_compiled
-    taking = Course(network, key, recipe, 10**9, seeds, None, None, float("inf"))
-    return taking, start(network, free, key, recipe)
+    task = given_trials(*trials(spec, steps), step=spec["leak"])
+    objective, optimizer = OnTask(task, batch=spec["batch"]), optax.adam(spec["rate"])
+
+    def fitted(updates):
+        return fit(
+            network, trained, objective, optimizer=optimizer, steps=updates, key=key,
+            dtype="float32", progress=False,
+        )  # fmt: skip
+
+    return fitted
 
 
 def training(spec):
-    """Steps as `rnnjax.fit` takes them: those of its own program."""
+    """What so many updates more cost in `rnnjax.fit`: what it does but once is in both fits."""
     import rnnjax
 
     if not spec.get("gpu"):
         rnnjax.tune_cpu()
-    import jax
-    import numpy as np
+    found = fitting(spec, spec["compared"])(COMPARED)
+    found = found[0] if spec.get("seeds") else found
+    outcome = told(parameters(spec)[:-1], trained(found.circuit), found.losses[:COMPARED], spec)
+    fitted = fitting(spec, spec["steps"])
 
-    seeds = spec.get("seeds")
-
-    def run(taking, state, updates):
-        seen = []
-        for k in range(updates):
-            state, found = taking._advance(state, k)
-            seen.append(found.loss)
-        return jax.block_until_ready(state), seen
-
-    taking, start = course(spec, spec["compared"], seeds)
-    state, losses = run(taking, start, COMPARED)
-    found = start.free, state.free, losses
-    outcome = told(
-        *([np.asarray(x)[0] if seeds else np.asarray(x) for x in s] for s in found), spec
-    )
-    taking, start = course(spec, spec["steps"], seeds)
+    def timed(updates):
+        wall, cpu = time.perf_counter(), time.process_time()
+        fitted(updates)
+        return time.perf_counter() - wall, time.process_time() - cpu
 
     def call():
+        seconds = cpu_seconds = 0.0
         for _ in range(spec.get("one_by_one", 1)):
-            run(taking, start, spec["updates"])
+            few, more = timed(1), timed(1 + spec["updates"])
+            seconds, cpu_seconds = seconds + more[0] - few[0], cpu_seconds + more[1] - few[1]
+        call.noted = {"seconds": seconds, "cpu_seconds": cpu_seconds}
         return outcome
 
     return call

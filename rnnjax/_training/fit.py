@@ -1,7 +1,7 @@
 """Which connections make it do that? `fit`."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -24,19 +24,17 @@ from rnnjax._training.arguments import (
 from rnnjax._training.audit import Every
 from rnnjax._training.fitted import Fit
 from rnnjax._training.loop import Loop, Outcome, PathLike
-from rnnjax._training.objective import AbstractObjective, Trained, as_objective
+from rnnjax._training.objective import ObjectiveLike, Trained, as_objective
 from rnnjax._training.step import FitState, Recipe, Seen, advance, begin, first_gradient
 from rnnjax._training.stop import Stop
 from rnnjax._types import Array, DTypeLike, Float, Key, Where, is_traced
 from rnnjax._where import choose, rebuild
 
-Objective: TypeAlias = AbstractObjective[Any] | Callable[[Any, Key | None], Array]
-
 
 def fit(
     circuit: Trained,
     where: Where,
-    objective: Objective,
+    objective: ObjectiveLike,
     *,
     optimizer: optax.GradientTransformation | None = None,
     steps: int = 500,
@@ -101,7 +99,7 @@ def fit(
         FitInterrupted: after Ctrl-C, with what was reached in `fit`, and in the checkpoint.
     """
     check_circuit(circuit)
-    steps, objective = counted(steps, "steps"), as_objective(objective)
+    steps, goal = counted(steps, "steps"), as_objective(objective)
     optimizer = checked_optimizer(optimizer, validate_every, stop, audit)
     traced, lanes = is_traced(circuit, key), lanes_of(circuit, key)
     if traced:
@@ -109,15 +107,15 @@ def fit(
     elif lanes and audit is not None:
         raise ValueError("audit: only of one fit at a time; find_equilibria takes its circuits")
     with precision(None if traced else dtype) as found:
-        circuit, key = unplaced((cast(circuit, found), key))
+        circuit, keys = _placed(circuit, key, found)
         free, chosen = choose(circuit, where)
-        objective, stop = cast((objective, stop), found)
-        recipe = Recipe(chosen, objective, optimizer, validate_every, stop)
-        (objective.check if lanes is None else objective.check_many)(circuit, key)
+        goal, stop = cast((goal, stop), found)
+        recipe = Recipe(chosen, goal, optimizer, validate_every, stop)
+        (goal.check if lanes is None else goal.check_many)(circuit, keys)
         if traced:
-            outcome = _scanned(free, circuit, key, recipe, steps)
+            outcome = _scanned(free, circuit, keys, recipe, steps)
         else:
-            loop = Loop(circuit, key, recipe, steps, lanes, audit, checkpoint, checkpoint_interval)
+            loop = Loop(circuit, keys, recipe, steps, lanes, audit, checkpoint, checkpoint_interval)
             outcome = loop.run(free, progress)
         result = _result(outcome, circuit, recipe, lanes)
     if is_traced(result):
@@ -126,14 +124,14 @@ def fit(
     _raise_if_cut_short(outcome.interrupted, result, checkpoint)
     if throw and lanes is None:
         _raise_if_failed(result, checkpoint)
-    objective.judge(result.circuit)
+    goal.judge(result.circuit)
     return result
 
 
 def gradient(
     circuit: Trained,
     where: Where,
-    objective: Objective,
+    objective: ObjectiveLike,
     *,
     key: AnyKey = None,
     dtype: DTypeLike | None = None,
@@ -157,15 +155,21 @@ def gradient(
     check_circuit(circuit)
     if lanes_of(circuit, key) is not None:
         raise ValueError("key: gradient is of one network: give it one key, or use jax.vmap")
-    objective = as_objective(objective)
+    goal = as_objective(objective)
     with precision(None if is_traced(circuit, key) else dtype) as found:
-        circuit, objective = cast((circuit, objective), found)
-        circuit, key = unplaced((circuit, key))
+        goal = cast(goal, found)
+        circuit, keys = _placed(circuit, key, found)
         chosen = choose(circuit, where)[1]
-        objective.check(circuit, key)
-        loss, arrays = first_gradient(circuit, where, objective, key)
-    result = loss, dict(zip(chosen.names, arrays, strict=True))
-    return result if is_traced(result) else to_host(result)
+        goal.check(circuit, keys)
+        loss, arrays = first_gradient(circuit, where, goal, keys)
+    if not is_traced(loss, arrays):
+        loss, arrays = to_host((loss, arrays))
+    return loss, dict(zip(chosen.names, arrays, strict=True))
+
+
+def _placed(circuit: Trained, key: AnyKey, dtype: np.dtype) -> tuple[Trained, Any]:
+    """The circuit in its precision, and the key or the keys, as if they had just been made."""
+    return unplaced((cast(circuit, dtype), key))
 
 
 def _scanned(

@@ -56,8 +56,7 @@ class Loop(NamedTuple):
         """All steps that are left."""
         from tqdm.auto import tqdm
 
-        start = begin_compiled if self.lanes is None else begin_lanes
-        k, state, history, audits = self._resumed(start(self.circuit, free, self.key, self.recipe))
+        k, state, history, audits = self._resumed(self._begun(free))
         where = layout(self.circuit, self.key, self.recipe.objective, self.lanes)
         state = where.placed(state)
         self = self._replace(circuit=where.placed(self.circuit), key=where.placed(self.key))
@@ -93,10 +92,16 @@ class Loop(NamedTuple):
                 raise
         return Outcome(None, now[1], self._seen(history), all_in_one(audits))
 
+    def _begun(self, free: Sequence[Array]) -> FitState:
+        if self.lanes is None or self.key is None:
+            return begin_compiled(self.circuit, free, self.key, self.recipe)
+        return begin_lanes(self.circuit, free, self.key, self.recipe)
+
     def _advance(self, state: FitState, k: int) -> tuple[FitState, Seen]:
-        step = advance_compiled if self.lanes is None else advance_lanes
         number, moving = jnp.asarray(k, jnp.int32), jnp.asarray(k < self.steps)
-        return step(state, number, self.circuit, self.key, moving, self.recipe)
+        if self.lanes is None or self.key is None:
+            return advance_compiled(state, number, self.circuit, self.key, moving, self.recipe)
+        return advance_lanes(state, number, self.circuit, self.key, moving, self.recipe)
 
     def _audited(self, state: FitState, k: int) -> list[Audit]:
         """An audit where one is due, and the fit has not ended."""

@@ -3,7 +3,7 @@
 import abc
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 import equinox as eqx
 import jax
@@ -17,7 +17,7 @@ from rnnjax._machine.setup import LAPACK_WAITS, tuned_devices
 from rnnjax._parameter import Parametric, parameter
 from rnnjax._precision import by_shapes
 from rnnjax._training.batches import Keys
-from rnnjax._types import Array, ArrayLike, Arrays, Float, Key, Scalar, Shaped, lane_of
+from rnnjax._types import Array, Arrays, Float, Key, Numbers, Scalar, lane_of
 from rnnjax.circuits._base import AbstractSystem, Driven
 
 Trained: TypeAlias = AbstractSystem[Any] | Driven  # what a fit changes
@@ -89,30 +89,31 @@ class AbstractObjective(Parametric, Generic[CircuitT]):
         """The loss and its gradient with respect to the free arrays, of which `rebuild` makes a circuit."""
         return jax.value_and_grad(lambda free: self(rebuild(free), key))(free)
 
-    def __add__(self, other: "Addend") -> "Combined":
+    def __add__(self, other: "ObjectiveLike") -> "Combined":
         """Both at once."""
         return combined(self, other)
 
-    def __radd__(self, other: "Addend") -> "Combined":
+    def __radd__(self, other: "ObjectiveLike") -> "Combined":
         """Both at once."""
         return combined(other, self)
 
-    def __rmul__(self, weight: Shaped[ArrayLike, ""]) -> "Combined":
+    def __rmul__(self, weight: Numbers) -> "Combined":
         """The same, weighted."""
         return Combined((self,), (weight,))
 
-    def __mul__(self, weight: Shaped[ArrayLike, ""]) -> "Combined":
+    def __mul__(self, weight: Numbers) -> "Combined":
         """The same, weighted."""
         return weight * self
 
 
-Addend: TypeAlias = AbstractObjective[Any] | Callable[[Any, Key | None], Array]
+LossOfCircuit: TypeAlias = Callable[[Any, Key | None], Array]
+ObjectiveLike: TypeAlias = AbstractObjective[Any] | LossOfCircuit
 
 
 class PlainFunction(AbstractObjective[Trained]):
     """A plain function of `(circuit, key)`, differentiated by JAX."""
 
-    function: Callable[[Any, Key | None], Array]
+    function: LossOfCircuit
 
     def check(self, circuit: Trained, key: Key | None) -> None:
         """Refuse a function that does not give one number."""
@@ -197,9 +198,9 @@ class Combined(AbstractObjective[Any]):
             jax.tree.map(lambda *g: self._sum(g), *gradients),
         )
 
-    def __rmul__(self, weight: Shaped[ArrayLike, ""]) -> "Combined":
+    def __rmul__(self, weight: Numbers) -> "Combined":
         """Every part, weighted; sums stay flat, so that each part has a key of its own."""
-        return Combined(self.parts, tuple(weight * w for w in self.weights))
+        return Combined(self.parts, jax.tree.map(lambda w: weight * w, self.weights))
 
     def _sum(self, values: Sequence[Array]) -> Array:
         terms = [jnp.asarray(w, v.dtype) * v for w, v in zip(self.weights, values, strict=True)]
@@ -249,10 +250,10 @@ def as_objective(value: Any) -> AbstractObjective[Any]:
         return value
     if not callable(value):
         raise TypeError(f"objective: expected a function of (circuit, key), got {value!r}")
-    return PlainFunction(value)
+    return PlainFunction(cast(LossOfCircuit, value))
 
 
-def combined(*values: Addend) -> Combined:
+def combined(*values: ObjectiveLike) -> Combined:
     """The sum of objectives, sums taken apart."""
     parts, weights = [], []
     for each in map(as_objective, values):

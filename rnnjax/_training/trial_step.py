@@ -92,7 +92,7 @@ class TrialStep(eqx.Module):
             return self.network(state, inputs)
 
         t = jnp.zeros_like(self.step)
-        if self.noise is None:
+        if self.noise is None or draws is None:
             return step_function(self.solver)(field, t, state, self.step)
         noise, dw = self.noise, flatten(state)[1](jnp.sqrt(self.step) * draws)
         advance = noisy_step_function(self.solver, noise.additive)

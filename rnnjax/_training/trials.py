@@ -93,7 +93,7 @@ class Pass(NamedTuple):
         self, cut: int | None = None, nudges: Array | None = None, signals: Array | None = None
     ) -> Given:
         """The tables of all steps, lanes in front."""
-        inputs, targets, mask = self.trials
+        inputs, targets, mask = map(jnp.asarray, self.trials)
         lanes, steps, _ = self.shape
 
         def shared(values: Shaped[np.ndarray, " steps"] | None) -> Float[Array, "lane step"] | None:
@@ -152,7 +152,8 @@ def pass_through(
     practice: Practice, circuit: TaskNetwork, trials: Trial, keys: Keys | None, memory: Arrays
 ) -> Pass:
     """Passes through these trials, forced by the readout as it is in `circuit`."""
-    shape = (*trials.inputs.shape[:2], flatten(circuit.rest())[0].size)
+    lanes, steps = trials.inputs.shape[:2]
+    shape = lanes, steps, flatten(circuit.rest())[0].size
     return Pass(practice, trials, keys, practice.forcing.tools(circuit, memory), shape)
 
 
