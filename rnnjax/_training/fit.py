@@ -27,8 +27,8 @@ from rnnjax._training.loop import Loop, Outcome, PathLike
 from rnnjax._training.objective import ObjectiveLike, Trained, as_objective
 from rnnjax._training.step import FitState, Recipe, Seen, advance, begin, first_gradient
 from rnnjax._training.stop import Stop
-from rnnjax._types import Array, DTypeLike, Float, Key, Where, is_traced
-from rnnjax._where import choose, rebuild
+from rnnjax._types import Array, DTypeLike, Float, Key, Where, is_traced, lane_of
+from rnnjax._where import choose, free_of, rebuild
 
 
 def fit(
@@ -108,7 +108,8 @@ def fit(
         raise ValueError("audit: only of one fit at a time; find_equilibria takes its circuits")
     with precision(None if traced else dtype) as found:
         circuit, keys = _placed(circuit, key, found)
-        free, chosen = choose(circuit, where)
+        chosen = choose(circuit if lanes is None else lane_of(circuit, 0), where)
+        free = free_of(circuit, chosen)
         goal, stop = cast((goal, stop), found)
         recipe = Recipe(chosen, goal, optimizer, validate_every, stop)
         (goal.check if lanes is None else goal.check_many)(circuit, keys)
@@ -159,12 +160,12 @@ def gradient(
     with precision(None if is_traced(circuit, key) else dtype) as found:
         goal = cast(goal, found)
         circuit, keys = _placed(circuit, key, found)
-        chosen = choose(circuit, where)[1]
+        chosen = choose(circuit, where)
         goal.check(circuit, keys)
         loss, arrays = first_gradient(circuit, where, goal, keys)
     if not is_traced(loss, arrays):
         loss, arrays = to_host((loss, arrays))
-    return loss, dict(zip(chosen.names, arrays, strict=True))
+    return loss, {each.path: x for each, x in zip(chosen, arrays, strict=True)}
 
 
 def _placed(circuit: Trained, key: AnyKey, dtype: np.dtype) -> tuple[Trained, Any]:

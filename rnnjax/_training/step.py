@@ -13,7 +13,7 @@ from rnnjax._machine.devices import one_device
 from rnnjax._training.objective import AbstractObjective, Trained, works_alone
 from rnnjax._training.stop import Stop
 from rnnjax._types import Array, Arrays, Float, Key, Where
-from rnnjax._where import Chosen, choose, rebuild
+from rnnjax._where import Named, choose, free_of, rebuild
 
 TreeT = TypeVar("TreeT")
 # Keys of a fit: step k is given `fold_in(key, k)`; these lie beyond any number of steps.
@@ -23,7 +23,7 @@ _VALIDATION, _BEGIN = 2**31 - 1, 2**31 - 2
 class Recipe(NamedTuple):
     """What stays the same over the steps of a fit."""
 
-    chosen: Chosen
+    chosen: tuple[Named, ...]
     objective: AbstractObjective[Any]
     optimizer: optax.GradientTransformation
     validate_every: int | None
@@ -184,7 +184,8 @@ def first_gradient(
     circuit: Trained, where: Where, objective: AbstractObjective[Any], key: Key | None
 ) -> tuple[Float[Array, ""], Sequence[Array]]:
     """The loss of the first step, and the gradients of the free arrays."""
-    free, chosen = choose(circuit, where)
+    chosen = choose(circuit, where)
+    free = free_of(circuit, chosen)
     memory = objective.begin(circuit, _own(key, _BEGIN))
     with one_device(works_alone(objective, circuit, key)):
         return objective.value_and_gradient(
