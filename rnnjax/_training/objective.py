@@ -3,7 +3,7 @@
 import abc
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 import equinox as eqx
 import jax
@@ -107,7 +107,11 @@ class AbstractObjective(Parametric, Generic[CircuitT]):
 
 
 LossOfCircuit: TypeAlias = Callable[[Any, Key | None], Array]
-ObjectiveLike: TypeAlias = AbstractObjective[Any] | LossOfCircuit
+
+if TYPE_CHECKING:
+    ObjectiveLike: TypeAlias = AbstractObjective[Any] | LossOfCircuit
+else:
+    ObjectiveLike = Any  # `as_objective` says what it should have been
 
 
 class PlainFunction(AbstractObjective[Trained]):

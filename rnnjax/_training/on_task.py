@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -32,7 +33,6 @@ from rnnjax.circuits._checks import check_step
 from rnnjax.circuits._task_network import TaskNetwork
 from rnnjax.credit._base import AbstractCredit, BackpropagationThroughTime
 from rnnjax.forcing._base import AbstractForcing, NoForcing
-from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._base import Euler
 from rnnjax.tasks._base import AbstractTask
 
@@ -86,8 +86,8 @@ class OnTask(AbstractObjective[TaskNetwork]):
     batch: int = eqx.field(static=True, default=64)
     validation: int = eqx.field(static=True, default=256)
     activity: Scalar | None = parameter(None, "1", doc="cost of the mean square of the state")
-    noise: AbstractNoise | None = None
-    held_out: AbstractTask | None = None
+    noise: Any = None  # an AbstractNoise; `check_parts` says so
+    held_out: Any = None  # a task
     solver: Solver = eqx.field(static=True, default_factory=Euler)
 
     def __check_init__(self) -> None:

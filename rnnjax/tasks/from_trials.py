@@ -1,6 +1,6 @@
 """Trials that one has: recorded ones, or those of another library."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -11,6 +11,8 @@ from jaxtyping import Bool
 from rnnjax._parameter import counted, parameter
 from rnnjax._types import ArrayLike, Key, Shaped
 from rnnjax.tasks._base import AbstractTask, Trial
+
+Table: TypeAlias = Shaped[ArrayLike, "..."] | list[Any]  # an array, or lists of numbers
 
 
 class FromTrials(AbstractTask):
@@ -43,9 +45,9 @@ class FromTrials(AbstractTask):
 
     def __init__(
         self,
-        inputs: Shaped[ArrayLike, "..."] | None = None,
-        targets: Shaped[ArrayLike, "..."] | None = None,
-        mask: Shaped[ArrayLike, "..."] | None = None,
+        inputs: Table | None = None,
+        targets: Table | None = None,
+        mask: Table | None = None,
         *,
         step: float = 1.0,
     ):
@@ -128,9 +130,9 @@ def _remembered_pulses() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _checked(
-    given: Shaped[ArrayLike, "..."],
-    wanted: Shaped[ArrayLike, "..."],
-    mask: Shaped[ArrayLike, "..."] | None,
+    given: Table,
+    wanted: Table,
+    mask: Table | None,
 ) -> Trial:
     inputs, targets = np.asarray(given, np.float64), np.asarray(wanted, np.float64)
     if inputs.ndim != 3 or not inputs.size:
