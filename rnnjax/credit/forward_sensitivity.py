@@ -48,7 +48,7 @@ class ForwardSensitivity(AbstractCredit):
         count = min(self.together, flat.size)
         chunks = -(-flat.size // count)
 
-        def loss(flat: Array) -> Array:
+        def loss(flat: Float[Array, " free"]) -> Float[Array, ""]:
             # nothing goes backward, but only this memory reads the outputs within the loop
             return jnp.mean(run(rebuild(unravel(flat)), memory=Checkpoint()).totals)
 

@@ -49,7 +49,7 @@ class WeightPerturbation(AbstractPerturbation):
         flat, unravel = ravel_pytree(free)
         size = jnp.asarray(self.size, flat.dtype)
 
-        def loss(flat: Array) -> Array:
+        def loss(flat: Float[Array, " free"]) -> Float[Array, ""]:
             return jnp.mean(run(rebuild(unravel(flat))).totals)
 
         def sample(key: Key) -> tuple[Array, Array]:

@@ -79,7 +79,9 @@ class AdaptiveTeacherForcing(AbstractTeacher):
         need a matrix logarithm or its own network are left out.
     """
 
-    estimate: Callable[[Array, Array], Array] = mean_of_norms
+    estimate: Callable[[Float[Array, "steps n n"], Float[Array, " steps"]], Float[Array, ""]] = (
+        mean_of_norms
+    )
     every: int = eqx.field(static=True, default=5)
     start: Scalar = parameter(1.0, "1", doc="alpha at first")
     decay: Scalar = parameter(0.999, "1", doc="how slowly alpha falls")
@@ -103,10 +105,10 @@ class AdaptiveTeacherForcing(AbstractTeacher):
         inverse = self.inverse(network)
         _, unravel = flatten(network.rest())
 
-        def jacobian(row: tuple[Array, Array]) -> Array:
+        def jacobian(row: tuple[Float[Array, " inputs"], Float[Array, " outputs"]]) -> Array:
             inputs, target = row
 
-            def once(vector: Array) -> Array:
+            def once(vector: Float[Array, " variables"]) -> Float[Array, " variables"]:
                 return flatten(step(unravel(vector), inputs))[0]
 
             return jax.jacfwd(once)(inverse.lead(target - inverse.bias))
@@ -118,7 +120,7 @@ class AdaptiveTeacherForcing(AbstractTeacher):
             jacobians = jax.lax.map(jacobian, (trial.inputs[1:], trial.targets[:-1]))
             return jnp.where(jnp.sum(asked) > 0, self.estimate(jacobians, weights), 0.0)
 
-        def estimated(alpha: Array) -> Array:
+        def estimated(alpha: Float[Array, ""]) -> Float[Array, ""]:
             largest = jnp.maximum(jnp.max(jax.lax.map(largest_of, trials)), 1.0)
             wanted = 1 - 1 / largest
             return jnp.where(wanted > alpha, wanted, self.decay * alpha + (1 - self.decay) * wanted)
