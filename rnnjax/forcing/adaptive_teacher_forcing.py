@@ -5,6 +5,7 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Int
 
 from rnnjax._numerics.trees import flatten
@@ -22,7 +23,7 @@ from rnnjax.tasks._base import Trial
 
 
 def mean_of_norms(
-    jacobians: Float[Array, "steps n n"], weights: Float[Array, " steps"]
+    jacobians: Float[Array | np.ndarray, "steps n n"], weights: Float[Array | np.ndarray, " steps"]
 ) -> Float[Array, ""]:
     r"""The geometric mean of the norms, $\exp\sum_t w_t \ln\|J_t\|_2$."""
     counted = weights > 0  # a norm of 0 elsewhere is none of its business
@@ -31,20 +32,20 @@ def mean_of_norms(
 
 
 def norm_of_mean(
-    jacobians: Float[Array, "steps n n"], weights: Float[Array, " steps"]
+    jacobians: Float[Array | np.ndarray, "steps n n"], weights: Float[Array | np.ndarray, " steps"]
 ) -> Float[Array, ""]:
     r"""The norm of the mean, $\|\sum_t w_t J_t\|_2$."""
     return _norms(jnp.sum(weights[:, None, None] * jacobians, 0)[None])[0]
 
 
 def largest_norm(
-    jacobians: Float[Array, "steps n n"], weights: Float[Array, " steps"]
+    jacobians: Float[Array | np.ndarray, "steps n n"], weights: Float[Array | np.ndarray, " steps"]
 ) -> Float[Array, ""]:
     r"""The largest norm, $\max_{w_t > 0} \|J_t\|_2$."""
     return jnp.max(jnp.where(weights > 0, _norms(jacobians), jnp.zeros_like(weights)))
 
 
-def _norms(jacobians: Float[Array, "steps n n"]) -> Float[Array, " steps"]:
+def _norms(jacobians: Float[Array | np.ndarray, "steps n n"]) -> Float[Array, " steps"]:
     # the largest singular value, by the eigenvalues of a symmetric matrix; lowers everywhere
     gram = jnp.matmul(jacobians.swapaxes(-1, -2), jacobians, precision="highest")
     return jnp.sqrt(jnp.linalg.eigvalsh(gram)[..., -1])

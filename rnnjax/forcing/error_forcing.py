@@ -123,8 +123,9 @@ class ErrorForcing(AbstractForcing):
             weights = held.readout.mixing()
             damping = 0.0 if weights is None else self.damping * _square(weights)
             tools = self.feedback.matrix(jacobian, memory, damping)
-        before = moment.error_before
-        error = moment.error if before is None else moment.mask * before
+        error = moment.error
+        if self.previous_error and moment.error_before is not None:
+            error = moment.mask * moment.error_before
         correction = self.gain * lead(tools, error)
         if self.hold:
             correction = jax.lax.stop_gradient(correction)
