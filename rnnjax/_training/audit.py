@@ -108,14 +108,14 @@ def audited(circuit: Trained, how: Every, step: int) -> Audit:
     rests = find_equilibria(system, held, throw=False)
     count = len(rests.found)
     states = np.stack([np.asarray(flatten(rests[k])[0], np.float64) for k in range(count)])
-    values = eigenvalues(rests.jacobian)
+    values = np.asarray(eigenvalues(rests.jacobian))
     kinds = np.where(rests.found, classify(np.where(np.isnan(values), -1.0, values)), -1)
     exponent = error = np.nan
     if how.duration is not None and how.step is not None:
         exponent, error = _leading(system, (how.duration, how.step), held, step)
-    frequencies = np.where(rests.found, 1000 * abs(values[:, 0].imag) / (2 * np.pi), np.nan)
+    frequencies = np.where(rests.found, 1000 * abs(np.imag(values[:, 0])) / (2 * np.pi), np.nan)
     found = (
-        step, rests.found, states, values[:, 0].real, frequencies, kinds.astype(np.int64), exponent,
+        step, rests.found, states, np.real(values[:, 0]), frequencies, kinds.astype(np.int64), exponent,
         error,
     )  # fmt: skip
     return Audit(*(np.asarray(x)[None] for x in found))
