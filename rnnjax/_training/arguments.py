@@ -12,9 +12,9 @@ from rnnjax._parameter import check, counted
 from rnnjax._training.audit import Every
 from rnnjax._training.objective import Trained
 from rnnjax._training.stop import Stop
-from rnnjax._types import ArrayLike, Shaped, is_key
+from rnnjax._types import Expected, Numbers, is_key
 
-AnyKey: TypeAlias = Shaped[ArrayLike, "..."] | None  # of one fit, or of many; looked at here
+AnyKey: TypeAlias = Expected[Numbers | None]  # of one fit, or of many; looked at here
 
 
 def check_circuit(circuit: Trained) -> None:

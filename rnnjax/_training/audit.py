@@ -108,7 +108,7 @@ def audited(circuit: Trained, how: Every, step: int) -> Audit:
     rests = find_equilibria(system, held, throw=False)
     count = len(rests.found)
     states = np.stack([np.asarray(flatten(rests[k])[0], np.float64) for k in range(count)])
-    values = np.asarray(eigenvalues(rests.jacobian))
+    values = np.asarray(eigenvalues(np.asarray(rests.jacobian)))
     kinds = np.where(rests.found, classify(np.where(np.isnan(values), -1.0, values)), -1)
     exponent = error = np.nan
     if how.duration is not None and how.step is not None:

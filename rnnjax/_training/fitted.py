@@ -12,7 +12,7 @@ from rnnjax._results import Status
 from rnnjax._training.audit import Audit
 from rnnjax._training.loop import shown
 from rnnjax._training.objective import Trained
-from rnnjax._types import Array, Float, is_traced, lane_of
+from rnnjax._types import Array, Expected, Float, is_traced, lane_of
 
 
 class Fit(eqx.Module):
@@ -57,7 +57,7 @@ class Fit(eqx.Module):
         lowest = xp.min(xp.where(known, self.validations, np.inf), -1)
         return xp.where(known.any(-1), lowest, np.nan)
 
-    def __getitem__(self, k: int | slice | Int[np.ndarray, "*picked"]) -> "Fit":
+    def __getitem__(self, k: Expected[int]) -> "Fit":
         """Fit k of many: `found[found.best_seed]` is the best.
 
         Raises:

@@ -3,7 +3,7 @@
 import abc
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 import equinox as eqx
 import jax
@@ -17,7 +17,7 @@ from rnnjax._machine.setup import LAPACK_WAITS, tuned_devices
 from rnnjax._parameter import Parametric, parameter
 from rnnjax._precision import by_shapes
 from rnnjax._training.batches import Keys
-from rnnjax._types import Array, Arrays, Float, Key, Numbers, Scalar, lane_of
+from rnnjax._types import Array, Arrays, Expected, Float, Key, Numbers, Scalar, lane_of
 from rnnjax.circuits._base import AbstractSystem, Driven
 
 Trained: TypeAlias = AbstractSystem[Any] | Driven  # what a fit changes
@@ -108,10 +108,7 @@ class AbstractObjective(Parametric, Generic[CircuitT]):
 
 LossOfCircuit: TypeAlias = Callable[[Any, Key | None], Array]
 
-if TYPE_CHECKING:
-    ObjectiveLike: TypeAlias = AbstractObjective[Any] | LossOfCircuit
-else:
-    ObjectiveLike = Any  # `as_objective` says what it should have been
+ObjectiveLike: TypeAlias = Expected[AbstractObjective[Any] | LossOfCircuit]
 
 
 class PlainFunction(AbstractObjective[Trained]):

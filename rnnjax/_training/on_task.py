@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -28,11 +27,12 @@ from rnnjax._training.objective import AbstractObjective, Trained, Work, works_a
 from rnnjax._training.practice import tasks_of
 from rnnjax._training.trial_step import trial_step
 from rnnjax._training.trials import devices_of, pass_through
-from rnnjax._types import Array, Arrays, Float, Key, Scalar, is_traced, lane_of
+from rnnjax._types import Array, Arrays, Expected, Float, Key, Scalar, is_traced, lane_of
 from rnnjax.circuits._checks import check_step
 from rnnjax.circuits._task_network import TaskNetwork
 from rnnjax.credit._base import AbstractCredit, BackpropagationThroughTime
 from rnnjax.forcing._base import AbstractForcing, NoForcing
+from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._base import Euler
 from rnnjax.tasks._base import AbstractTask
 
@@ -86,8 +86,8 @@ class OnTask(AbstractObjective[TaskNetwork]):
     batch: int = eqx.field(static=True, default=64)
     validation: int = eqx.field(static=True, default=256)
     activity: Scalar | None = parameter(None, "1", doc="cost of the mean square of the state")
-    noise: Any = None  # an AbstractNoise; `check_parts` says so
-    held_out: Any = None  # a task
+    noise: Expected[AbstractNoise | None] = None
+    held_out: Expected[AbstractTask | None] = None
     solver: Solver = eqx.field(static=True, default_factory=Euler)
 
     def __check_init__(self) -> None:
@@ -102,7 +102,7 @@ class OnTask(AbstractObjective[TaskNetwork]):
             if self.forcing.acts_on_state:
                 warn_of_corrections(self.forcing, _largest_correction(self, network, key))
 
-    def check_many(self, circuits: Trained, keys: Keys) -> None:
+    def check_many(self, circuits: Expected[TaskNetwork], keys: Keys) -> None:
         """The same of many: forcing and what it does are looked at in each."""
         one, key = lane_of((circuits, keys), 0)
         check_network(self, one, key)

@@ -256,8 +256,8 @@ class AbstractTeacher(AbstractForcing):
 
     def inverse(self, network: TaskNetwork) -> Inverse:
         """The readout and its pseudo-inverse, without a gradient."""
-        weights, bias = as_given(network.readout.affine())
-        return Inverse(weights, bias, pseudo_inverse(weights, self.ridge))
+        held: Any = as_given(network.readout.affine())  # `check` has seen that it is affine
+        return Inverse(held.weights, held.bias, pseudo_inverse(held.weights, self.ridge))
 
     def tools(self, network: TaskNetwork, memory: Arrays) -> Any:
         """The readout and its inverse."""
