@@ -70,17 +70,17 @@ def lane_of(batch: T, k: Expected[int]) -> T:
     )
 
 
-def is_key(leaf: Expected[Numbers | np.generic | Key]) -> bool:
+def is_key(leaf: Expected[ArrayLike]) -> bool:
     """Whether it is a random key, or an array of them."""
     return jnp.issubdtype(getattr(leaf, "dtype", np.float32), jax.dtypes.prng_key)
 
 
-def numbers_of(leaf: Numbers | np.generic | Key) -> np.ndarray:
+def numbers_of(leaf: Shaped[Any, "..."]) -> np.ndarray:
     """The numbers of an array, also of random keys."""
     return np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
 
 
-def like(numbers: np.ndarray, leaf: Numbers | np.generic | Key) -> jax.Array:
+def like(numbers: np.ndarray, leaf: Shaped[Any, "..."]) -> jax.Array:
     """Numbers as what they were: an array, or random keys."""
     if not is_key(leaf):
         return jnp.asarray(numbers)

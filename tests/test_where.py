@@ -130,7 +130,7 @@ def test_continue_orbits():
     np.testing.assert_allclose(hopf.parameter, 0.0, atol=1e-9)
     orbits = rnnjax.continue_orbits(
         Oscillator(), mu, hopf, bounds=(-1.0, 0.5), max_points=4, intervals=6, throw=False,
-        bifurcations=(bifurcations.FoldOfCycles(),), max_bifurcations=1,
+        bifurcations=(), max_bifurcations=1,
     )  # fmt: skip
     assert orbits.name == "of[0]"
     np.testing.assert_allclose(orbits.period[1:], 2 * np.pi / 0.7, rtol=1e-5)
@@ -161,10 +161,10 @@ def test_gradient_and_fit():
         loss, by = rnnjax.gradient(circuit, where, target, **options)
         sgd = optax.sgd(0.1)
         fit = rnnjax.fit(circuit, where, target, steps=3, optimizer=sgd, progress=False, **options)
-        found.append([loss, *by.values(), *fit.loss])
+        found.append([loss, *by.values(), fit.loss])
     assert list(by) == ["of[0,1]"]
     np.testing.assert_allclose(found[1], found[0], rtol=1e-12)
-    assert np.diff(found[0][-4:]).max() < 0
+    assert found[0][-1] < found[0][0]
 
 
 def test_basins_of_a_state_that_is_an_array():
@@ -188,7 +188,11 @@ def test_a_sweep_is_stored_under_the_name_of_the_number(suffix, tmp_path):
         [axis(lambda c: c.tau[1], [1.0, 2.0]), axis(lambda c: c.connectivity.weights[0, 1], [3.0])],
         store=str(path), dtype="float64", progress=False,
     )  # fmt: skip
-    data = xarray.open_zarr(path) if suffix == ".zarr" else xarray.open_dataset(path)
+    data = (
+        xarray.open_zarr(path, consolidated=False)
+        if suffix == ".zarr"
+        else xarray.open_dataset(path)
+    )
     np.testing.assert_allclose(data.end.values, [[31.0], [32.0]])
     assert data.end.dims == ("tau[1]", "weights[0,1]")
     assert data["tau[1]"].attrs["units"] == "ms"
@@ -197,7 +201,8 @@ def test_a_sweep_is_stored_under_the_name_of_the_number(suffix, tmp_path):
 
 def test_the_other_numbers_stay():
     with jax.enable_x64(True):
-        for c in (PAIR, jax.tree.map(jnp.asarray, PAIR)):
+        on_device = jax.tree.map(lambda x: jnp.asarray(x) if eqx.is_array(x) else x, PAIR)
+        for c in (PAIR, on_device):
             one = named(c, lambda c: c.connectivity.weights[1, -2])
             changed = one.put(c, 7.0)
             np.testing.assert_array_equal(changed.connectivity.weights, [[0.5, -1.0], [7.0, 0.2]])
@@ -265,7 +270,7 @@ def test_many_fits_of_one_number():
     target = RestsAt(np.array([0.3, 0.1]))
     many = rnnjax.fit(circuits, where, target, key=keys, **options)
     one = rnnjax.fit(PAIR, where, target, key=keys[0], **options)
-    np.testing.assert_allclose(many.loss, np.tile(one.loss, (3, 1)), rtol=1e-5)
+    np.testing.assert_allclose(many.loss, np.full(3, one.loss), rtol=1e-5)
     np.testing.assert_array_equal(np.asarray(many.circuit.tau)[:, 0], [10.0] * 3)
 
 
