@@ -1,88 +1,117 @@
-"""The layout: imports only go down, each library has its place, and importing has no effect."""
+"""The layout: rooms on floors, one of each thing, sizes, annotations; and importing has no effect."""
 
 import ast
 import pathlib
 import re
+import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import annotated
+import architecture
 import pytest
+from architecture import FLOOR, FLOORS, ROOT, imports_of, room_of
 
-ROOT = pathlib.Path(__file__).parents[1] / "rnnjax"
+import rnnjax
+from rnnjax._exports import FAMILIES, HOMES
+
 FILES = sorted(ROOT.rglob("*.py"))
-FAMILIES = {
-    "connectivity": 1, "inputs": 1, "noise": 1, "solvers": 1, "measures": 1,
-    "circuits": 2, "plasticity": 2, "tasks": 2, "observations": 2, "forcing": 2, "credit": 2,
-    "proposals": 2, "bifurcations": 2, "targets": 4,
-}  # fmt: skip
-FLOORS = FAMILIES | {
-    "_small": 0, "_types": 0, "_parameter": 0, "_results": 0, "_linalg": 0, "_kept": 0, "_setup": 0, "_axes": 0,
-    "_integrate": 1, "_replay": 2, "_plan": 1, "_adaptive": 1, "_gradient": 0, "_fixed": 3, "_solve": 2,
-    "_simulate": 3, "_measure": 3, "_equilibria": 3, "_regions": 3, "_spikes": 3, "_orbits": 3,
-    "_lyapunov": 3, "_growth": 3, "_phase": 3, "_statistics": 0,
-    "_continuation": 3, "_diagram": 3, "_branch": 3, "_follow": 3, "_locate": 3,
-    "_special": 3, "_both_ways": 3, "_curve": 3, "_two_parameters": 3,
-    "_intervals": 0, "_supports": 0, "_operations": 3, "_enclosure": 3, "_boxes": 3, "_enumerate": 3,
-    "_condensed": 0, "_collocation": 0, "_cycles": 3, "_orbit_branch": 3, "_orbit_search": 3, "_orbit_start": 3,
-    "_cycle_zeros": 3, "_orbit_curve": 3,
-    "_orbit_continuation": 3,
-    "_krylov": 0, "_matrix_free": 0, "_leading": 3, "_large": 3, "_large_steps": 3, "_large_branch": 3,
-    "_guesses": 0, "_deflation": 0, "_slow": 3, "_neighborhood": 3, "_starts": 3, "_settling": 4, "_basins": 4,
-    "_task_network": 2, "_pass": 3, "_objective": 3, "_training": 3,
-    "_fit": 4, "_audit": 4, "_perform": 4, "_checkpoint": 4, "_course": 4, "_descent": 4, "_free": 4,
-    "_datasets": 4, "_archive": 4,
-    "_sweep": 4, "_program": 4, "_store": 4, "_save": 4, "_labels": 4, "_infer": 4, "data": 4,
-    "plot": 5, "cli": 5, "_named": 5,
-}  # fmt: skip
-# A result hands itself to the store, when it is asked to and not before.
-DEFERRED = {
-    (each, home)
-    for home in ("_store", "_datasets")
-    for each in (
-        "_simulate", "_equilibria", "_branch", "_curve", "_slow", "_large_branch", "_orbits", "_orbit_branch",
-        "_lyapunov", "_phase",
-    )
-}  # fmt: skip
-HOMES = {
+TREES = {path: ast.parse(path.read_text()) for path in FILES}
+TESTS = pathlib.Path(__file__).parent
+HOMES_OF_LIBRARIES = {
     "matplotlib": {"plot"},
-    "diffrax": {"_simulate", "_solve", "_integrate", "_measure", "_orbits", "solvers"},
-    "optimistix": {"_equilibria", "_orbits", "_continuation"},
-    "optax": {"_fit", "_descent", "_infer"},
-    "xarray": {"_store", "_datasets", "_sweep", "data"},
-    "zarr": {"_store", "_sweep", "data"},
+    "diffrax": {"_simulation", "_engine", "solvers"},
+    "optimistix": set(),
+    "optax": {"_training", "_inference"},
+    "xarray": {"_files", "_sweep", "data"},
+    "zarr": {"_files", "_sweep", "data"},
+    "click": {"cli"},
+}
+TOP = len(FLOORS) - 1
+
+# Rooms without a folder of tests of their own, and where they are tested.
+TESTED_ELSEWHERE = {
+    "_numerics": "by every verb that solves: tests/_equilibria, _orbits, _branches, _engine",
+    "circuits": "test_conformance.py, and their published numbers in tests/published",
+    "connectivity": "test_conformance.py and test_edges.py",
+    "noise": "tests/_engine and tests/_simulation",
+    "solvers": "tests/_engine and tests/_simulation",
+    "bifurcations": "tests/_branches, _diagrams and published",
+}
+
+# Derivatives that are written by hand outside of `_numerics/implicit.py`, and why they are not of a root.
+BY_HAND = {
+    "_numerics/dense.py": "the derivative of the determinant, finite where it is zero",
+    "_numerics/krylov.py": "a linear solve by products, whose transpose is one as well",
+    "_numerics/memory.py": "through time in blocks: what is stored and what is computed again",
+    "_precision.py": "gradients in the dtype of the scope in which they were asked for",
+    "_proof/enclosure.py": "names of primitives that an interval evaluation walks through",
+    "_proof/interval_rules.py": "names of primitives that an interval evaluation walks through",
+    "_simulation/choose_run.py": "refuses forward derivatives with a sentence that says what to do",
+    "connectivity/_base.py": "a derivative by sparse weights that makes no dense matrix",
+    "targets/_base.py": "a gradient that refuses where the target was not found",
+}
+_CUSTOM = re.compile(r"\b(filter_)?custom_(jvp|vjp|root|linear_solve|vmap)\b")
+
+# Loops in the rooms of lines that are none over steps of a line, and what they are over.
+LOOPS = {
+    "_continuation/march.py": "the steps of a line",
+    "_continuation/zeros.py": "secants to a zero, and Newton's steps",
+    "_continuation/corrector.py": "Newton's steps onto a line",
+    "_branches/start.py": "rounds of guesses for the first equilibrium",
+    "_branches/large_problem.py": "Newton's steps onto a line, by products",
+    "_orbits/search.py": "Newton's steps to an orbit, and their shares",
+    "_orbits/orbit_problem.py": "Newton's steps onto a line of orbits",
+    "_orbits/phase.py": "bisections to the phase of a state",
 }
 
 
-def unit(path):
-    """The root module or the family that a file belongs to."""
-    return path.relative_to(ROOT).with_suffix("").parts[0]
+def where(path: pathlib.Path, line: int | None = None) -> str:
+    """A place in the package, in words."""
+    return str(path.relative_to(ROOT)) + ("" if line is None else f":{line}")
 
 
-def imports(path):
-    """`(dotted module, whether it is imported only when a function runs)` of a file."""
-    tree = ast.parse(path.read_text())
-    inside = {
-        id(node)
-        for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-        for node in ast.walk(function)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, id(node) in inside
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path.name}:{node.lineno}: relative import"
-            for alias in node.names:
-                yield f"{node.module}.{alias.name}", id(node) in inside
+def ours(path: pathlib.Path) -> Iterator[tuple[list[str], int, bool]]:
+    """`(parts below rnnjax of what is imported, the line, deferred)` of a file."""
+    for name, line, deferred in imports_of(path):
+        package, *parts = name.split(".")
+        if package == "rnnjax" and parts:
+            yield parts, line, deferred
 
 
-def ours(path):
-    """`(parts below rnnjax of an imported module, deferred)` of a file."""
-    for name, deferred in imports(path):
-        parts = name.split(".")
-        if parts[0] == "rnnjax" and len(parts) > 1:
-            yield parts[1:], deferred
+def is_module(parts: list[str]) -> bool:
+    """Whether what is imported is a file or a folder, not something in one."""
+    path = ROOT.joinpath(*parts)
+    return path.is_dir() or path.with_suffix(".py").exists()
+
+
+def is_member_file(parts: list[str]) -> bool:
+    """Whether an import reaches into a member of a family, or takes one from the family itself."""
+    return parts[0] in FAMILIES and len(parts) > 1 and not parts[1].startswith("_")
+
+
+def members() -> dict[str, str]:
+    """The names that families export from their members, and the family."""
+    found = {}
+    for family in FAMILIES:
+        for node in TREES[ROOT / family / "__init__.py"].body:
+            if isinstance(node, ast.ImportFrom):
+                home = str(node.module).rpartition(".")[2]
+                if not home.startswith("_"):
+                    found |= {alias.name: family for alias in node.names}
+    return {name: family for name, family in found.items() if not name.startswith("Abstract")}
+
+
+def labels() -> set[str]:
+    """The labels of the bifurcations."""
+    return {
+        str(ast.literal_eval(node.value))
+        for path in FILES
+        if room_of(path) == "bifurcations"
+        for node in ast.walk(TREES[path])
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "label"
+    } - {""}
 
 
 def test_the_package_is_where_the_tests_look():
@@ -90,40 +119,60 @@ def test_the_package_is_where_the_tests_look():
 
 
 def test_every_file_has_a_floor():
-    known = set(FLOORS) | {"__init__"}
-    assert {unit(path) for path in FILES} <= known, "a module or family without a floor"
+    known = set(FLOOR) | {"__init__"}
+    assert {room_of(path) for path in FILES} <= known, "a module or family without a floor"
+    assert set(FAMILIES) <= set(FLOOR)
 
 
 def test_imports_only_go_down():
     wrong = []
     for path in FILES:
-        here = unit(path)
+        here = room_of(path)
         if here == "__init__":
             continue
-        for parts, deferred in ours(path):
+        for parts, line, _ in ours(path):
             there = parts[0]
-            if there == here or (deferred and (here, there) in DEFERRED):
+            if there == here:
                 continue
-            if there not in FLOORS:  # a verb taken from the package itself: the command line's way
-                fits = FLOORS[here] == 5
+            if there not in FLOOR:  # a verb taken from the package itself: the command line's way
+                fits = FLOOR[here] == TOP
+            elif FLOOR[here] == FLOOR[there]:
+                base = there in FAMILIES and len(parts) > 1 and parts[1].startswith("_")
+                fits = base or FLOOR[here] in (0, TOP)
             else:
-                base = len(parts) > 1 and parts[1].startswith("_")
-                same_floor = (there in FAMILIES and base) or FLOORS[here] in (0, 3, 4, 5)
-                fits = FLOORS[there] < FLOORS[here] or (
-                    FLOORS[there] == FLOORS[here] and same_floor
-                )
+                fits = FLOOR[there] < FLOOR[here]
             if not fits:
-                wrong.append(f"{path.relative_to(ROOT)} imports {'.'.join(parts)}")
+                wrong.append(f"{where(path, line)} imports {'.'.join(parts)}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_import_goes_in_a_circle():
+    below = {}
+    for path in FILES:
+        found = set()
+        for parts, _, deferred in ours(path):
+            module = next((parts[:k] for k in (2, 1) if is_module(parts[:k])), None)
+            if module is not None and not deferred:
+                home = ROOT.joinpath(*module)
+                found.add(home / "__init__.py" if home.is_dir() else home.with_suffix(".py"))
+        below[path] = found - {path}
+    while below:
+        # a file of a family may be loaded while the family is: its exports are no import of it
+        ready = [path for path, found in below.items() if not found & set(below)]
+        assert ready, "\n".join(map(where, below))
+        below = {path: found for path, found in below.items() if path not in ready}
 
 
 def test_members_do_not_import_their_siblings():
     wrong = [
-        f"{path.relative_to(ROOT)} imports {'.'.join(parts)}"
+        f"{where(path, line)} imports {'.'.join(parts)}"
         for path in FILES
-        if unit(path) in FAMILIES and path.stem != "__init__"
-        for parts, _ in ours(path)
-        if parts[0] == unit(path) and not (len(parts) > 1 and parts[1].startswith("_"))
+        if room_of(path) in FAMILIES and path.stem != "__init__"
+        for parts, line, deferred in ours(path)
+        if parts[0] == room_of(path)
+        and not (len(parts) > 1 and parts[1].startswith("_"))
+        # an underscored file may look through all that the family exports
+        and not (len(parts) == 1 and deferred and path.stem.startswith("_"))
     ]
     assert not wrong, "\n".join(wrong)
 
@@ -131,21 +180,88 @@ def test_members_do_not_import_their_siblings():
 def test_verbs_import_no_member():
     # A whole family may be looked through, by the names that it exports.
     wrong = [
-        f"{path.relative_to(ROOT)} imports {'.'.join(parts)}"
+        f"{where(path, line)} imports {'.'.join(parts)}"
         for path in FILES
-        if path.parent == ROOT and unit(path).startswith("_") and unit(path) != "__init__"
-        for parts, _ in ours(path)
-        if parts[0] in FAMILIES and len(parts) > 1 and not parts[1].startswith("_")
+        if room_of(path).startswith("_") and FLOOR.get(room_of(path), TOP) < TOP
+        for parts, line, _ in ours(path)
+        if is_member_file(parts)
     ]
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("library", HOMES)
+def test_members_import_no_member_of_another_family():
+    wrong = [
+        f"{where(path, line)} imports {'.'.join(parts)}"
+        for path in FILES
+        if room_of(path) in FAMILIES and FLOOR[room_of(path)] < TOP and path.stem != "__init__"
+        for parts, line, _ in ours(path)
+        if is_member_file(parts)
+        and parts[0] != room_of(path)
+        and FLOOR[parts[0]] == FLOOR[room_of(path)]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_member_of_a_family_is_asked_for():
+    """No `isinstance`, `issubclass`, `type(x) is` or `case` of one: a class attribute decides."""
+    known, wrong = members(), []
+    for path in FILES:
+        for node in ast.walk(TREES[path]):
+            asked: list[ast.AST] = []
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+                "isinstance",
+                "issubclass",
+            ):
+                asked = [node.args[1]]
+            elif isinstance(node, ast.Compare) and "type(" in ast.unparse(node):
+                asked = [node]
+            elif isinstance(node, ast.MatchClass):
+                asked = [node.cls]
+            names = {
+                name
+                for each in asked
+                for inner in ast.walk(each)
+                for name in [getattr(inner, "id", None) or getattr(inner, "attr", None)]
+                if name in known
+            }
+            # of a member's own file it is the member that asks, as diffrax's classes of that name may be
+            if names and not ast.unparse(asked[0]).startswith("diffrax."):
+                wrong.append(f"{where(path, node.lineno)}: {ast.unparse(node)[:80]}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_label_of_a_bifurcation_decides():
+    """None is compared with, nor the key of a dictionary: the type says it in a class attribute."""
+    known, wrong = labels(), []
+    assert {"H", "LP", "PD"} <= known
+    for path in FILES:
+        for node in ast.walk(TREES[path]):
+            if isinstance(node, ast.Compare):
+                words = [node.left, *node.comparators]
+            elif isinstance(node, ast.Dict):
+                words = [key for key in node.keys if key is not None]
+            elif isinstance(node, ast.MatchValue):
+                words = [node.value]
+            else:
+                continue
+            inner = [
+                part for each in words
+                for part in (each.elts if isinstance(each, ast.Tuple | ast.List | ast.Set) else [each])
+            ]  # fmt: skip
+            if any(isinstance(part, ast.Constant) and part.value in known for part in inner):
+                wrong.append(f"{where(path, inner[0].lineno)}: {ast.unparse(node)[:80]}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("library", HOMES_OF_LIBRARIES)
 def test_each_library_has_its_place(library):
     users = {
-        unit(path) for path in FILES for name, _ in imports(path) if name.split(".")[0] == library
+        room_of(path)
+        for path in FILES
+        for name, _, _ in imports_of(path)
+        if name.split(".")[0] == library
     }
-    assert users <= HOMES[library]
+    assert users <= HOMES_OF_LIBRARIES[library]
 
 
 def test_floor_0_needs_jax_equinox_and_lineax_only():
@@ -153,26 +269,102 @@ def test_floor_0_needs_jax_equinox_and_lineax_only():
         "jax", "jaxlib", "equinox", "lineax", "jaxtyping", "numpy", "rnnjax"
     }  # fmt: skip
     for path in FILES:
-        if FLOORS.get(unit(path)) == 0:
-            assert {name.split(".")[0] for name, _ in imports(path)} <= allowed, path.name
+        if FLOOR.get(room_of(path), TOP) <= 1:
+            assert {name.split(".")[0] for name, _, _ in imports_of(path)} <= allowed, path.name
 
 
 def test_postponed_annotations_are_not_used():
     for path in FILES:
-        assert "__future__" not in {name.split(".")[0] for name, _ in imports(path)}, path.name
+        assert "__future__" not in {name.split(".")[0] for name, _, _ in imports_of(path)}, (
+            path.name
+        )
+
+
+def test_imports_are_absolute():
+    for path in FILES:
+        assert not any(name.startswith(".") for name, _, _ in imports_of(path)), path.name
+
+
+def test_no_private_name_leaves_its_module():
+    wrong = []
+    for path in FILES:
+        if path == ROOT / "__init__.py":
+            continue
+        modules = set()
+        for parts, line, _ in ours(path):
+            if is_module(parts):
+                modules.add(parts[-1])
+            elif parts[-1].startswith("_"):
+                wrong.append(f"{where(path, line)} imports {'.'.join(parts)}")
+        wrong += [
+            f"{where(path, node.lineno)}: {ast.unparse(node)}"
+            for node in ast.walk(TREES[path])
+            if isinstance(node, ast.Attribute) and node.attr.startswith("_")
+            and not node.attr.startswith("__")
+            and isinstance(node.value, ast.Name) and node.value.id in modules
+        ]  # fmt: skip
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "examples"])
+def test_what_shows_the_package_uses_public_names(folder):
+    wrong = []
+    for path in sorted((ROOT.parent / folder).rglob("*.py")):
+        for name, line, _ in imports_of(path):
+            parts = name.split(".")
+            if parts[0] == "rnnjax" and any(part.startswith("_") for part in parts):
+                wrong.append(f"{folder}/{path.name}:{line} imports {name}")
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and re.match(
+                r"rnnjax\.(\w+\.)*_[a-z]", ast.unparse(node)
+            ):
+                wrong.append(f"{folder}/{path.name}:{node.lineno}: {ast.unparse(node)}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_rooms_entry_is_named_after_its_verb():
+    verbs: dict[str, set[str]] = {}
+    for name, home in HOMES.items():
+        room = home.split(".")[0]
+        if name == name.lower() and FLOOR[room] >= FLOOR["_files"]:
+            verbs.setdefault(room, set()).add(name)
+    assert {"_simulation", "_sweep", "_training"} <= set(verbs)
+    for room, names in verbs.items():
+        assert any(HOMES[name] == f"{room}.{name}" for name in names), f"{room}: {sorted(names)}"
+
+
+def test_tests_are_in_folders_that_mirror_the_rooms():
+    rooms = {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()}
+    folders = {path.parent.name for path in TESTS.rglob("test_*.py")} - {TESTS.name}
+    assert folders - {"published"} <= rooms, "a folder of tests without a room"
+    missing = rooms - folders
+    assert missing <= set(TESTED_ELSEWHERE), "a room without a folder of tests"
+    assert not any(len(path.relative_to(TESTS).parts) > 2 for path in TESTS.rglob("*.py"))
 
 
 def test_no_catch_all_modules():
     names = {part for path in FILES for part in path.relative_to(ROOT).with_suffix("").parts}
     assert not names & {"utils", "core", "common", "base", "helpers", "misc"}
     assert all(len(path.relative_to(ROOT).parts) <= 2 for path in FILES)
+    for path in FILES:  # files of a private room are private already
+        parts = path.relative_to(ROOT).parts
+        if len(parts) == 2 and parts[0].startswith("_") and parts[1] != "__init__.py":
+            assert not parts[1].startswith("_"), where(path)
+
+
+def lines_of_body(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """The lines of a function, docstring apart."""
+    body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    return int(body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_sizes(path):
     lines = path.read_text().splitlines()
     assert len(lines) <= 400
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert lines_of_body(node) <= 60, f"{node.name}: {lines_of_body(node)} lines"
         if isinstance(node, ast.ClassDef):
             methods = [
                 item.name
@@ -181,17 +373,109 @@ def test_sizes(path):
                 and "property" not in [ast.unparse(d) for d in item.decorator_list]
             ]  # fmt: skip
             assert len(methods) <= 8, f"{node.name}: {methods}"
+            count = int(node.end_lineno or 0) - node.lineno + 1
+            assert count <= 200, f"{node.name}: {count} lines"
+
+
+def test_files_are_short_and_the_root_is_small():
+    assert statistics.median(len(path.read_text().splitlines()) for path in FILES) <= 130
+    assert len([path for path in ROOT.iterdir() if path.is_file()]) <= 12
+
+
+def test_derivatives_of_solutions_are_in_one_place():
+    users = {
+        where(path): [line for line in path.read_text().splitlines() if _CUSTOM.search(line)]
+        for path in FILES
+    }
+    users = {name: lines for name, lines in users.items() if lines}
+    assert set(users) - {"_numerics/implicit.py"} <= set(BY_HAND), users
+    assert set(BY_HAND) <= set(users), "a reason for nothing"
+
+
+def test_a_line_is_marched_along_in_one_place():
+    rooms = {"_branches", "_orbits", "_diagrams", "_continuation"}
+    users = {
+        where(path)
+        for path in FILES
+        if room_of(path) in rooms
+        for node in ast.walk(TREES[path])
+        if (getattr(node, "attr", None) or getattr(node, "id", None))
+        in ("while_loop", "scan", "fori_loop")
+    }
+    assert users <= set(LOOPS), "a loop in a room of lines, and nothing says over what"
+    assert set(LOOPS) <= users, "a reason for nothing"
+    recorded = {where(p) for p in FILES if room_of(p) in rooms and "BLOCK" in p.read_text()}
+    blocks = {name for name in recorded if "length=BLOCK" in (ROOT / name).read_text()}
+    assert blocks == {"_continuation/march.py"}, "blocks of steps are scanned in the march only"
+
+
+def test_secants_are_in_one_place():
+    users = {
+        where(path)
+        for path in FILES
+        if re.search(r"\b(_?secants?|illinois|regula falsi)\b", path.read_text(), re.IGNORECASE)
+    }
+    assert users == {"_continuation/zeros.py"}
+
+
+def test_one_class_knows_how_a_line_ended():
+    classes = [
+        f"{where(path)} {node.name}"
+        for path in FILES
+        for node in ast.walk(TREES[path])
+        if isinstance(node, ast.ClassDef)
+        for each in node.body
+        if isinstance(each, ast.FunctionDef) and each.name == "endings"
+    ]
+    assert classes == ["_continuation/line.py AbstractLine"]
+
+
+@pytest.mark.parametrize(
+    ("of", "most"), [(annotated.arguments, 0.10), (annotated.fields, 0.05)],
+    ids=["arguments", "fields"],
+)  # fmt: skip
+def test_annotations_tell_something(of, most):
+    every = [each for path in FILES for each in of(TREES[path], where(path))]
+    nothing = [each.where for each in every if annotated.tells_nothing(each.annotation)]
+    assert len(nothing) < most * len(every), f"{len(nothing)} of {len(every)}:\n" + "\n".join(
+        nothing
+    )
+
+
+def exports() -> dict[str, str]:
+    """The module of each name that the package or a family exports."""
+    found = {}
+    for family in FAMILIES:
+        for node in TREES[ROOT / family / "__init__.py"].body:
+            if isinstance(node, ast.ImportFrom):
+                found |= {alias.name: str(node.module) for alias in node.names}
+    for name, home in HOMES.items():
+        if home not in FAMILIES:
+            found[name] = f"rnnjax.{home}"
+    return found
+
+
+def test_public_arrays_have_named_axes():
+    every = [
+        each
+        for node, name in annotated.public(exports())
+        for each in (*annotated.arguments(node, name), *annotated.fields(node, name))
+        if annotated.of_arrays(each.annotation)
+    ]
+    assert len(every) > 100
+    without = [each.where for each in every if not annotated.has_named_axes(each.annotation)]
+    assert len(without) <= 0.4 * len(every), f"{len(without)} of {len(every)}:\n" + "\n".join(
+        without
+    )
+
+
+def test_the_picture_shows_the_imports():
+    assert architecture.PICTURE.read_text() == architecture.drawn(architecture.edges())
 
 
 def test_the_stub_agrees_with_the_lazy_exports():
-    source = (ROOT / "__init__.py").read_text()
-    values = {
-        node.targets[0].id: node.value
-        for node in ast.parse(source).body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-    }
-    lazy = {(f"rnnjax.{home}", name) for name, home in ast.literal_eval(values["_HOMES"]).items()}
-    lazy |= {("rnnjax", family) for family in ast.literal_eval(values["_FAMILIES"])}
+    lazy = {(f"rnnjax.{home}", name) for name, home in HOMES.items()}
+    lazy |= {("rnnjax", family) for family in FAMILIES}
     stub = {
         (node.module, alias.name)
         for node in ast.parse((ROOT / "__init__.pyi").read_text()).body
@@ -200,15 +484,14 @@ def test_the_stub_agrees_with_the_lazy_exports():
         if alias.asname == alias.name
     }
     assert stub == lazy
+    assert sorted(rnnjax.__all__) == sorted([*HOMES, *FAMILIES])
 
 
 def test_families_export_by_name():
     for family in FAMILIES:
-        init = ROOT / family / "__init__.py"
-        if init.exists():
-            for node in ast.parse(init.read_text()).body:
-                if isinstance(node, ast.ImportFrom):
-                    assert all(alias.asname == alias.name for alias in node.names), init
+        for node in TREES[ROOT / family / "__init__.py"].body:
+            if isinstance(node, ast.ImportFrom):
+                assert all(alias.asname == alias.name for alias in node.names), family
 
 
 EFFECTS = """

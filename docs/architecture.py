@@ -1,0 +1,77 @@
+"""Which room imports which: the floors of the package, its imports, and the picture of both.
+
+    python docs/architecture.py
+
+reads the imports of `rnnjax/` and writes `docs/architecture.svg`. `tests/test_layout.py` takes the
+floors from here, and holds the imports to them and the picture to the imports.
+"""
+
+import ast
+import functools
+import pathlib
+from collections.abc import Iterator
+
+DOCS = pathlib.Path(__file__).parent
+ROOT = DOCS.parent / "rnnjax"
+PICTURE = DOCS / "architecture.svg"
+
+# From the ground up; with the rooms that are still to come. Imports only go down.
+FLOORS = (
+    ("_exports", "_types", "_precision", "_parameter", "_where", "_results"),
+    ("_numerics", "_machine"),
+    ("connectivity", "inputs", "noise", "solvers", "measures", "channels", "synapses"),
+    (
+        "circuits", "bifurcations", "tasks", "forcing", "credit", "surrogates", "plasticity",
+        "environments", "observations", "proposals", "engines", "data",
+    ),
+    ("_files",),
+    ("_engine", "_continuation", "_spikes"),
+    ("_simulation", "_equilibria", "_exponents"),
+    ("_branches", "_orbits", "_proof", "_sweep", "_training"),
+    ("_diagrams", "_basins", "_inference", "_closed_loop", "targets"),
+    ("plot", "cli", "_cli_arguments"),
+)  # fmt: skip
+FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def room_of(path: pathlib.Path) -> str:
+    """The folder, or the file of the root, that a file belongs to."""
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+@functools.cache
+def imports_of(path: pathlib.Path) -> tuple[tuple[str, int, bool], ...]:
+    """What a file imports: the dotted name, the line, and whether it waits until a function runs."""
+    return tuple(_imports(path))
+
+
+def _imports(path: pathlib.Path) -> Iterator[tuple[str, int, bool]]:
+    tree = ast.parse(path.read_text())
+    inside = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno, id(node) in inside
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield (
+                    f"{'.' * node.level}{node.module}.{alias.name}",
+                    node.lineno,
+                    id(node) in inside,
+                )
+
+
+def edges() -> set[tuple[str, str]]:
+    """`(room, room that it imports)` for all rooms that are folders."""
+    found = set()
+    for path in sorted(ROOT.rglob("*.py")):
+        for name, _, _ in imports_of(path):
+            package, *parts = name.split(".")
+            if package == "rnnjax" and parts and (ROOT / parts[0]).is_dir():
+                found.add((room_of(path), parts[0]))
+    return {(a, b) for a, b in found if a != b and (ROOT / a).is_dir()}
