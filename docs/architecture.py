@@ -1,9 +1,6 @@
-"""Which room imports which: the floors of the package, its imports, and the picture of both.
+"""The floors of the package, and what its rooms import.
 
-    python docs/architecture.py
-
-reads the imports of `rnnjax/` and writes `docs/architecture.svg`. `tests/test_layout.py` takes the
-floors from here, and holds the imports to them and the picture to the imports.
+`tests/test_layout.py` holds the imports to these floors; `docs/picture.py` draws them.
 """
 
 import ast
@@ -11,9 +8,7 @@ import functools
 import pathlib
 from collections.abc import Iterator
 
-DOCS = pathlib.Path(__file__).parent
-ROOT = DOCS.parent / "rnnjax"
-PICTURE = DOCS / "architecture.svg"
+ROOT = pathlib.Path(__file__).parents[1] / "rnnjax"
 
 # From the ground up; with the rooms that are still to come. Imports only go down.
 FLOORS = (
@@ -31,6 +26,12 @@ FLOORS = (
     ("_diagrams", "_basins", "_inference", "_closed_loop", "targets"),
     ("plot", "cli", "_cli_arguments"),
 )  # fmt: skip
+# The home of each name that the package exports, read without importing it.
+HOMES: dict[str, str] = next(
+    ast.literal_eval(node.value)
+    for node in ast.parse((ROOT / "_exports.py").read_text()).body
+    if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "HOMES"
+)
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 
 
@@ -75,3 +76,18 @@ def edges() -> set[tuple[str, str]]:
             if package == "rnnjax" and parts and (ROOT / parts[0]).is_dir():
                 found.add((room_of(path), parts[0]))
     return {(a, b) for a, b in found if a != b and (ROOT / a).is_dir()}
+
+
+def fewest(found: set[tuple[str, str]], rooms: set[str]) -> set[tuple[str, str]]:
+    """The imports between some rooms without those that lead over another of them as well."""
+    below = {a: {b for first, b in found if first == a and b in rooms} for a in rooms}
+
+    def reached(room: str) -> set[str]:
+        return below[room].union(*(reached(each) for each in below[room]))
+
+    return {
+        (a, b)
+        for a in rooms
+        for b in below[a]
+        if not any(b in reached(each) for each in below[a] - {b})
+    }

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Iterator
 
 import annotated
-import architecture
+import picture
 import pytest
-from architecture import FLOOR, FLOORS, ROOT, imports_of, room_of
+from architecture import FLOOR, FLOORS, ROOT, edges, imports_of, room_of
 
 import rnnjax
 from rnnjax._exports import FAMILIES, HOMES
@@ -470,7 +470,7 @@ def test_public_arrays_have_named_axes():
 
 
 def test_the_picture_shows_the_imports():
-    assert architecture.PICTURE.read_text() == architecture.drawn(architecture.edges())
+    assert picture.PICTURE.read_text() == picture.drawn(edges()), "run python docs/picture.py"
 
 
 def test_the_stub_agrees_with_the_lazy_exports():
