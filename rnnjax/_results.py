@@ -2,10 +2,13 @@
 
 import enum
 import sys
+import types
 import warnings
 from typing import Any
 
 import numpy as np
+
+from rnnjax._types import Numbers
 
 
 class Status(enum.IntEnum):
@@ -209,7 +212,11 @@ class SweepInterrupted(KeyboardInterrupt):
 
 
 def describe_failure(
-    status: Any, failed_at: Any, failed_variable: Any, names: list[str], what: str = "lane"
+    status: Numbers,
+    failed_at: Numbers,
+    failed_variable: Numbers,
+    names: list[str],
+    what: str = "lane",
 ) -> str:
     """One sentence per failure: which lane, when, which variable, and what to change.
 
@@ -248,7 +255,7 @@ def warn_caller(message: str) -> None:
     warnings.warn(message, stacklevel=depth)
 
 
-def _inside(frame: Any) -> bool:
+def _inside(frame: types.FrameType) -> bool:
     """Whether code of this package runs there, or what calls its methods."""
     name = frame.f_globals.get("__name__", "").split(".")[0]
     return name in {"rnnjax", "equinox", "jaxtyping", "beartype"}

@@ -1,7 +1,7 @@
 """All branches of equilibria along a parameter: `diagram`."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -18,11 +18,14 @@ from rnnjax._orbits.continue_orbits import continue_orbits
 from rnnjax._orbits.orbit_branch import OrbitBranch
 from rnnjax._parameter import counted
 from rnnjax._results import BranchEnd, ConvergenceError
-from rnnjax._types import Key, is_traced
+from rnnjax._types import Arrays, Expected, InputLike, Key, State, Where, is_traced
 from rnnjax._where import Named, number_named
 from rnnjax.bifurcations._known import type_of
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import apart
+
+Circuit: TypeAlias = AbstractCircuit[Any] | Driven
+Range: TypeAlias = tuple[float, float]  # the lowest and the highest value
 
 _SAME = 1e-5  # relative distance below which two equilibria are one
 
@@ -73,16 +76,16 @@ class Diagram(eqx.Module):
 
 
 def diagram(
-    circuit: AbstractCircuit[Any] | Driven,
-    where: Callable[[Any], Any],
-    bounds: tuple[float, float],
+    circuit: Circuit,
+    where: Where[Any],
+    bounds: Range,
     *,
-    second: tuple[Callable[[Any], Any], tuple[float, float]] | None = None,
+    second: tuple[Where[Any], Range] | None = None,
     cycles: bool = False,
-    intervals: Any = 64,
-    input: Any = None,
+    intervals: int = 64,
+    input: Expected[InputLike | None] = None,
     values: int = 5,
-    guesses: Any = None,
+    guesses: Expected[State | None] = None,
     key: Key | None = None,
     max_branches: int = 50,
     **options: Any,
@@ -123,7 +126,7 @@ def diagram(
     found: list[Branch] = []
     refused: list[str] = []
 
-    def follow(at: float, start: Any) -> None:
+    def follow(at: float, start: State | Bifurcation) -> None:
         branch = continue_equilibria(
             _at(circuit, named, at), where, start, bounds, input=input, throw=False, **options
         )
@@ -154,7 +157,12 @@ def diagram(
 
 
 def _orbits(
-    circuit: Any, where: Any, bounds: Any, branches: list[Branch], input: Any, intervals: Any
+    circuit: Circuit,
+    where: Where[Any],
+    bounds: Range,
+    branches: list[Branch],
+    input: Expected[InputLike | None],
+    intervals: int,
 ) -> list[OrbitBranch]:
     """The orbits from all Hopf points, those between two of them once."""
     found: list[OrbitBranch] = []
@@ -173,7 +181,7 @@ def _orbits(
     return found
 
 
-def _ends_at(orbits: OrbitBranch, point: Bifurcation, bounds: Any) -> bool:
+def _ends_at(orbits: OrbitBranch, point: Bifurcation, bounds: Range) -> bool:
     """Whether orbits end at a Hopf point."""
     off = abs(float(orbits.parameter[-1]) - float(point.parameter)) / (bounds[1] - bounds[0])
     pace = float(orbits.frequency[-1]) / float(point.frequency)
@@ -181,7 +189,11 @@ def _ends_at(orbits: OrbitBranch, point: Bifurcation, bounds: Any) -> bool:
 
 
 def _curves(
-    circuit: Any, where: Any, bounds: Any, branches: list[Branch], input: Any
+    circuit: Circuit,
+    where: tuple[Where[Any], Where[Any]],
+    bounds: tuple[Range, Range],
+    branches: list[Branch],
+    input: Expected[InputLike | None],
 ) -> list[Curve]:
     """The curves through all folds and Hopf points, and those that begin on them."""
     found: list[Curve] = []
@@ -233,12 +245,12 @@ def _beside(point: np.ndarray, line: np.ndarray) -> bool:
     return bool((off <= 0.05 * np.sqrt(length) + 1e-6).any())
 
 
-def _flat(states: Any) -> np.ndarray:
+def _flat(states: State) -> np.ndarray:
     leaves = jax.tree.leaves(states)
     return np.concatenate([np.reshape(x, (len(x), -1)) for x in leaves], 1)
 
 
-def _switch(found: list[Branch], follow: Any, most: int) -> None:
+def _switch(found: list[Branch], follow: Callable[[float, Bifurcation], None], most: int) -> None:
     """Follow every branch that crosses a known one and is not known itself."""
     tried: list[Bifurcation] = []
     while len(found) < most:
@@ -254,11 +266,13 @@ def _switch(found: list[Branch], follow: Any, most: int) -> None:
         follow(float(ahead[0].parameter), ahead[0])
 
 
-def _at(circuit: Any, named: Named, value: Any) -> Any:
+def _at(circuit: Circuit, named: Named, value: float) -> Any:
     return named.put(circuit, np.asarray(value, np.float64))
 
 
-def _on_branches(circuit: Any, input: Any, branches: list[Branch], value: float) -> list[Any]:
+def _on_branches(
+    circuit: AbstractCircuit[Any], input: InputLike, branches: list[Branch], value: float
+) -> list[Any]:
     """The equilibria that the known branches have at a value of the parameter."""
     guesses = []
     for branch in branches:
@@ -278,7 +292,7 @@ def _on_branches(circuit: Any, input: Any, branches: list[Branch], value: float)
     return known
 
 
-def _listed(state: Any, known: list[Any]) -> bool:
+def _listed(state: State, known: list[State]) -> bool:
     return any(_close(state, other) for other in known)
 
 
@@ -286,7 +300,7 @@ def _same_point(a: Bifurcation, b: Bifurcation) -> bool:
     return a.label == b.label and _close((a.state, a.parameter), (b.state, b.parameter))
 
 
-def _close(a: Any, b: Any) -> bool:
+def _close(a: Arrays, b: Arrays) -> bool:
     pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
     return all(
         np.all(np.abs(np.asarray(x) - y) <= _SAME * (1 + np.maximum(np.abs(x), np.abs(y))))

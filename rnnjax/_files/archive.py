@@ -9,14 +9,16 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+
+FilePath: TypeAlias = str | os.PathLike[str]
 
 _DAMAGED = ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error
 
 
-def write_archive(path: Any, header: Mapping[str, Any], arrays: Sequence[Any]) -> None:
+def write_archive(path: FilePath, header: Mapping[str, Any], arrays: Sequence[Any]) -> None:
     """Put a zip of the header and the arrays in the place of what was there.
 
     Raises:
@@ -31,7 +33,7 @@ def write_archive(path: Any, header: Mapping[str, Any], arrays: Sequence[Any]) -
             file.writestr(f"{k}.npy", buffer.getvalue())
 
 
-def read_archive(path: Any) -> tuple[dict[str, Any], list[np.ndarray]]:
+def read_archive(path: FilePath) -> tuple[dict[str, Any], list[np.ndarray]]:
     """The header and the arrays. No code from the file is run.
 
     Raises:

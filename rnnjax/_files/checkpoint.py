@@ -3,6 +3,7 @@
 import functools
 import os
 import re
+import types
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -80,7 +81,7 @@ def _summary(tree: Any, above: tuple[int, ...] = ()) -> str:
         else:
             words.append(_nameless(getattr(leaf, "__qualname__", None) or repr(leaf)))
             total = zlib.crc32(_captured(leaf, above).encode(), total)
-    shape = zlib.crc32(_nameless(structure).encode())
+    shape = zlib.crc32(_nameless(str(structure)).encode())
     return f"{type(tree).__name__} {shape:08x} {total:08x} {' '.join(words)}".strip()
 
 
@@ -107,14 +108,14 @@ def _captured(function: Any, above: tuple[int, ...] = ()) -> str:
     return " ".join([*_numbers(code), *(_summary(x, above) for x in held)])
 
 
-def _content(cell: Any) -> Any:
+def _content(cell: types.CellType) -> Any:
     try:
         return cell.cell_contents
     except ValueError:  # empty: a function that is named before it is there
         return None
 
 
-def _numbers(code: Any) -> list[str]:
+def _numbers(code: types.CodeType) -> list[str]:
     """The numbers in a function, and in those that are defined inside of it."""
     found = [repr(x) for x in code.co_consts if isinstance(x, int | float | complex)]
     for inner in code.co_consts:
@@ -123,6 +124,6 @@ def _numbers(code: Any) -> list[str]:
     return found
 
 
-def _nameless(structure: Any) -> str:
+def _nameless(structure: str) -> str:
     """The structure in words, without addresses of functions."""
-    return re.sub(r" at 0x[0-9a-f]+", "", str(structure))
+    return re.sub(r" at 0x[0-9a-f]+", "", structure)

@@ -4,11 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from rnnjax._files.labels import status_attributes
+from rnnjax._types import ArrayLike, Float
 
 
-def trajectory_dataset(times: Any, states: Mapping[str, Any], status: Any, unit: str) -> Any:
+def trajectory_dataset(
+    times: Float[ArrayLike, "*batch time"],
+    states: Mapping[str, Any],
+    status: Int[ArrayLike, "*batch"],
+    unit: str,
+) -> Any:
     """A trajectory as an `xarray.Dataset`, dims `(batch..., time, unit...)`."""
     import xarray
 
@@ -28,7 +35,10 @@ def trajectory_dataset(times: Any, states: Mapping[str, Any], status: Any, unit:
 
 
 def equilibria_dataset(
-    states: Mapping[str, Any], kinds: Sequence[str], rates: Sequence[Any], residual: Any
+    states: Mapping[str, Any],
+    kinds: Sequence[str],
+    rates: Sequence[Any],
+    residual: Float[ArrayLike, " equilibrium"],
 ) -> Any:
     """Equilibria as an `xarray.Dataset` along `equilibrium`."""
     import xarray
@@ -135,7 +145,11 @@ def _bifurcations(of: Any, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def fit_dataset(losses: Any, norms: Any, validations: Any) -> Any:
+def fit_dataset(
+    losses: Float[ArrayLike, "*batch step"],
+    norms: Float[ArrayLike, "*batch step"],
+    validations: Float[ArrayLike, "*batch step"],
+) -> Any:
     """The course of a fit as an `xarray.Dataset`, dims `(batch..., step)`."""
     import xarray
 

@@ -10,13 +10,14 @@ import jax
 import numpy as np
 
 from rnnjax._exports import FAMILIES, HOMES
-from rnnjax._files.archive import read_archive, write_archive
+from rnnjax._files.archive import FilePath, read_archive, write_archive
 from rnnjax._parameter import Parametric
+from rnnjax._types import Expected
 
 _FORMAT = 1
 
 
-def save(path: Any, circuit: Any) -> None:
+def save(path: FilePath, circuit: Expected[Parametric]) -> None:
     """Write a circuit, with all its numbers to the last bit, to one file.
 
     The file is a zip of a JSON header and NumPy arrays; each part carries a checksum.
@@ -34,7 +35,7 @@ def save(path: Any, circuit: Any) -> None:
     write_archive(path, header, arrays)
 
 
-def load(path: Any, known: Sequence[Any] = ()) -> Any:
+def load(path: FilePath, known: Sequence[Any] = ()) -> Any:
     """Read a circuit that `save` wrote. No code from the file is run.
 
     Args:
@@ -88,7 +89,7 @@ def _kind(kind: str, value: Any) -> str:
     return kind if ours else f"own {kind}"
 
 
-def _decode(node: Any, arrays: Mapping[int, np.ndarray], known: Sequence[Any]) -> Any:
+def _decode(node: Mapping[str, Any], arrays: Mapping[int, np.ndarray], known: Sequence[Any]) -> Any:
     own = {each.__name__: each for each in known}
 
     def find(kind: str) -> Any:

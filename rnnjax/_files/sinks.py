@@ -8,13 +8,17 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnjax._files.archive import check_writable, replacing
+from rnnjax._files.archive import FilePath, check_writable, replacing
 from rnnjax._files.labels import Labels
 from rnnjax._results import Status
+from rnnjax._types import Expected
+
+if TYPE_CHECKING:
+    import xarray
 
 
 class MemorySink:
@@ -138,7 +142,7 @@ class ZarrSink:
         return group
 
 
-def open_sink(store: Any, labels: Labels, points: int) -> Any:
+def open_sink(store: FilePath | None, labels: Labels, points: int) -> Any:
     """Where a sweep's results go, by the ending of `store`; memory for None.
 
     Raises:
@@ -163,7 +167,7 @@ def _refuse_existing(path: Path) -> None:
         )
 
 
-def write_netcdf(dataset: Any, path: Any) -> None:
+def write_netcdf(dataset: Expected["xarray.Dataset"], path: FilePath) -> None:
     """Write a dataset to one NetCDF-4 file, whole or not at all.
 
     Raises:

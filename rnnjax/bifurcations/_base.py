@@ -2,14 +2,15 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Bool, Int
 
 from rnnjax._numerics.dense import bordered, determinant, inverse, null_vectors
-from rnnjax._types import Array
+from rnnjax._types import Array, Arrays, Float
 from rnnjax.bifurcations._known import AbstractType
 
 Family = Callable[[Array], Array]  # state and k parameters as one vector (n + k,) -> the field (n,)
@@ -26,10 +27,10 @@ class Found(NamedTuple):
         kind: what the signs of the normal form say, an index into the member's `kinds`.
     """
 
-    genuine: Array
-    frequency: Array
-    coefficient: Array
-    kind: Array
+    genuine: Bool[Array, ""]
+    frequency: Float[Array, ""]
+    coefficient: Float[Array, ""]
+    kind: Int[Array, ""]
 
 
 class AbstractBifurcation(AbstractType):
@@ -40,11 +41,15 @@ class AbstractBifurcation(AbstractType):
     """
 
     @abc.abstractmethod
-    def equations(self, family: Family, unknowns: Array, constants: Any) -> Array:
+    def equations(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Array:
         """What vanishes at the bifurcation, as many numbers as there are unknowns."""
 
     @abc.abstractmethod
-    def normal_form(self, family: Family, unknowns: Array, constants: Any) -> Found:
+    def normal_form(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Found:
         """What happens at the point."""
 
 
@@ -55,7 +60,7 @@ class AbstractOnBranch(AbstractBifurcation):
     """
 
     @abc.abstractmethod
-    def test(self, derivatives: Array, tangent: Array) -> Array:
+    def test(self, derivatives: Float[Array, "n point"], tangent: Float[Array, " point"]) -> Array:
         """A bounded function of the point of the branch that changes sign at the bifurcation.
 
         Args:
@@ -64,7 +69,9 @@ class AbstractOnBranch(AbstractBifurcation):
         """
 
     @abc.abstractmethod
-    def begin(self, family: Family, u: Array, tangent: Array) -> tuple[Array, Any]:
+    def begin(
+        self, family: Family, u: Float[Array, " point"], tangent: Float[Array, " point"]
+    ) -> tuple[Float[Array, " unknown"], Arrays]:
         """The unknowns to start from, the point first, and constants of the equations."""
 
 
@@ -78,23 +85,29 @@ class AbstractFollowed(AbstractOnBranch):
     in_two = True
 
     @abc.abstractmethod
-    def frame_at(self, family: Family, unknowns: Array) -> Any:
+    def frame_at(self, family: Family, unknowns: Float[Array, " unknown"]) -> Arrays:
         """The constants for the neighborhood of a point."""
 
     @abc.abstractmethod
-    def reframe(self, family: Family, unknowns: Array, constants: Any) -> Any:
+    def reframe(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Arrays:
         """The constants for the neighborhood of a point near that of the given ones."""
 
     @abc.abstractmethod
     def test_of(
-        self, member: "AbstractOnCurve", family: Family, unknowns: Array, constants: Any
+        self,
+        member: "AbstractOnCurve",
+        family: Family,
+        unknowns: Float[Array, " unknown"],
+        constants: Arrays,
     ) -> Array:
         """The test of a type of point that is met on a curve of these."""
 
     @abc.abstractmethod
     def begin_of(
-        self, member: "AbstractOnCurve", family: Family, unknowns: Array
-    ) -> tuple[Array, Any]:
+        self, member: "AbstractOnCurve", family: Family, unknowns: Float[Array, " unknown"]
+    ) -> tuple[Float[Array, " unknown"], Arrays]:
         """The unknowns and constants of such a point, from a point of the curve near it."""
 
 
@@ -109,10 +122,10 @@ class FoldPlace(NamedTuple):
     """
 
     family: Family
-    u: Array
-    a: Array
-    v: Array
-    w: Array
+    u: Float[Array, " point"]
+    a: Float[Array, "n n"]
+    v: Float[Array, " n"]
+    w: Float[Array, " n"]
 
 
 class HopfPlace(NamedTuple):
@@ -128,11 +141,11 @@ class HopfPlace(NamedTuple):
     """
 
     family: Family
-    u: Array
-    a: Array
-    square: Array
-    right: Array
-    left: Array
+    u: Float[Array, " point"]
+    a: Float[Array, "n n"]
+    square: Float[Array, ""]
+    right: Float[Array, "n 2"]
+    left: Float[Array, "n 2"]
 
 
 class AbstractOnCurve(AbstractBifurcation):
@@ -152,11 +165,15 @@ class AbstractOnCurve(AbstractBifurcation):
         """What is smooth and changes its sign there, on a curve of Hopf points."""
         raise NotImplementedError(f"{self.label} is not looked for on curves of Hopf points")
 
-    def from_folds(self, family: Family, u: Array) -> tuple[Array, Any]:
+    def from_folds(
+        self, family: Family, u: Float[Array, " point"]
+    ) -> tuple[Float[Array, " unknown"], Arrays]:
         """The unknowns, the point `(n + 2,)` first, and the constants, from a fold near it."""
         raise NotImplementedError(f"{self.label} is not looked for on curves of folds")
 
-    def from_hopf_points(self, family: Family, u: Array, square: Array) -> tuple[Array, Any]:
+    def from_hopf_points(
+        self, family: Family, u: Float[Array, " point"], square: Float[Array, ""]
+    ) -> tuple[Float[Array, " unknown"], Arrays]:
         r"""The same from a Hopf point near it, of $\omega^2$ = `square`."""
         raise NotImplementedError(f"{self.label} is not looked for on curves of Hopf points")
 
@@ -211,7 +228,9 @@ def bordered_null(matrix: Array, borders: tuple[Array, Array]) -> tuple[Array, A
     return found[-1, -1], found[:-1, -1], found[-1, :-1]
 
 
-def crossing_plane(family: Family, u: Array, tangent: Array) -> tuple[Array, Array]:
+def crossing_plane(
+    family: Family, u: Float[Array, " point"], tangent: Float[Array, " point"]
+) -> tuple[Array, Array]:
     """At a branch point, orthonormal directions of both branches, `tangent` in the first, `(2, n + 1)`.
 
     And the unit vector that the derivatives miss from the left.
@@ -236,7 +255,9 @@ def directional(family: Family, u: Array, *directions: Array) -> Array:
     return family(u)
 
 
-def other_direction(family: Family, u: Array, tangent: Array) -> Array:
+def other_direction(
+    family: Family, u: Float[Array, " point"], tangent: Float[Array, " point"]
+) -> Array:
     """The tangent of the branch that crosses at a branch point.
 
     On the null space of the derivatives, spanned by `tangent` t and s, the second derivatives

@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 import jax.numpy as jnp
 
 from rnnjax._numerics.collocation import Row
-from rnnjax._types import Array
+from rnnjax._types import Array, Float
 from rnnjax.bifurcations._cycle_form import Orbiting
 from rnnjax.bifurcations._known import AbstractType
 
@@ -24,12 +24,12 @@ class CyclePlace(NamedTuple):
             `(m, 2)`; None for a circuit without.
     """
 
-    first: Array
-    last: Array
-    sign: Array
-    flow: Array
-    turn: Array
-    switching: Array | None = None
+    first: Float[Array, "n n"]
+    last: Float[Array, "n n"]
+    sign: Float[Array, ""]
+    flow: Float[Array, " n"]
+    turn: Float[Array, ""]
+    switching: Float[Array, "m 2"] | None = None
 
 
 class AbstractOfCycles(AbstractType):
@@ -84,9 +84,9 @@ class Nothing(AbstractOfCycles):
 class Transverse(NamedTuple):
     r"""What is transverse to the flow: $A x + \mu B x = 0$, `(n - 1, n - 1)` each, and the sign of det B."""
 
-    first: Array
-    last: Array
-    sign: Array
+    first: Float[Array, "n-1 n-1"]
+    last: Float[Array, "n-1 n-1"]
+    sign: Float[Array, ""]
 
 
 def transverse(place: CyclePlace) -> Transverse:

@@ -1,6 +1,6 @@
 """What is critical at a fold or a Hopf point, for the types that are defined on curves of them."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 
 from rnnjax._numerics.dense import bordered, inverse, product, solve
-from rnnjax._types import Array
+from rnnjax._types import Array, Float
 from rnnjax.bifurcations._base import Family, bordered_null, directional, normalized_determinant
 
 _LEAST = 1e-6  # of what a parameter would do a little beside a point, what counts as a push
@@ -24,9 +24,9 @@ class Plane(NamedTuple):
             its trace and of $A$, `(2, 2, 2)`. In others it does so by itself.
     """
 
-    right: Array
-    left: Array
-    conditions: Array
+    right: Float[Array, "n 2"]
+    left: Float[Array, "n 2"]
+    conditions: Float[Array, "2 2 2"]
 
 
 def on_plane(a: Array, square: Array, plane: Plane) -> tuple[Array, Array, Array]:
@@ -66,7 +66,7 @@ def reframed(a: Array, square: Array, plane: Plane) -> Plane:
     return framed(a, right, left)
 
 
-def plane_of(a: Array, square: Array) -> Plane:
+def plane_of(a: Array, square: Float[Array, ""]) -> Plane:
     r"""The frame at a place, given $\kappa$, from one that is fixed and generic."""
     n = a.shape[0]
     size = (a**2).mean()
@@ -170,7 +170,7 @@ def is_pushed(family: Family, u: Array, derivatives: Array, v: Array, w: Array) 
     return abs(w @ push) > _LEAST * jnp.sqrt(((w * units) ** 2).sum() * every)
 
 
-def null_of(a: Array, borders: Any) -> tuple[Array, Array, Array]:
+def null_of(a: Array, borders: tuple[Array, Array]) -> tuple[Array, Array, Array]:
     """How singular a Jacobian is, and its unit null vectors, oriented as the borders are."""
     g, v, w = bordered_null(a, borders)
     return g, v / jnp.sqrt((v**2).sum()), w / jnp.sqrt((w**2).sum())

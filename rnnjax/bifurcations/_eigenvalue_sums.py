@@ -6,7 +6,7 @@ from jax import lax
 
 from rnnjax._numerics.dense import bordered, determinant, null_vectors, product
 from rnnjax._precision import index_of_largest
-from rnnjax._types import Array
+from rnnjax._types import Array, Float
 
 LARGEST = 10  # variables up to which there is a matrix of all sums
 _NEAR = 0.05  # of the largest eigenvalue: sums beyond it hardly count
@@ -84,7 +84,7 @@ def _sums(a: Array) -> tuple[Array, Array]:
     return _over(values[i] + values[j], unit), values[i] * values[j]
 
 
-def _nearest(sums: Array, products: Array, square: Array) -> Array:
+def _nearest(sums: Array, products: Array, square: Float[Array, ""]) -> Array:
     """A mask of the pair whose sum is closest to zero and whose product to `square`."""
     off = abs(lax.complex(products.real - square, products.imag))
     off = abs(sums) + off / (abs(square) + 1e-300)

@@ -1,7 +1,7 @@
 """What is said of a type of bifurcation besides its equations, and how a label leads to its type."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import equinox as eqx
 
@@ -76,5 +76,5 @@ def _below(kind: type[AbstractType]) -> Iterator[type[AbstractType]]:
         yield from _below(each)
 
 
-def _is_concrete(type_: Any) -> bool:
+def _is_concrete(type_: type) -> bool:
     return not getattr(type_, "__abstractmethods__", ())

@@ -1,11 +1,9 @@
 """The Bogdanov-Takens point: a curve of Hopf points ends on one of folds."""
 
-from typing import Any
-
 import jax.numpy as jnp
 
 from rnnjax._numerics.dense import bordered, null_vectors, solve
-from rnnjax._types import Array
+from rnnjax._types import Array, Arrays, Float
 from rnnjax.bifurcations._base import (
     AbstractOnCurve,
     Family,
@@ -53,21 +51,29 @@ class BogdanovTakens(AbstractOnCurve):
         """The square of the frequency."""
         return place.square
 
-    def from_folds(self, family: Family, u: Array) -> tuple[Array, Any]:
+    def from_folds(
+        self, family: Family, u: Float[Array, " point"]
+    ) -> tuple[Float[Array, " unknown"], Arrays]:
         """The point itself; the borders are the null vectors there."""
         return u, null_vectors(by_state(jacobian(family, u)))
 
-    def from_hopf_points(self, family: Family, u: Array, square: Array) -> tuple[Array, Any]:
+    def from_hopf_points(
+        self, family: Family, u: Float[Array, " point"], square: Float[Array, ""]
+    ) -> tuple[Float[Array, " unknown"], Arrays]:
         """The same."""
         return self.from_folds(family, u)
 
-    def equations(self, family: Family, unknowns: Array, constants: Any) -> Array:
+    def equations(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Array:
         """The vector field, how singular its Jacobian is, and the product of the null vectors."""
         derivatives, value = jacobian_and_value(family, unknowns)
         g, v, w = null_of(by_state(derivatives), constants)
         return jnp.concatenate([value, g[None], (w * v).sum()[None]])
 
-    def normal_form(self, family: Family, unknowns: Array, constants: Any) -> Found:
+    def normal_form(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Found:
         """The product of a and b."""
         a = by_state(jacobian(family, unknowns))
         _, q0, p1 = null_of(a, constants)

@@ -1,12 +1,10 @@
 """The boundary equilibrium: a rectified unit falls silent or wakes up."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from rnnjax._numerics.dense import determinant, inverse, product
-from rnnjax._types import Array
+from rnnjax._types import Array, Arrays, Float
 from rnnjax.bifurcations._base import ASIDE, AbstractOnBranch, Family, Found, by_state, jacobian
 
 
@@ -33,22 +31,28 @@ class BoundaryEquilibrium(AbstractOnBranch):
     color = "#CC79A7"
     of_kinks = True
 
-    def test(self, derivatives: Array, tangent: Array) -> Array:
+    def test(self, derivatives: Float[Array, "n point"], tangent: Float[Array, " point"]) -> Array:
         """Never zero: the branch is followed onto the kink itself."""
         return jnp.ones(())
 
-    def begin(self, family: Family, u: Array, tangent: Array) -> tuple[Array, Any]:
+    def begin(
+        self, family: Family, u: Float[Array, " point"], tangent: Float[Array, " point"]
+    ) -> tuple[Float[Array, " unknown"], Arrays]:
         """The point itself; which function is zero there, and the tangent before it."""
         off = abs(switching(family)(u))
         first = jnp.cumsum(off == off.min()) == 1
         return u, (jnp.where(first & (off == off.min()), 1.0, 0.0), tangent)
 
-    def equations(self, family: Family, unknowns: Array, constants: Any) -> Array:
+    def equations(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Array:
         """The vector field, and the switching function."""
         which, _ = constants
         return jnp.append(family(unknowns), which @ switching(family)(unknowns))
 
-    def normal_form(self, family: Family, unknowns: Array, constants: Any) -> Found:
+    def normal_form(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Found:
         """The ratio of the determinants on both sides."""
         which, tangent = constants
         rise = jax.jvp(lambda u: which @ switching(family)(u), (unknowns,), (tangent,))[1]
@@ -61,6 +65,6 @@ class BoundaryEquilibrium(AbstractOnBranch):
         return Found(jnp.isfinite(ratio), jnp.zeros_like(ratio), ratio, kind)
 
 
-def switching(family: Any) -> Any:
+def switching(family: Family) -> Family:
     """The switching functions of state and parameter."""
-    return family.switching
+    return family.switching  # pyright: ignore[reportFunctionMemberAccess]

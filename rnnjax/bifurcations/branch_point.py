@@ -1,12 +1,10 @@
 """The branch point: two branches of equilibria cross."""
 
-from typing import Any
-
 import jax.numpy as jnp
 from jax import lax
 
 from rnnjax._numerics.dense import null_vectors, solve
-from rnnjax._types import Array
+from rnnjax._types import Array, Arrays, Float
 from rnnjax.bifurcations._base import (
     AbstractOnBranch,
     Family,
@@ -48,16 +46,20 @@ class BranchPoint(AbstractOnBranch):
     color = "#009E73"
     switches_branch = True
 
-    def test(self, derivatives: Array, tangent: Array) -> Array:
+    def test(self, derivatives: Float[Array, "n point"], tangent: Float[Array, " point"]) -> Array:
         """How singular the derivatives by state and parameter are across the branch."""
         return normalized_determinant(jnp.concatenate([derivatives, tangent[None]]))
 
-    def begin(self, family: Family, u: Array, tangent: Array) -> tuple[Array, Any]:
+    def begin(
+        self, family: Family, u: Float[Array, " point"], tangent: Float[Array, " point"]
+    ) -> tuple[Float[Array, " unknown"], Arrays]:
         """The point and a zero; the borders span the null spaces."""
         right, left = crossing_plane(family, u, tangent)
         return jnp.append(u, 0.0), (right, left)
 
-    def equations(self, family: Family, unknowns: Array, constants: Any) -> Array:
+    def equations(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Array:
         """The mended vector field, and how singular its derivatives are in two directions."""
         _, border = constants
         u, mend = unknowns[:-1], unknowns[-1]
@@ -65,7 +67,9 @@ class BranchPoint(AbstractOnBranch):
         _, g = _left_null(derivatives, constants)
         return jnp.concatenate([value + mend * border, g])
 
-    def normal_form(self, family: Family, unknowns: Array, constants: Any) -> Found:
+    def normal_form(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Found:
         """Transcritical or pitchfork, and its coefficient."""
         u, mend = unknowns[:-1], unknowns[-1]
         derivatives = jacobian(family, u)
@@ -85,7 +89,7 @@ class BranchPoint(AbstractOnBranch):
         return Found(genuine, jnp.zeros_like(cubic), jnp.where(flat, cubic, abs(quadratic)), kind)
 
 
-def _left_null(derivatives: Array, constants: Any) -> tuple[Array, Array]:
+def _left_null(derivatives: Array, constants: tuple[Array, Array]) -> tuple[Array, Array]:
     """The left null vector of `(n, n + 1)` derivatives and how far they are from rank n - 1."""
     rows, column = constants
     n = column.size

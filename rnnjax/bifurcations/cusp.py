@@ -1,11 +1,9 @@
 """The cusp: two folds meet and vanish."""
 
-from typing import Any
-
 import jax.numpy as jnp
 
 from rnnjax._numerics.dense import null_vectors
-from rnnjax._types import Array
+from rnnjax._types import Array, Arrays, Float
 from rnnjax.bifurcations._base import (
     AbstractOnCurve,
     Family,
@@ -43,17 +41,23 @@ class Cusp(AbstractOnCurve):
         """The second derivative along the null vector."""
         return _bend(place.family, place.u, place.v, place.w)
 
-    def from_folds(self, family: Family, u: Array) -> tuple[Array, Any]:
+    def from_folds(
+        self, family: Family, u: Float[Array, " point"]
+    ) -> tuple[Float[Array, " unknown"], Arrays]:
         """The point itself; the borders are the null vectors there."""
         return u, null_vectors(by_state(jacobian(family, u)))
 
-    def equations(self, family: Family, unknowns: Array, constants: Any) -> Array:
+    def equations(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Array:
         """The vector field, how singular its Jacobian is, and the quadratic coefficient."""
         derivatives, value = jacobian_and_value(family, unknowns)
         g, v, w = null_of(by_state(derivatives), constants)
         return jnp.concatenate([value, g[None], _bend(family, unknowns, v, w)[None]])
 
-    def normal_form(self, family: Family, unknowns: Array, constants: Any) -> Found:
+    def normal_form(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Found:
         """The cubic coefficient c."""
         a = by_state(jacobian(family, unknowns))
         _, v, w = null_of(a, constants)

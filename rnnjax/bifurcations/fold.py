@@ -1,12 +1,10 @@
 """The fold: two equilibria meet and vanish."""
 
-from typing import Any
-
 import jax.numpy as jnp
 from jax import lax
 
 from rnnjax._numerics.dense import null_vectors
-from rnnjax._types import Array
+from rnnjax._types import Array, Arrays, Float
 from rnnjax.bifurcations._base import (
     AbstractFollowed,
     AbstractOnCurve,
@@ -44,21 +42,27 @@ class Fold(AbstractFollowed):
     marker = "s"
     color = "#D55E00"
 
-    def test(self, derivatives: Array, tangent: Array) -> Array:
+    def test(self, derivatives: Float[Array, "n point"], tangent: Float[Array, " point"]) -> Array:
         """The parameter's share of the tangent."""
         return tangent[-1]
 
-    def begin(self, family: Family, u: Array, tangent: Array) -> tuple[Array, Any]:
+    def begin(
+        self, family: Family, u: Float[Array, " point"], tangent: Float[Array, " point"]
+    ) -> tuple[Float[Array, " unknown"], Arrays]:
         """The point itself; the borders are the null vectors there."""
         return u, self.frame_at(family, u)
 
-    def equations(self, family: Family, unknowns: Array, constants: Any) -> Array:
+    def equations(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Array:
         """The vector field, and how singular its Jacobian is."""
         derivatives, value = jacobian_and_value(family, unknowns)
         g, _, _ = bordered_null(by_state(derivatives), constants)
         return jnp.append(value, g)
 
-    def normal_form(self, family: Family, unknowns: Array, constants: Any) -> Found:
+    def normal_form(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Found:
         """The quadratic coefficient a."""
         derivatives = jacobian(family, unknowns)
         _, v, w = null_of(by_state(derivatives), constants)
@@ -69,17 +73,23 @@ class Fold(AbstractFollowed):
         genuine = is_pushed(family, unknowns, derivatives, v, w)
         return Found(genuine, jnp.zeros_like(a), a, jnp.zeros((), jnp.int32))
 
-    def frame_at(self, family: Family, unknowns: Array) -> Any:
+    def frame_at(self, family: Family, unknowns: Float[Array, " unknown"]) -> Arrays:
         """The null vectors there."""
         return null_vectors(by_state(jacobian(family, unknowns)))
 
-    def reframe(self, family: Family, unknowns: Array, constants: Any) -> Any:
+    def reframe(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Arrays:
         """The null vectors there."""
         _, v, w = null_of(by_state(jacobian(family, unknowns)), constants)
         return lax.stop_gradient((v, w))
 
     def test_of(
-        self, member: AbstractOnCurve, family: Family, unknowns: Array, constants: Any
+        self,
+        member: AbstractOnCurve,
+        family: Family,
+        unknowns: Float[Array, " unknown"],
+        constants: Arrays,
     ) -> Array:
         """With the null vectors there."""
         a = by_state(jacobian(family, unknowns))
@@ -87,7 +97,7 @@ class Fold(AbstractFollowed):
         return member.on_folds(FoldPlace(family, unknowns, a, v, w))
 
     def begin_of(
-        self, member: AbstractOnCurve, family: Family, unknowns: Array
-    ) -> tuple[Array, Any]:
+        self, member: AbstractOnCurve, family: Family, unknowns: Float[Array, " unknown"]
+    ) -> tuple[Float[Array, " unknown"], Arrays]:
         """From state and parameters."""
         return member.from_folds(family, unknowns)

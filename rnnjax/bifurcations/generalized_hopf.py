@@ -1,10 +1,8 @@
 """The generalized Hopf (Bautin) point: a Hopf bifurcation changes from super- to subcritical."""
 
-from typing import Any
-
 import jax.numpy as jnp
 
-from rnnjax._types import Array
+from rnnjax._types import Array, Arrays, Float
 from rnnjax.bifurcations._base import (
     AbstractOnCurve,
     Family,
@@ -50,11 +48,15 @@ class GeneralizedHopf(AbstractOnCurve):
             ratio = ratio * product_of_others(place.a, place.right, place.left)
         return ratio / jnp.sqrt(1 + ratio**2)
 
-    def from_hopf_points(self, family: Family, u: Array, square: Array) -> tuple[Array, Any]:
+    def from_hopf_points(
+        self, family: Family, u: Float[Array, " point"], square: Float[Array, ""]
+    ) -> tuple[Float[Array, " unknown"], Arrays]:
         """The point and the square of the frequency; the frame is that of the critical plane."""
         return jnp.append(u, square), plane_of(by_state(jacobian(family, u)), square)
 
-    def equations(self, family: Family, unknowns: Array, constants: Any) -> Array:
+    def equations(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Array:
         """Those of the Hopf point, and the first Lyapunov coefficient."""
         u, square = unknowns[:-1], unknowns[-1]
         derivatives, value = jacobian_and_value(family, u)
@@ -63,7 +65,9 @@ class GeneralizedHopf(AbstractOnCurve):
         ratio = _ratio(family, u, a, square, right, left)
         return jnp.concatenate([value, off, ratio[None]])
 
-    def normal_form(self, family: Family, unknowns: Array, constants: Any) -> Found:
+    def normal_form(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Found:
         """The frequency and the second Lyapunov coefficient."""
         u, square = unknowns[:-1], unknowns[-1]
         a = by_state(jacobian(family, u))

@@ -1,10 +1,8 @@
 """The Hopf bifurcation: an oscillation begins or ends."""
 
-from typing import Any
-
 import jax.numpy as jnp
 
-from rnnjax._types import Array
+from rnnjax._types import Array, Arrays, Float
 from rnnjax.bifurcations._base import (
     AbstractFollowed,
     AbstractOnCurve,
@@ -61,24 +59,30 @@ class Hopf(AbstractFollowed):
     signed = True
     variables = 2
 
-    def test(self, derivatives: Array, tangent: Array) -> Array:
+    def test(self, derivatives: Float[Array, "n point"], tangent: Float[Array, " point"]) -> Array:
         """The product of all sums of two eigenvalues, normalized."""
         return product_of_sums(by_state(derivatives))
 
-    def begin(self, family: Family, u: Array, tangent: Array) -> tuple[Array, Any]:
+    def begin(
+        self, family: Family, u: Float[Array, " point"], tangent: Float[Array, " point"]
+    ) -> tuple[Float[Array, " unknown"], Arrays]:
         r"""The point and $\kappa = \omega^2$; the frame is that of the critical plane."""
         a = by_state(jacobian(family, u))
         square = product_of_opposites(a)
         return jnp.append(u, square), plane_of(a, square)
 
-    def equations(self, family: Family, unknowns: Array, constants: Any) -> Array:
+    def equations(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Array:
         r"""The vector field, and how far $A^2 + \kappa$ is from vanishing on a plane."""
         u, square = unknowns[:-1], unknowns[-1]
         derivatives, value = jacobian_and_value(family, u)
         off, _, _ = on_plane(by_state(derivatives), square, constants)
         return jnp.concatenate([value, off])
 
-    def normal_form(self, family: Family, unknowns: Array, constants: Any) -> Found:
+    def normal_form(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Found:
         r"""The frequency, and Kuznetsov's first Lyapunov coefficient."""
         u, square = unknowns[:-1], unknowns[-1]
         a = by_state(jacobian(family, u))
@@ -96,16 +100,22 @@ class Hopf(AbstractFollowed):
             kind.astype(jnp.int32),
         )  # fmt: skip
 
-    def frame_at(self, family: Family, unknowns: Array) -> Any:
+    def frame_at(self, family: Family, unknowns: Float[Array, " unknown"]) -> Arrays:
         """The critical plane there."""
         return plane_of(by_state(jacobian(family, unknowns[:-1])), unknowns[-1])
 
-    def reframe(self, family: Family, unknowns: Array, constants: Any) -> Any:
+    def reframe(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Arrays:
         """The critical plane there."""
         return reframed(by_state(jacobian(family, unknowns[:-1])), unknowns[-1], constants)
 
     def test_of(
-        self, member: AbstractOnCurve, family: Family, unknowns: Array, constants: Any
+        self,
+        member: AbstractOnCurve,
+        family: Family,
+        unknowns: Float[Array, " unknown"],
+        constants: Arrays,
     ) -> Array:
         """With the critical plane there."""
         u, square = unknowns[:-1], unknowns[-1]
@@ -115,7 +125,7 @@ class Hopf(AbstractFollowed):
         return member.on_hopf_points(HopfPlace(family, u, a, square, right, left))
 
     def begin_of(
-        self, member: AbstractOnCurve, family: Family, unknowns: Array
-    ) -> tuple[Array, Any]:
+        self, member: AbstractOnCurve, family: Family, unknowns: Float[Array, " unknown"]
+    ) -> tuple[Float[Array, " unknown"], Arrays]:
         """From state, parameters and the square of the frequency."""
         return member.from_hopf_points(family, unknowns[:-1], unknowns[-1])

@@ -1,10 +1,8 @@
 """The double Hopf point: two pairs of eigenvalues on the imaginary axis."""
 
-from typing import Any
-
 import jax.numpy as jnp
 
-from rnnjax._types import Array
+from rnnjax._types import Array, Arrays, Float
 from rnnjax.bifurcations._base import (
     AbstractOnCurve,
     Family,
@@ -39,7 +37,9 @@ class HopfHopf(AbstractOnCurve):
         """The product of all sums of two eigenvalues but that of the critical pair."""
         return other_sums(place.a, place.square, place.right, place.left)
 
-    def from_hopf_points(self, family: Family, u: Array, square: Array) -> tuple[Array, Any]:
+    def from_hopf_points(
+        self, family: Family, u: Float[Array, " point"], square: Float[Array, ""]
+    ) -> tuple[Float[Array, " unknown"], Arrays]:
         """The point and the squares of both frequencies; both critical planes."""
         a = by_state(jacobian(family, u))
         plane = plane_of(a, square)
@@ -47,7 +47,9 @@ class HopfHopf(AbstractOnCurve):
         unknowns = jnp.concatenate([u, jnp.stack([square, other])])
         return unknowns, (plane, plane_of(a, other))
 
-    def equations(self, family: Family, unknowns: Array, constants: Any) -> Array:
+    def equations(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Array:
         """The vector field, and how far both pairs are from the axis."""
         u, squares = unknowns[:-2], unknowns[-2:]
         derivatives, value = jacobian_and_value(family, u)
@@ -55,7 +57,9 @@ class HopfHopf(AbstractOnCurve):
         off = [on_plane(a, squares[k], constants[k])[0] for k in (0, 1)]
         return jnp.concatenate([value, *off])
 
-    def normal_form(self, family: Family, unknowns: Array, constants: Any) -> Found:
+    def normal_form(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Found:
         """Both frequencies."""
         squares = unknowns[-2:]
         a = by_state(jacobian(family, unknowns[:-2]))

@@ -1,11 +1,9 @@
 """The zero-Hopf (fold-Hopf) point: a fold and a Hopf point in one."""
 
-from typing import Any
-
 import jax.numpy as jnp
 
 from rnnjax._numerics.dense import null_vectors
-from rnnjax._types import Array
+from rnnjax._types import Array, Arrays, Float
 from rnnjax.bifurcations._base import (
     AbstractOnCurve,
     Family,
@@ -45,16 +43,22 @@ class ZeroHopf(AbstractOnCurve):
         """The product of all eigenvalues but the critical pair."""
         return product_of_others(place.a, place.right, place.left)
 
-    def from_folds(self, family: Family, u: Array) -> tuple[Array, Any]:
+    def from_folds(
+        self, family: Family, u: Float[Array, " point"]
+    ) -> tuple[Float[Array, " unknown"], Arrays]:
         """The point and the square of the frequency; null vectors and critical plane."""
         return self.from_hopf_points(family, u, product_of_opposites(by_state(jacobian(family, u))))
 
-    def from_hopf_points(self, family: Family, u: Array, square: Array) -> tuple[Array, Any]:
+    def from_hopf_points(
+        self, family: Family, u: Float[Array, " point"], square: Float[Array, ""]
+    ) -> tuple[Float[Array, " unknown"], Arrays]:
         """The same."""
         a = by_state(jacobian(family, u))
         return jnp.append(u, square), (null_vectors(a), plane_of(a, square))
 
-    def equations(self, family: Family, unknowns: Array, constants: Any) -> Array:
+    def equations(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Array:
         """Those of a fold and those of a Hopf point."""
         borders, plane = constants
         u, square = unknowns[:-1], unknowns[-1]
@@ -64,7 +68,9 @@ class ZeroHopf(AbstractOnCurve):
         off, _, _ = on_plane(a, square, plane)
         return jnp.concatenate([value, g[None], off])
 
-    def normal_form(self, family: Family, unknowns: Array, constants: Any) -> Found:
+    def normal_form(
+        self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays
+    ) -> Found:
         """The frequency."""
         square = unknowns[-1]
         a = by_state(jacobian(family, unknowns[:-1]))

@@ -1,15 +1,14 @@
 """States as columns with names, as drawings need them."""
 
-from typing import Any
-
 import jax
 import numpy as np
 
 from rnnjax._numerics.trees import variable_names
 from rnnjax._simulation.trajectory import Trajectory
+from rnnjax._types import Expected, State
 
 
-def columns(states: Any, leading: int) -> dict[str, np.ndarray]:
+def columns(states: State, leading: int) -> dict[str, np.ndarray]:
     """Every variable of the flattened state, `(leading...,)` each, by its name.
 
     Args:
@@ -22,7 +21,7 @@ def columns(states: Any, leading: int) -> dict[str, np.ndarray]:
     return {name: flat[..., k] for k, name in enumerate(variable_names(one))}
 
 
-def of_trajectory(trajectory: Any, argument: str) -> dict[str, np.ndarray]:
+def of_trajectory(trajectory: Expected[Trajectory], argument: str) -> dict[str, np.ndarray]:
     """The variables of a trajectory, `(batch..., time)` each.
 
     Raises:

@@ -3,13 +3,39 @@
 They are known by what they have, so that nothing here needs xarray.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from rnnjax._types import Expected
 from rnnjax.plot._style import label
 
 _KIND = "expected an xarray.DataArray"
+
+
+@runtime_checkable
+class Labeled(Protocol):
+    """What an `xarray.DataArray` has."""
+
+    name: Hashable | None
+    dims: tuple[Hashable, ...]
+    coords: Mapping[Hashable, "Labeled"]
+    attrs: dict[str, Any]
+    sizes: Mapping[Hashable, int]
+    values: np.ndarray
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    ndim: int
+    size: int
+
+    def copy(self, *, data: np.ndarray) -> "Labeled":
+        """Other values on the same axes."""
+        ...
+
+    def transpose(self, *dims: Hashable) -> "Labeled":
+        """The same values with the axes in another order."""
+        ...
 
 
 class Side(NamedTuple):
@@ -28,16 +54,16 @@ class Side(NamedTuple):
     logarithmic: bool
 
 
-def checked(array: Any, ndim: int, advice: str) -> Any:
+def checked(array: Expected[Labeled], ndim: int, advice: str) -> Labeled:
     """A labelled array of numbers with `ndim` dimensions.
 
     Raises:
         TypeError: for another type, or values that can't be drawn.
         ValueError: for another number of dimensions.
     """
-    if hasattr(array, "data_vars"):
-        names = list(array.data_vars)
-        raise TypeError(f"array: {_KIND}, got a Dataset: choose a variable of {names}")
+    several = getattr(array, "data_vars", None)
+    if several is not None:
+        raise TypeError(f"array: {_KIND}, got a Dataset: choose a variable of {list(several)}")
     if not all(hasattr(array, each) for each in ("dims", "coords", "attrs", "values")):
         raise TypeError(
             f"array: {_KIND}, got {type(array).__name__}: draw a variable of what "
@@ -53,7 +79,7 @@ def checked(array: Any, ndim: int, advice: str) -> Any:
     return array
 
 
-def side(array: Any, dim: Any) -> Side:
+def side(array: Labeled, dim: Hashable) -> Side:
     """The coordinate of a dimension, its index where it has none.
 
     Raises:
@@ -78,13 +104,13 @@ def side(array: Any, dim: Any) -> Side:
     return Side(values[order], order, label(name, attributes.get("units")), _is_log(values[order]))
 
 
-def value_label(array: Any) -> str:
+def value_label(array: Labeled) -> str:
     """What the values mean, and their unit."""
     name = array.attrs.get("long_name") or array.name or "value"
     return label(str(name), array.attrs.get("units"))
 
 
-def categories(array: Any) -> dict[int, str] | None:
+def categories(array: Labeled) -> dict[int, str] | None:
     """What the values of a categorical array mean; None where they are numbers.
 
     Raises:

@@ -5,9 +5,12 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, to_hex
 from matplotlib.lines import Line2D
+
+from rnnjax._types import ArrayLike, Expected, Float
 
 # Okabe and Ito (2008), Color Universal Design; yellow, too pale for lines, comes last.
 COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
@@ -18,7 +21,7 @@ FAINT = "0.8"
 INK = "0.15"
 
 
-def prepared(ax: Any, size: tuple[float, float] = (5.0, 3.4)) -> Axes:
+def prepared(ax: Expected[Axes | None], size: tuple[float, float] = (5.0, 3.4)) -> Axes:
     """The axes to draw on, of a new figure if None is given.
 
     Raises:
@@ -54,7 +57,7 @@ def line_colors(count: int) -> list[str]:
     return [to_hex(scale(0.9 * k / (count - 1))) for k in range(count)]
 
 
-def color_map(name: Any, otherwise: str) -> Colormap:
+def color_map(name: Expected[str | Colormap | None], otherwise: str) -> Colormap:
     """A color map by name, or as it is; what is not a number comes out gray."""
     chosen = otherwise if name is None else name
     if isinstance(chosen, str):
@@ -69,7 +72,7 @@ def color_map(name: Any, otherwise: str) -> Colormap:
     return chosen.with_extremes(bad=MISSING)
 
 
-def side_legend(ax: Axes, handles: Sequence[Any] | None = None) -> None:
+def side_legend(ax: Axes, handles: Sequence[Artist | None] | None = None) -> None:
     """A legend beside the axes, where it hides no data."""
     given = {} if handles is None else {"handles": handles}
     ax.legend(
@@ -79,7 +82,13 @@ def side_legend(ax: Axes, handles: Sequence[Any] | None = None) -> None:
 
 
 def level_line(
-    ax: Axes, x: Any, y: Any, values: Any, level: float, label: str, **style: Any
+    ax: Axes,
+    x: np.ndarray,
+    y: np.ndarray,
+    values: np.ndarray,
+    level: float,
+    label: str,
+    **style: Any,
 ) -> Line2D:
     """The contour of `values` `(ny, nx)` at one level, as one line whose pieces NaN separates."""
     values = np.ma.masked_invalid(values)
@@ -94,7 +103,7 @@ def level_line(
     return ax.plot(points[:, 0], points[:, 1], label=name, **style)[0]
 
 
-def edges(centers: Any, logarithmic: bool = False) -> np.ndarray:
+def edges(centers: Float[ArrayLike, " cell"], logarithmic: bool = False) -> np.ndarray:
     """The borders of cells around `centers` (in order), one more than there are cells."""
     at = np.log(centers) if logarithmic else np.asarray(centers, float)
     if len(at) == 1:

@@ -1,15 +1,14 @@
 """The dynamics of a circuit along its training."""
 
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 
 from rnnjax._training.audit import Audit
+from rnnjax._types import Expected
 from rnnjax.plot._style import COLORS, FAINT, open_frame, prepared, side_legend
 
 
-def audit(audits: Any, ax: Axes | None = None) -> Axes:
+def audit(audits: Expected[Audit], ax: Axes | None = None) -> Axes:
     """How fast each equilibrium draws in or pushes away, over the steps of a fit.
 
     A dot per equilibrium is its leading eigenvalue's real part, filled where it is stable; a line is

@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 
 from rnnjax._basins.basins import Basins
 from rnnjax._equilibria.linearize import Stability
+from rnnjax._types import Expected
 from rnnjax.plot._columns import columns
 from rnnjax.plot._style import COLORS, SEQUENTIAL, edges, label, open_frame, prepared, side_legend
 
@@ -21,7 +22,9 @@ _STABLE = (Stability.STABLE_NODE, Stability.STABLE_FOCUS)
 _MARKERS = {Stability.SADDLE: "D", Stability.CENTER: "s", Stability.MARGINAL: "s"}
 
 
-def basins(given: Any, ax: Axes | None = None, *, variables: Sequence[str] | None = None) -> Axes:
+def basins(
+    given: Expected[Basins], ax: Axes | None = None, *, variables: Sequence[str] | None = None
+) -> Axes:
     """Where starts lead to, in color: areas of a grid, points of a sample.
 
     Starts that keep moving are pale gray, those that did not settle darker, failed ones darkest.

@@ -1,7 +1,6 @@
 """A bifurcation diagram: where a circuit rests as a parameter changes, and what happens there."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,13 +8,18 @@ from matplotlib.lines import Line2D
 
 from rnnjax._branches.branch import Branch
 from rnnjax._continuation.points import Bifurcation
+from rnnjax._types import Expected
 from rnnjax.bifurcations._known import type_of
 from rnnjax.plot._columns import columns
 from rnnjax.plot._style import label, open_frame, prepared, side_legend
 
 
 def branches(
-    given: Any, ax: Axes | None = None, *, variable: str | None = None, unit: str = ""
+    given: Expected[Branch | Iterable[Branch]],
+    ax: Axes | None = None,
+    *,
+    variable: str | None = None,
+    unit: str = "",
 ) -> Axes:
     """Branches of equilibria: solid where they are stable, dashed where they are not.
 

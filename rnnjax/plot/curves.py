@@ -1,7 +1,6 @@
 """A two-parameter diagram: where folds and Hopf points are in the plane of two parameters."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,11 +8,17 @@ from matplotlib.lines import Line2D
 
 from rnnjax._continuation.points import Bifurcation
 from rnnjax._diagrams.curve import Curve
+from rnnjax._types import Expected
 from rnnjax.bifurcations._known import type_of
 from rnnjax.plot._style import label, open_frame, prepared, side_legend
 
 
-def curves(given: Any, ax: Axes | None = None, *, units: tuple[str, str] = ("", "")) -> Axes:
+def curves(
+    given: Expected[Curve | Iterable[Curve]],
+    ax: Axes | None = None,
+    *,
+    units: tuple[str, str] = ("", ""),
+) -> Axes:
     """Curves of folds and of Hopf points, and the points of two parameters on them.
 
     Subcritical Hopf points are dashed.
@@ -88,7 +93,7 @@ def _lines(ax: Axes, curve: Curve) -> list[Line2D]:
     return lines
 
 
-def _once(several: list[Curve]) -> list[Bifurcation]:
+def _once(several: Sequence[Curve]) -> list[Bifurcation]:
     """The points of all curves, each once."""
     found: list[Bifurcation] = []
     for curve in several:

@@ -1,15 +1,19 @@
 """The loss of a fit over its steps."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 
+if TYPE_CHECKING:
+    from rnnjax._training.fit import Fit
+
 from rnnjax._results import Status
+from rnnjax._types import Expected
 from rnnjax.plot._style import COLORS, FAINT, open_frame, prepared, side_legend
 
 
-def fit(fit: Any, ax: Axes | None = None) -> Axes:
+def fit(fit: Expected["Fit"], ax: Axes | None = None) -> Axes:
     """The loss over the steps, on a logarithmic scale where all of it is positive.
 
     Of several seeds the one with the lowest validation is set off, or, without any, the one that ends

@@ -1,18 +1,17 @@
 """Lyapunov exponents as they converge along the run."""
 
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 
 from rnnjax._exponents.lyapunov_exponents import Lyapunov
+from rnnjax._types import Expected
 from rnnjax.plot._style import FAINT, INK, label, line_colors, open_frame, prepared, side_legend
 
 _WIDE = 10  # times the leading exponents, what makes a linear axis hide them
 _NAMED = 6  # exponents that have a place in the legend
 
 
-def lyapunov(given: Any, ax: Axes | None = None) -> Axes:
+def lyapunov(given: Expected[Lyapunov], ax: Axes | None = None) -> Axes:
     """The exponents up to each time of the run, with their errors at its end.
 
     The axis is linear around zero, and logarithmic beyond where some exponents are far larger than the

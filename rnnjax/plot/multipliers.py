@@ -1,21 +1,25 @@
 """Floquet multipliers and the unit circle."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
+from numpy.typing import NDArray
 
 from rnnjax._orbits.orbit import Orbit
 from rnnjax._orbits.orbit_branch import OrbitBranch
+from rnnjax._types import Expected
 from rnnjax.plot._style import COLORS, FAINT, INK, SEQUENTIAL, prepared, side_legend
+
+Values: TypeAlias = NDArray[np.complex128]
 
 _OUTSIDE = 1.15  # radii up to here are in view without the outer circle
 _INFINITE = 2.0  # the radius at which an infinite multiplier is drawn
 
 
-def multipliers(given: Any, ax: Axes | None = None) -> Axes:
+def multipliers(given: Expected[Orbit | OrbitBranch], ax: Axes | None = None) -> Axes:
     r"""The Floquet multipliers $\mu$ of an orbit, or of all orbits of a branch, in the complex plane.
 
     True to scale inside the unit circle; outside $|\mu|$ is drawn at $2 - 1 / |\mu|$, so that the largest
@@ -91,7 +95,7 @@ def multipliers(given: Any, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _placed(values: Any) -> Any:
+def _placed(values: Values) -> Values:
     """Where multipliers are drawn."""
     size = abs(values)
     large = np.maximum(size, 1.0)

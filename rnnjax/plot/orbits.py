@@ -1,12 +1,11 @@
 """Periodic orbits in a bifurcation diagram: how far they swing as a parameter changes."""
 
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from rnnjax._orbits.orbit_branch import OrbitBifurcation, OrbitBranch
+from rnnjax._types import Expected
 from rnnjax.bifurcations._known import type_of
 from rnnjax.plot._columns import columns
 from rnnjax.plot._style import COLORS, label, open_frame, prepared, side_legend
@@ -15,7 +14,11 @@ _LINE = COLORS[2]
 
 
 def orbits(
-    given: Any, ax: Axes | None = None, *, variable: str | None = None, unit: str = ""
+    given: Expected[OrbitBranch],
+    ax: Axes | None = None,
+    *,
+    variable: str | None = None,
+    unit: str = "",
 ) -> Axes:
     """The extremes of the orbits of a branch: solid where they are stable, dashed where they are not.
 

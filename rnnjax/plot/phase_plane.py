@@ -1,7 +1,6 @@
 """A phase plane: nullclines, flow, trajectories and equilibria."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,6 +9,8 @@ from matplotlib.lines import Line2D
 from rnnjax._equilibria.equilibria import Equilibria
 from rnnjax._equilibria.linearize import Stability
 from rnnjax._equilibria.vector_field import VectorField
+from rnnjax._simulation.trajectory import Trajectory
+from rnnjax._types import Expected
 from rnnjax.plot._columns import columns, of_trajectory
 from rnnjax.plot._style import (
     COLORS,
@@ -27,11 +28,11 @@ _MARKERS = {Stability.SADDLE: "D", Stability.CENTER: "s", Stability.MARGINAL: "s
 
 
 def phase_plane(
-    field: Any,
+    field: Expected[VectorField],
     ax: Axes | None = None,
     *,
-    trajectories: Any = (),
-    equilibria: Any = None,
+    trajectories: Expected[Trajectory | Iterable[Trajectory]] = (),
+    equilibria: Expected[Equilibria | None] = None,
 ) -> Axes:
     r"""The flow on a plane, the nullclines $\dot x = 0$ and $\dot y = 0$, and what moves there.
 

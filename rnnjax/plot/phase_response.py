@@ -1,18 +1,19 @@
 """Phase response curves."""
 
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 
 from rnnjax._orbits.phase import PhaseResponse
+from rnnjax._types import Expected
 from rnnjax.plot._columns import columns
 from rnnjax.plot._style import FAINT, label, line_colors, open_frame, prepared, side_legend
 
 _POINTS = 401
 
 
-def phase_response(given: Any, ax: Axes | None = None, *, variable: str | None = None) -> Axes:
+def phase_response(
+    given: Expected[PhaseResponse], ax: Axes | None = None, *, variable: str | None = None
+) -> Axes:
     """How far a kick to each variable moves the rhythm ahead, over the phase of the kick.
 
     Args:

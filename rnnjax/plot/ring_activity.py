@@ -1,18 +1,18 @@
 """Activity over a ring of preferred angles."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MultipleLocator
 
+from rnnjax._types import ArrayLike, Expected, Float
 from rnnjax.plot._style import label, line_colors, open_frame, prepared, side_legend
 
 
 def ring_activity(
-    angles: Any,
-    rates: Any,
+    angles: Expected[Float[ArrayLike, " unit"]],
+    rates: Expected[Float[ArrayLike, "*profile unit"]],
     ax: Axes | None = None,
     *,
     labels: Sequence[str] | None = None,

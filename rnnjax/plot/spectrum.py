@@ -3,10 +3,13 @@
 from typing import Any
 
 import numpy as np
+from jaxtyping import Inexact
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from rnnjax._equilibria.linearize import Linearization
+from rnnjax._types import ArrayLike, Expected
 from rnnjax.plot._style import COLORS, INK, label, open_frame, prepared, side_legend
 
 _ON_THE_BOUNDARY = 1e-9  # relative distance
@@ -14,7 +17,11 @@ _SQUARE = 3.0  # aspect ratios up to this one are drawn to scale
 
 
 def spectrum(
-    eigenvalues: Any, ax: Axes | None = None, *, boundary: float = 0.0, unit: str | None = None
+    eigenvalues: Expected[Linearization | Inexact[ArrayLike, " n"]],
+    ax: Axes | None = None,
+    *,
+    boundary: float = 0.0,
+    unit: str | None = None,
 ) -> Axes:
     r"""Eigenvalues $\lambda$, and the line that parts growth from decay.
 
@@ -67,7 +74,9 @@ def spectrum(
     return ax
 
 
-def _checked(eigenvalues: Any) -> Any:
+def _checked(
+    eigenvalues: Expected[Linearization | Inexact[ArrayLike, " n"]],
+) -> NDArray[np.complex128]:
     if isinstance(eigenvalues, Linearization):
         values = np.asarray(eigenvalues.eigenvalues)
     else:
@@ -92,7 +101,7 @@ def _checked(eigenvalues: Any) -> Any:
     return values
 
 
-def _limits(ax: Axes, values: Any, boundary: float) -> None:
+def _limits(ax: Axes, values: NDArray[np.complex128], boundary: float) -> None:
     """Room for all values and the boundary, to scale where that leaves no stripe."""
     low, high = min(values.real.min(), boundary), max(values.real.max(), boundary)
     width, height = high - low, 2 * abs(values.imag).max()

@@ -1,15 +1,14 @@
 """A swept measure over one axis."""
 
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 
-from rnnjax.plot._labeled import categories, checked, side, value_label
+from rnnjax._types import Expected
+from rnnjax.plot._labeled import Labeled, categories, checked, side, value_label
 from rnnjax.plot._style import COLORS, open_frame, prepared
 
 
-def sweep_curve(array: Any, ax: Axes | None = None) -> Axes:
+def sweep_curve(array: Expected[Labeled], ax: Axes | None = None) -> Axes:
     """A swept measure over the one axis that it was swept along.
 
     Points without a value leave gaps; an axis spaced by equal ratios is logarithmic. Arrays

@@ -1,7 +1,7 @@
 """A swept measure over two axes."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import matplotlib.patheffects
 import numpy as np
@@ -10,7 +10,8 @@ from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from rnnjax.plot._labeled import Side, categories, checked, side, value_label
+from rnnjax._types import Expected
+from rnnjax.plot._labeled import Labeled, Side, categories, checked, side, value_label
 from rnnjax.plot._style import (
     COLORS,
     DIVERGING,
@@ -26,15 +27,17 @@ from rnnjax.plot._style import (
 _AREAS = tuple(COLORS[k] for k in (5, 4, 2, 1, 3, 7, 0, 6))
 _LINES = (("black", "-"), ("#D55E00", "--"), ("#0072B2", "-."), ("#CC79A7", ":"))
 
+Overlay: TypeAlias = Expected[tuple[Labeled | np.ndarray, float]]  # values and the level of a line
+
 
 def sweep_map(
-    array: Any,
+    array: Expected[Labeled],
     ax: Axes | None = None,
     *,
-    contours: Mapping[str, Any] | None = None,
-    cmap: Any = None,
+    contours: Mapping[str, Overlay] | None = None,
+    cmap: Expected[str | Colormap | None] = None,
     diverging: bool = False,
-    levels: Any = None,
+    levels: Expected[int | Sequence[float] | np.ndarray | None] = None,
     limits: tuple[float, float] | None = None,
 ) -> Axes:
     """A swept measure as colors over the two axes that it was swept along.
@@ -92,17 +95,18 @@ def sweep_map(
     return ax
 
 
-def _overlay(name: str, given: Any, array: Any) -> tuple[Side, Side, np.ndarray, float]:
+def _overlay(name: str, given: Overlay, array: Labeled) -> tuple[Side, Side, np.ndarray, float]:
     """A contour's axes, values `(y, x)` and level."""
     try:
-        values, level = given
+        drawn, level = given
         level = float(level)
     except (TypeError, ValueError):
         raise ValueError(
             f"contours: expected (values, level) for {name!r}, got {type(given).__name__}: "
             "give e.g. (data['growth'], 0.0)"
         ) from None
-    if not hasattr(values, "dims"):
+    values: Any = drawn
+    if not hasattr(drawn, "dims"):
         if np.shape(values) != array.shape:
             raise ValueError(
                 f"contours: expected {name!r} on the map's grid {dict(array.sizes)}, got shape "
@@ -121,7 +125,11 @@ def _overlay(name: str, given: Any, array: Any) -> tuple[Side, Side, np.ndarray,
 
 
 def _scale(
-    values: np.ndarray, cmap: Any, diverging: bool, levels: Any, limits: Any
+    values: np.ndarray,
+    cmap: Expected[str | Colormap | None],
+    diverging: bool,
+    levels: Expected[int | Sequence[float] | np.ndarray | None],
+    limits: tuple[float, float] | None,
 ) -> tuple[Colormap, Normalize]:
     colors = color_map(cmap, DIVERGING if diverging else SEQUENTIAL)
     finite = values[np.isfinite(values)]
@@ -135,10 +143,9 @@ def _scale(
         low = -high
     if levels is None:
         return colors, Normalize(low, high)
-    if np.ndim(levels) == 0:
-        borders = MaxNLocator(int(levels)).tick_values(low, high)
-    else:
-        borders = np.asarray(levels, float)
+    borders = np.asarray(levels, float)
+    if borders.ndim == 0:
+        borders = MaxNLocator(int(borders)).tick_values(low, high)
     if len(borders) < 2 or (np.diff(borders) <= 0).any():
         raise ValueError(f"levels: expected a number, or increasing borders, got {levels}")
     outside = (low < borders[0], high > borders[-1])
@@ -149,7 +156,7 @@ def _scale(
 
 
 def _indexed(
-    values: np.ndarray, kinds: dict[int, str], cmap: Any
+    values: np.ndarray, kinds: dict[int, str], cmap: Expected[str | Colormap | None]
 ) -> tuple[np.ndarray, Colormap, Normalize]:
     """Places of the categories that occur, each in the color that it has in every map."""
     if cmap is None and len(kinds) <= len(_AREAS):

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from rnnjax._simulation.trajectory import Trajectory
+from rnnjax._types import Expected
 from rnnjax.plot._columns import field_of, of_trajectory
 from rnnjax.plot._style import (
     DIVERGING,
@@ -23,7 +25,10 @@ MOST_LINES = 8
 
 
 def trajectory(
-    trajectory: Any, ax: Axes | None = None, *, variables: str | Sequence[str] | None = None
+    trajectory: Expected[Trajectory],
+    ax: Axes | None = None,
+    *,
+    variables: str | Sequence[str] | None = None,
 ) -> Axes:
     """The state over time: a line per variable, or an image of unit by time where they are many.
 

@@ -1,11 +1,10 @@
 """A trial of a task."""
 
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 
 from rnnjax._training.perform import Performance
+from rnnjax._types import Expected
 from rnnjax.plot._style import FAINT, INK, line_colors, open_frame, prepared
 from rnnjax.tasks._base import Trial
 
@@ -14,7 +13,9 @@ _MOST_NAMES = 16
 _MOST_SCALES = 8
 
 
-def trial(trial: Any, ax: Axes | None = None, *, step: float = 1.0) -> Axes:
+def trial(
+    trial: Expected[Trial | Performance], ax: Axes | None = None, *, step: float = 1.0
+) -> Axes:
     """The inputs and the targets over time, a row each; targets are faint where they do not count.
 
     Of a network on a trial its outputs are drawn over the targets, dark. A value is drawn during
@@ -65,7 +66,7 @@ def trial(trial: Any, ax: Axes | None = None, *, step: float = 1.0) -> Axes:
     return ax
 
 
-def _checked(trial: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _checked(trial: Expected[Trial]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Inputs, targets, and a mask for each target."""
     if not isinstance(trial, Trial):
         raise TypeError(
@@ -92,7 +93,14 @@ def _checked(trial: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return inputs, targets, mask if mask.ndim == 2 else np.tile(mask[:, None], targets.shape[1])
 
 
-def _rows(ax: Axes, edges: np.ndarray, top: int, layers: list[Any], *, shared: bool) -> None:
+def _rows(
+    ax: Axes,
+    edges: np.ndarray,
+    top: int,
+    layers: list[tuple[np.ndarray, list[str], float]],
+    *,
+    shared: bool,
+) -> None:
     """One row per channel from `top` downwards, and bars that tell the scales.
 
     Args:
