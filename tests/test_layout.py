@@ -467,6 +467,22 @@ def test_the_picture_shows_the_imports():
     assert picture.PICTURE.read_text() == picture.drawn(edges()), "run python docs/picture.py"
 
 
+def test_the_guide_names_files_that_are_there():
+    guide = (ROOT.parent / "docs" / "architecture.md").read_text()
+    named = re.findall(r"`(rnnjax/[\w/.]+)`", guide)
+    missing = [name for name in named if not (ROOT.parent / name).exists()]
+    assert len(named) > 20
+    assert not missing, missing
+    ways = [
+        re.findall(r"`rnnjax/([\w/.]+)`", way)
+        for way in re.findall(r"(?:`rnnjax/[\w/.]+` →\s+)+`rnnjax/[\w/.]+`", guide)
+    ]
+    between = {(way[0], way[-1]): len(way) - 2 for way in ways}
+    assert between["_branches/continue_equilibria.py", "_continuation/corrector.py"] <= 3
+    assert between["_sweep/sweep.py", "_files/labels.py"] <= 4
+    assert "docs/architecture.md" in (ROOT.parent / "README.md").read_text()
+
+
 def test_the_stub_agrees_with_the_lazy_exports():
     lazy = {(f"rnnjax.{home}", name) for name, home in HOMES.items()}
     lazy |= {("rnnjax", family) for family in FAMILIES}
