@@ -42,10 +42,13 @@ Arrays = PyTree[Shaped[ArrayLike, "..."]]  # whatever arrays: parameters, result
 Shapes = PyTree[Shaped[ArrayLike, "..."] | jax.ShapeDtypeStruct]  # arrays, or their shapes alone
 InputLike: TypeAlias = Callable[[Scalar], Input] | Input  # a function of time (ms), or held
 StartLike: TypeAlias = Callable[..., State] | State  # a state, or one made from the circuit
+Unravel: TypeAlias = Callable[[Array], State]  # from a vector to a state
+Limits: TypeAlias = tuple[float, float]  # the lowest and the highest value of a number
 Where: TypeAlias = Callable[[T], Arrays]  # names arrays of what it is given: `lambda c: c.tau`
 Function: TypeAlias = Callable[[Array], Array]  # of one vector
 
 NDArray: TypeAlias = Array | np.ndarray  # of a result: on a device, or on the host
+Value: TypeAlias = Array | np.ndarray | np.number | float  # the same, or one number
 Key = PRNGKeyArray
 DTypeLike: TypeAlias = str | type | np.dtype  # float32 or float64, by name or as a type
 

@@ -1,6 +1,5 @@
 """When does where it rests change? `continue_equilibria`."""
 
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -29,7 +28,7 @@ from rnnjax._numerics.implicit import refuse
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
 from rnnjax._results import BranchEnd
-from rnnjax._types import Array, is_traced
+from rnnjax._types import Array, Expected, InputLike, Limits, Scalar, State, Where, is_traced
 from rnnjax._where import Named
 from rnnjax.bifurcations._base import AbstractOnBranch
 from rnnjax.bifurcations._known import type_of
@@ -41,12 +40,12 @@ MAX_STEP = 0.05  # scaled: the bounds are 1 apart, a state variable is its own s
 
 def continue_equilibria(
     circuit: AbstractCircuit[Any] | Driven,
-    where: Callable[[Any], Any],
-    start: Any = None,
+    where: Where[Any],
+    start: Expected[State | Bifurcation | None] = None,
     bounds: tuple[float, float] | None = None,
     *,
     bifurcations: tuple[AbstractOnBranch, ...] | None = None,
-    input: Any = None,
+    input: Expected[InputLike | None] = None,
     both_directions: bool = True,
     max_step: float = MAX_STEP,
     max_points: int = 1000,
@@ -113,7 +112,11 @@ def continue_equilibria(
 
 
 def _checked(
-    circuit: Any, where: Any, bounds: Any, input: Any, start: Any
+    circuit: AbstractCircuit[Any] | Driven,
+    where: Where[Any],
+    bounds: Expected[Limits | None],
+    input: Expected[InputLike | None],
+    start: Expected[State | Bifurcation | None],
 ) -> tuple[Any, Named, tuple[Any, Any, Any]]:
     """What is followed, which of its numbers, and from which state, value and tangent."""
     value = tangent = None
@@ -130,7 +133,7 @@ def _checked(
 
 
 def _types(
-    given: tuple[AbstractOnBranch, ...] | None, circuit: Any, variables: int
+    given: tuple[AbstractOnBranch, ...] | None, circuit: AbstractCircuit[Any], variables: int
 ) -> tuple[AbstractOnBranch, ...]:
     """The bifurcations that are looked for."""
     if given is None:
@@ -150,7 +153,13 @@ def _types(
 
 @eqx.filter_jit
 def _continued(
-    target: Any, first: Any, p: Any, tangent: Any, limits: Array, time: Any, settings: Settings
+    target: Driven,
+    first: State,
+    p: Scalar,
+    tangent: Array | np.ndarray | None,
+    limits: Array,
+    time: Scalar,
+    settings: Settings,
 ) -> Any:
     x, field = flat_field(target.circuit, target.input, first, time, (settings.named,))
     x, p, tangent, limits = lax.stop_gradient((x, jnp.asarray(p), tangent, limits))

@@ -1,7 +1,6 @@
 """When does the rest of a large circuit change? `continue_large`."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
@@ -21,10 +20,12 @@ from rnnjax._numerics.implicit import by_products, refuse, root_of, without_deri
 from rnnjax._numerics.krylov import Ritz
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
-from rnnjax._types import Array
+from rnnjax._types import Array, Arrays, Expected, InputLike, Limits, NDArray, Scalar, State, Where
 from rnnjax._where import Named
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._flat import FlatField, flat_field
+
+Live: TypeAlias = tuple[Arrays, Array]  # what may be differentiated, and the scale
 
 
 class Effort(NamedTuple):
@@ -45,18 +46,18 @@ class Settings(NamedTuple):
 
 def continue_large(
     circuit: AbstractCircuit[Any] | Driven,
-    where: Callable[[Any], Any],
-    start: Any = None,
-    bounds: Any = None,
+    where: Where[Any],
+    start: Expected[State | None] = None,
+    bounds: Expected[Limits | None] = None,
     *,
-    input: Any = None,
-    count: Any = 6,
+    input: Expected[InputLike | None] = None,
+    count: Expected[int] = 6,
     decreasing: bool = False,
-    max_step: Any = 0.05,
-    max_points: Any = 200,
-    max_crossings: Any = 8,
-    subspace: Any = None,
-    tolerance: Any = 1e-12,
+    max_step: float = 0.05,
+    max_points: Expected[int] = 200,
+    max_crossings: Expected[int] = 8,
+    subspace: Expected[int | None] = None,
+    tolerance: Expected[float] = 1e-12,
     time: float = 0.0,
     throw: bool = True,
 ) -> LargeBranch:
@@ -116,7 +117,7 @@ def continue_large(
 
 @eqx.filter_jit
 def _followed(
-    target: Any, state: Any, limits: Array, time: Any, random: Array, settings: Settings
+    target: Driven, state: State, limits: NDArray, time: Scalar, random: NDArray, settings: Settings
 ) -> Any:
     x, field = flat_field(target.circuit, target.input, state, time, (settings.named,))
     value = jnp.asarray(settings.named.value(target))
@@ -147,26 +148,26 @@ class _Scaled(NamedTuple):
     natural: FlatField
     effort: tuple[int, int, float]
 
-    def field(self, given: tuple[Any, Array], u: Array) -> Array:
+    def field(self, given: Live, u: Array) -> Array:
         """The vector field of the state and the parameter."""
         arrays, scale = given
         return self.natural.of(arrays).in_units(scale)(u)
 
-    def spectrum(self, given: tuple[Any, Array], u: Array, random: Array) -> tuple[Ritz, Array]:
+    def spectrum(self, given: Live, u: Array, random: Array) -> tuple[Ritz, Array]:
         """The leading eigenvalues, and which of them are right."""
 
-        def at_value(both: Any, x: Array) -> Array:
+        def at_value(both: tuple[Live, Array], x: Array) -> Array:
             given, p = both
             return self.field(given, jnp.append(x, p))
 
         return eigenvalues_by_products(at_value, (given, u[-1]), u[:-1], random, self.effort)
 
-    def across(self, live: Any, u: Array, constants: tuple[Array, Array]) -> Array:
+    def across(self, live: Live, u: Array, constants: tuple[Array, Array]) -> Array:
         """What vanishes at a point of the branch that is held along its tangent."""
         normal, origin = constants
         return jnp.append(self.field(live, u), normal @ (u - origin))
 
-    def critical(self, live: Any, u: Array, constants: tuple[Array, Array]) -> Array:
+    def critical(self, live: Live, u: Array, constants: tuple[Array, Array]) -> Array:
         """What vanishes where a real part does."""
         random, which = constants
         ritz, right = self.spectrum(live, u, random)
@@ -174,7 +175,7 @@ class _Scaled(NamedTuple):
 
 
 def _told(
-    scaled: _Scaled, live: tuple[Any, Array], points: tuple[LargePlace, Array], found: Crossings,
+    scaled: _Scaled, live: Live, points: tuple[LargePlace, Array], found: Crossings,
     random: Array, end: Array,
 ) -> Any:  # fmt: skip
     """What a `LargeBranch` holds, with its derivatives."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnjax._continuation.line import AbstractLine
 from rnnjax._numerics.trees import named_leaves
-from rnnjax._types import Bool, Float, Int, NDArray, State, is_traced
+from rnnjax._types import Bool, Float, Int, NDArray, Scalar, State, is_traced
 
 LABELS = ("LP", "H", "BP")  # fold, Hopf point, branch point
 
@@ -25,9 +25,9 @@ class Crossing(eqx.Module):
     """
 
     label: str = eqx.field(static=True)
-    parameter: Any
-    state: Any
-    frequency: Any
+    parameter: Scalar
+    state: State
+    frequency: Scalar
 
     def __repr__(self) -> str:
         """Its label and where it is."""

@@ -22,6 +22,7 @@ from rnnjax.bifurcations._base import (
     jacobian_and_value,
     other_direction,
 )
+from rnnjax.circuits._flat import FlatField
 
 _GUESSES, _ROUNDS = 16, 8  # beside rest, where a search from there leads nowhere
 _NEAR = 0.1  # scaled distance within which a start must lie from an equilibrium
@@ -59,7 +60,7 @@ class Settings(NamedTuple):
     begin: Begin
 
 
-def _all_of(field: Any) -> Family:
+def _all_of(field: FlatField) -> Family:
     """The vector field and what its rectifiers act on: a silent unit may wake up farther on."""
     if field.switching is None:
         return field
@@ -71,7 +72,7 @@ def near_rest(field: Family, rest: Array) -> Array:
     steps = np.random.default_rng(0).normal(size=(_ROUNDS, _GUESSES, rest.size))
     steps = jnp.asarray(steps * np.geomspace(0.01, 30.0, _GUESSES)[:, None]).at[0, 0].set(0.0)
 
-    def search(now: Any) -> Any:
+    def search(now: tuple[Array, Array, Array]) -> Any:
         _, _, k = now
         found = jax.vmap(lambda x: dogleg(field, x, 100))(rest + steps[k] * (1 + abs(rest)))
         rests = jax.vmap(at_rest)(found)
@@ -85,7 +86,9 @@ def near_rest(field: Family, rest: Array) -> Array:
     return lax.while_loop(lambda now: ~now[1] & (now[2] < _ROUNDS), search, first)[0]
 
 
-def started(frozen: Family, u: Array, tangent: Any, scale: Array, settings: Settings) -> Start:
+def started(
+    frozen: FlatField, u: Array, tangent: Array | None, scale: Array, settings: Settings
+) -> Start:
     """The point where the branch begins, and whether it can."""
     upward = jnp.zeros_like(u).at[-1].set(1.0)
     going, no = jnp.asarray(BranchEnd.GOING, jnp.int32), BranchEnd.NO_START

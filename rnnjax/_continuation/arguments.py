@@ -5,14 +5,19 @@ from typing import Any
 import numpy as np
 
 from rnnjax._parameter import check_values
-from rnnjax._types import is_traced
+from rnnjax._types import Expected, InputLike, Limits, Scalar, State, Where, is_traced
 from rnnjax._where import Named, number_named
-from rnnjax.circuits._base import Driven
+from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import apart, as_input, check_run, starting_state
 
 
 def checked_target(
-    circuit: Any, where: Any, bounds: Any, input: Any, start: Any, value: Any = None
+    circuit: AbstractCircuit[Any] | Driven,
+    where: Where[Any],
+    bounds: Expected[Limits | None],
+    input: Expected[InputLike | None],
+    start: Expected[State | None],
+    value: Scalar | None = None,
 ) -> tuple[Any, Named, Any, Any]:
     """What is followed, which of its numbers, and from which state and value, or a ValueError.
 
@@ -42,7 +47,7 @@ def checked_target(
     return target, named, state, value
 
 
-def checked_bounds(bounds: Any, path: str) -> tuple[float, float]:
+def checked_bounds(bounds: Expected[Limits | None], path: str) -> tuple[float, float]:
     """The lowest and the highest value of the parameter, or a ValueError."""
     if bounds is None or np.shape(bounds) != (2,) or not np.isfinite(bounds).all():
         raise ValueError(f"bounds: expected (lowest, highest) of {path}, got {bounds}")

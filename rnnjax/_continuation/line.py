@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import ClassVar, TypeVar
 
 import equinox as eqx
 import jax
@@ -10,6 +10,8 @@ import numpy as np
 
 from rnnjax._results import BranchEnd, ConvergenceError
 from rnnjax._types import Bool, Float, NDArray, is_traced
+
+LineT = TypeVar("LineT", bound="AbstractLine")
 
 
 class AbstractLine(eqx.Module):
@@ -54,16 +56,16 @@ class AbstractLine(eqx.Module):
         """Where each direction ended."""
         return [BranchEnd(int(e)) for e in np.ravel(self._directions)]
 
-    def trimmed(self) -> Self:
+    def trimmed(self: LineT) -> LineT:
         """Without the room for points that were not needed; for concrete results."""
         count = len(self)
 
-        def along(line: Self) -> list[NDArray]:
+        def along(line: LineT) -> list[NDArray]:
             return [getattr(line, name) for name in self.rows]
 
         return eqx.tree_at(along, self, jax.tree.map(lambda x: x[:count], along(self)))
 
-    def told(self, throw: bool) -> Self:
+    def told(self: LineT, throw: bool) -> LineT:
         """It as a verb returns it: trimmed; as it is where it is not computed yet.
 
         Raises:

@@ -1,6 +1,6 @@
 """Bifurcation points: as arrays on a branch or a curve, and one by one."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import equinox as eqx
 import jax
@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnjax._numerics.trees import named_leaves
 from rnnjax._results import BranchEnd, Status
-from rnnjax._types import Bool, Float, Int, NDArray, Scalar, State, is_traced
+from rnnjax._types import Array, Bool, Float, Int, NDArray, Scalar, State, is_traced
 from rnnjax.bifurcations._known import type_of
 
 
@@ -97,7 +97,15 @@ class Bifurcation(eqx.Module):
         )
 
 
-def read(of: Any, k: Any, label: str | None = None) -> Bifurcation:
+class HasPoints(Protocol):
+    """A branch or a curve: bifurcation points, the types they may be of, and how it ended."""
+
+    special: Special
+    types: tuple[tuple[str, tuple[str, ...]], ...]
+    ends: Int[NDArray, "*batch direction"]
+
+
+def read(of: HasPoints, k: int | Array, label: str | None = None) -> Bifurcation:
     """The bifurcation in one slot of a branch or a curve; its label if the slot is traced."""
     at = of.special
     if label is not None:
@@ -116,7 +124,7 @@ def read(of: Any, k: Any, label: str | None = None) -> Bifurcation:
     )
 
 
-def listed(of: Any) -> list[Bifurcation]:
+def listed(of: HasPoints) -> list[Bifurcation]:
     """The bifurcations of a branch or a curve in its order.
 
     Raises:
@@ -127,7 +135,7 @@ def listed(of: Any) -> list[Bifurcation]:
     return [read(of, int(k)) for k in np.flatnonzero(of.special.found)]
 
 
-def kept_of(of: Any, places: dict[str, tuple[Any, str]]) -> tuple[dict[str, Any], Any]:
+def kept_of(of: HasPoints, places: dict[str, tuple[Any, str]]) -> tuple[dict[str, Any], Any]:
     """What a sweep keeps of a branch or a curve; `places` are the parameters of its points.
 
     Raises:
@@ -141,7 +149,7 @@ def kept_of(of: Any, places: dict[str, tuple[Any, str]]) -> tuple[dict[str, Any]
     return found, outcome(of)
 
 
-def _single(of: Any) -> tuple[Any, Any]:
+def _single(of: HasPoints) -> tuple[Any, Any]:
     """NumPy or its likeness under a transformation, and whether nothing may be missing.
 
     Raises:
@@ -154,14 +162,14 @@ def _single(of: Any) -> tuple[Any, Any]:
     return jnp if is_traced(of) else np, ended & (of.special.unsolved == 0)
 
 
-def outcome(of: Any) -> Any:
+def outcome(of: HasPoints) -> Any:
     """The `Status` of a branch or a curve in a sweep."""
     xp, whole = _single(of)
     ok, failed = (np.asarray(code, np.int32) for code in (Status.OK, Status.NOT_CONVERGED))
     return xp.where(whole, ok, failed)
 
 
-def ending(of: Any) -> dict[str, Any]:
+def ending(of: HasPoints) -> dict[str, Any]:
     """How a branch or a curve ended, and what could not be solved for, as variables."""
     directions = {"long_name": "how it ended, first where the parameter grows at its start"}
     names = directions | _flags([end.name for end in BranchEnd])
@@ -175,7 +183,7 @@ def ending(of: Any) -> dict[str, Any]:
     }
 
 
-def labels(of: Any) -> dict[str, Any]:
+def labels(of: HasPoints) -> dict[str, Any]:
     """Of which type the bifurcations are, and of which kind, as variables."""
     xp, _ = _single(of)
     at, along = of.special, ("bifurcation",)
@@ -190,7 +198,7 @@ def labels(of: Any) -> dict[str, Any]:
     }
 
 
-def _points(of: Any, places: Any) -> dict[str, Any]:
+def _points(of: HasPoints, places: dict[str, tuple[NDArray, str]]) -> dict[str, Any]:
     """The bifurcation points as variables along `bifurcation`."""
     at, along = of.special, ("bifurcation",)
     found: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -204,7 +212,7 @@ def _points(of: Any, places: Any) -> dict[str, Any]:
     return labels(of) | each
 
 
-def _counts(of: Any, whole: Any, xp: Any) -> dict[str, Any]:
+def _counts(of: HasPoints, whole: NDArray, xp: Any) -> dict[str, Any]:
     """How many points of each type there are; NaN where some may be missing."""
     dtype = of.special.parameter.dtype
     found = {}

@@ -12,10 +12,10 @@ from rnnjax._branches.continue_equilibria import MAX_STEP
 from rnnjax._continuation.arguments import checked_bounds
 from rnnjax._continuation.corrector import corrected
 from rnnjax._continuation.followed import Followed, Start, Type
-from rnnjax._continuation.path import SmoothPath
+from rnnjax._continuation.path import Frame, SmoothPath
 from rnnjax._continuation.points import Bifurcation
 from rnnjax._continuation.problem import Bounds
-from rnnjax._continuation.whole_path import special, steps_up_to, whole_path
+from rnnjax._continuation.whole_path import Whole, special, steps_up_to, whole_path
 from rnnjax._diagrams.curve import Curve
 from rnnjax._numerics.implicit import refuse
 from rnnjax._orbits.orbit_branch import OrbitBifurcation
@@ -23,7 +23,18 @@ from rnnjax._orbits.orbit_curve import curve_of_cycles
 from rnnjax._parameter import check_values, counted
 from rnnjax._precision import in_float64, index_of_largest
 from rnnjax._results import BranchEnd
-from rnnjax._types import Array, is_traced
+from rnnjax._types import (
+    Array,
+    Arrays,
+    Expected,
+    InputLike,
+    Limits,
+    NDArray,
+    Scalar,
+    State,
+    Where,
+    is_traced,
+)
 from rnnjax._where import Named, number_named
 from rnnjax.bifurcations._base import (
     AbstractFollowed,
@@ -54,12 +65,12 @@ class _Settings(NamedTuple):
 
 def continue_bifurcation(
     circuit: AbstractCircuit[Any] | Driven,
-    where: Any,
-    start: Any,
-    bounds: Any,
+    where: Expected[tuple[Where[Any], Where[Any]]],
+    start: Expected[Bifurcation | OrbitBifurcation],
+    bounds: Expected[tuple[Limits, Limits]],
     *,
-    bifurcations: Any = None,
-    input: Any = None,
+    bifurcations: Expected[tuple[AbstractOnCurve, ...] | None] = None,
+    input: Expected[InputLike | None] = None,
     both_directions: bool = True,
     max_step: float = MAX_STEP,
     max_points: int = 1000,
@@ -143,7 +154,7 @@ def continue_bifurcation(
     )
 
 
-def _followed(start: Any) -> Any:
+def _followed(start: Expected[Bifurcation | OrbitBifurcation]) -> Any:
     """The type of the points of the curve."""
     if not isinstance(start, Bifurcation | OrbitBifurcation):
         raise TypeError(
@@ -163,7 +174,9 @@ def _followed(start: Any) -> Any:
     return found[label]()  # pyright: ignore[reportAbstractUsage]
 
 
-def _members(given: Any, type_: AbstractFollowed, variables: int) -> tuple[AbstractOnCurve, ...]:
+def _members(
+    given: Expected[tuple[AbstractOnCurve, ...] | None], type_: AbstractFollowed, variables: int
+) -> tuple[AbstractOnCurve, ...]:
     """The types that are looked for on the curve."""
     if given is None:
         given = [t() for t in known_types(AbstractOnCurve)]  # pyright: ignore[reportAbstractUsage]
@@ -177,7 +190,11 @@ def _members(given: Any, type_: AbstractFollowed, variables: int) -> tuple[Abstr
 
 
 def _checked(
-    circuit: Any, where: Any, bounds: Any, input: Any, start: Any
+    circuit: AbstractCircuit[Any] | Driven,
+    where: Expected[tuple[Where[Any], Where[Any]]],
+    bounds: Expected[tuple[Limits, Limits]],
+    input: Expected[InputLike | None],
+    start: Bifurcation | OrbitBifurcation,
 ) -> tuple[Any, tuple[Named, Named], tuple[Any, Any]]:
     """What is followed, which of its numbers, and their values at the start."""
     own, drive = apart(circuit, input)
@@ -212,7 +229,12 @@ def _checked(
 
 @eqx.filter_jit
 def _curve(
-    target: Any, state: Any, values: Any, limits: Array, time: Any, settings: _Settings
+    target: Driven,
+    state: State,
+    values: tuple[Scalar, Scalar],
+    limits: NDArray,
+    time: Scalar,
+    settings: _Settings,
 ) -> Any:
     x, field = flat_field(target.circuit, target.input, state, time, settings.named)
     x, values, limits = lax.stop_gradient((x, jnp.stack(values), limits))
@@ -224,7 +246,7 @@ def _curve(
     begun, frame, units = _beginning(type_, field, u, settings.at_end)
     own = units[n + 2 :]
 
-    def equations(family: Family, z: Array, frame: Any) -> Array:
+    def equations(family: Family, z: Array, frame: Frame) -> Array:
         return type_.equations(family, z.at[n + 2 :].multiply(own), frame)
 
     wide, none = jnp.full(n, jnp.inf), jnp.zeros_like(own)
@@ -246,7 +268,7 @@ def _curve(
     end = jnp.where(solved & inside_bounds, BranchEnd.GOING, BranchEnd.NO_START)
     start = Start(jnp.where(solved, u, begun), frame, upward, 0.0, end.astype(jnp.int32))
 
-    def live(arrays: Any, z: Array, frame: Any, units: Array) -> Array:
+    def live(arrays: Arrays, z: Array, frame: Frame, units: Array) -> Array:
         inside = field.of(arrays).in_units(units[: n + 2])
         return type_.equations(inside, z.at[n + 2 :].multiply(units[n + 2 :]), frame)
 
@@ -286,7 +308,7 @@ def _begin(type_: AbstractFollowed, member: AbstractOnCurve) -> Any:
     return lambda family, z, tangent: type_.begin_of(member, family, z)
 
 
-def _told(whole: Any, field: FlatField, type_: AbstractFollowed, n: int) -> Any:
+def _told(whole: Whole, field: FlatField, type_: AbstractFollowed, n: int) -> Any:
     """What a `Curve` holds."""
     still = field.frozen
 
@@ -316,5 +338,5 @@ def _told(whole: Any, field: FlatField, type_: AbstractFollowed, n: int) -> Any:
     )
 
 
-def _last(whole: Any, sign: float) -> Array:
+def _last(whole: Whole, sign: float) -> Array:
     return index_of_largest(jnp.where(whole.kept, sign * whole.at, -jnp.inf))

@@ -9,7 +9,7 @@ References:
     Wright (1992), SIAM J. Sci. Stat. Comput. 13:742-764 (structured orthogonal factorization).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -126,7 +126,7 @@ def triangular(matrix: Array, columns: int) -> Array:
     """
     rows = matrix.shape[0]
 
-    def reflected(m: Array, j: Any) -> Array:
+    def reflected(m: Array, j: Array) -> Array:
         places = lax.broadcasted_iota(jnp.int32, (rows,), 0)
         column = jnp.where(places >= j, m[:, j], 0.0)
         length = (column**2).sum()
@@ -147,7 +147,7 @@ def back_substituted(upper: Array, value: Array) -> Array:
     """The solution of R x = C for an upper triangular R `(n, n)`, `(n, columns)`."""
     n = upper.shape[0]
 
-    def step(x: Array, j: Any) -> Array:
+    def step(x: Array, j: Array) -> Array:
         row = value[j] - upper[j] @ x
         places = lax.broadcasted_iota(jnp.int32, (n, 1), 0)
         return jnp.where(places == j, row / upper[j, j], x)

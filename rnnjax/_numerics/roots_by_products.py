@@ -35,7 +35,7 @@ def search(field: Callable[[Array], Array], guess: Array, max_steps: int) -> Arr
         Knoll and Keyes (2004), Journal of Computational Physics 193:357-397.
     """
 
-    def body(now: Any) -> Any:
+    def body(now: tuple[Array, Array, Array, Array]) -> Any:
         x, _, slow, count = now
         value, product = jax.linearize(field, x)
         size = length_of(value)

@@ -1,7 +1,6 @@
 """How do oscillations change? `continue_orbits`."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -28,7 +27,7 @@ from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
 from rnnjax._results import BranchEnd
 from rnnjax._simulation.trajectory import Trajectory
-from rnnjax._types import Array
+from rnnjax._types import Array, Arrays, Expected, InputLike, Limits, Scalar, State, Unravel, Where
 from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles, Nothing
 from rnnjax.bifurcations._cycle_form import orbiting
 from rnnjax.bifurcations._known import type_of
@@ -36,23 +35,25 @@ from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import apart
 from rnnjax.circuits._flat import flat_field
 
+Live: TypeAlias = tuple[Arrays, Array]  # what may be differentiated, and the scale
+
 _SAMPLES = 8  # places in each interval at which extremes are looked for
 
 
 def continue_orbits(
     circuit: AbstractCircuit[Any] | Driven,
-    where: Callable[[Any], Any],
-    start: Any,
-    bounds: Any,
+    where: Where[Any],
+    start: Expected[Bifurcation | OrbitBifurcation | Orbit | Trajectory],
+    bounds: Expected[Limits],
     *,
-    input: Any = None,
+    input: Expected[InputLike | None] = None,
     bifurcations: tuple[AbstractOfCycles, ...] | None = None,
     both_directions: bool = True,
-    max_step: Any = 0.1,
-    max_points: Any = 400,
-    max_bifurcations: Any = 8,
-    intervals: Any = 32,
-    longest_period: Any = None,
+    max_step: float = 0.1,
+    max_points: Expected[int] = 400,
+    max_bifurcations: Expected[int] = 8,
+    intervals: Expected[int] = 32,
+    longest_period: Scalar | None = None,
     time: float = 0.0,
     throw: bool = True,
 ) -> OrbitBranch:
@@ -132,7 +133,7 @@ def continue_orbits(
     return OrbitBranch(*result, name=named.name, types=labels).told(throw)
 
 
-def _begin(start: Any, rest: Any, value: Any, count: int) -> Begin:
+def _begin(start: Expected[Bifurcation | Orbit], rest: State, value: Scalar, count: int) -> Begin:
     """Where a branch begins, of the start that was given, or a ValueError."""
     if isinstance(start, Bifurcation):
         if not type_of(start.label).begins_orbits:
@@ -147,7 +148,7 @@ def _begin(start: Any, rest: Any, value: Any, count: int) -> Begin:
     return Begin(rows_of(rest, start.states), start.widths, start.period, value)
 
 
-def _has_kinks(circuit: Any) -> bool:
+def _has_kinks(circuit: AbstractCircuit[Any]) -> bool:
     """Whether a circuit says where its vector field has kinks."""
     return circuit.switching_functions(circuit.rest(), circuit.no_input()) is not None
 
@@ -180,7 +181,12 @@ def _types(
 
 @eqx.filter_jit
 def _followed(
-    target: Any, rest: Any, begin: Begin, limits: Any, time: Any, settings: Settings
+    target: Driven,
+    rest: State,
+    begin: Begin,
+    limits: tuple[Scalar, ...],
+    time: Scalar,
+    settings: Settings,
 ) -> Any:
     _, natural = flat_field(target.circuit, target.input, rest, time, (settings.named,))
     begin, limits = lax.stop_gradient(jax.tree.map(jnp.asarray, (begin, limits)))
@@ -190,7 +196,7 @@ def _followed(
         size = sizes_of(natural.frozen, begin, size)
     scale = jnp.append(size, high - low)
 
-    def field_of(given: Any) -> Family:
+    def field_of(given: Live) -> Family:
         arrays, scale = given
         return natural.of(arrays).in_units(scale)
 
@@ -218,7 +224,7 @@ def _followed(
 
 
 def _special(
-    problem: OrbitProblem, field_of: FieldOf, live: tuple[Any, Array], both: Both, unravel: Any
+    problem: OrbitProblem, field_of: FieldOf, live: Live, both: Both, unravel: Unravel
 ) -> SpecialOrbits:
     """The bifurcations in their order, with their derivatives."""
     crossings: Crossings = both.found
@@ -256,7 +262,7 @@ def _form(problem: OrbitProblem, scale: Array, at: Point, index: Array) -> tuple
     return lax.switch(index, forms)
 
 
-def _read(cycles: Cycle, kept: Array, scale: Array, unravel: Any) -> Any:
+def _read(cycles: Cycle, kept: Array, scale: Array, unravel: Unravel) -> Any:
     """States in the circuit's structure, meshes, parameters, periods and extremes."""
     count, _, _, n = cycles.x.shape
     x = refuse(kept[:, None, None, None], cycles.x * scale[:-1])

@@ -21,7 +21,7 @@ from rnnjax._parameter import counted
 from rnnjax._precision import first_of, in_float64
 from rnnjax._results import ConvergenceError, Status
 from rnnjax._simulation.trajectory import Trajectory
-from rnnjax._types import is_traced
+from rnnjax._types import Array, Expected, InputLike, Scalar, State, is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
 from rnnjax.circuits._flat import flat_field
@@ -34,11 +34,11 @@ _NO_ORBIT = (
 
 def find_orbit(
     circuit: AbstractCircuit[Any],
-    guess: Any,
-    input: Any = None,
+    guess: Expected[Trajectory | State],
+    input: Expected[InputLike | None] = None,
     *,
-    period: Any = None,
-    intervals: Any = 32,
+    period: Expected[Scalar | None] = None,
+    intervals: Expected[int] = 32,
     time: float = 0.0,
     throw: bool = True,
 ) -> Orbit:
@@ -92,13 +92,15 @@ class Curve(NamedTuple):
         widths: of the mesh.
     """
 
-    samples: Any
-    times: Any
+    samples: Array
+    times: Array
     whole: bool
-    widths: Any
+    widths: Array
 
 
-def _guessed(rest: Any, guess: Any, period: Any, count: int) -> Curve:
+def _guessed(
+    rest: State, guess: Expected[Trajectory | State], period: Expected[Scalar | None], count: int
+) -> Curve:
     """The guess as samples over time."""
     even = np.full(count, 1 / count)
     if isinstance(guess, Trajectory):
@@ -125,7 +127,9 @@ def _guessed(rest: Any, guess: Any, period: Any, count: int) -> Curve:
 
 
 @eqx.filter_jit
-def _found(circuit: Any, input: Any, rest: Any, curve: Curve, time: Any) -> Any:
+def _found(
+    circuit: AbstractCircuit[Any], input: InputLike | None, rest: State, curve: Curve, time: Scalar
+) -> Any:
     x, natural = flat_field(circuit, input, rest, time)
     samples, times, widths = lax.stop_gradient(
         jax.tree.map(jnp.asarray, (curve.samples, curve.times, curve.widths))

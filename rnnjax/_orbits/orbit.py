@@ -7,13 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Complex
 
 from rnnjax._numerics.collocation import DEGREE, ends_of, interpolated
 from rnnjax._numerics.trees import flatten, named_leaves
 from rnnjax._precision import in_float64
 from rnnjax._results import Status
-from rnnjax._types import Array, is_traced
+from rnnjax._types import Array, Complex, Float, Int, NDArray, State, Value, is_traced
 
 _SAMPLES = 8  # places in each interval at which extremes are looked for
 
@@ -32,14 +31,14 @@ class Orbit(eqx.Module):
         widths: the intervals of the mesh as shares of the period.
     """
 
-    states: Any
-    phases: Any
-    period: Any
-    multipliers_real: Any
-    multipliers_imaginary: Any
-    residual: Any
-    status: Any
-    widths: Any
+    states: State
+    phases: Float[NDArray, "*batch node"]
+    period: Float[Value, "*batch"]
+    multipliers_real: Float[NDArray, "*batch n"]
+    multipliers_imaginary: Float[NDArray, "*batch n"]
+    residual: Float[Value, "*batch"]
+    status: Int[Value, "*batch"]
+    widths: Float[NDArray, "*batch interval"]
 
     @property
     def multipliers(self) -> Complex[Any, "*batch n"]:
@@ -56,7 +55,7 @@ class Orbit(eqx.Module):
         """Whether perturbations decay: all multipliers but that of the orbit lie in the unit circle."""
         return is_stable(self.multipliers)
 
-    def __call__(self, phase: Any) -> Any:
+    def __call__(self, phase: Float[Value, "*phase"]) -> Any:
         """The state at shares of the period, by the polynomials of the solution.
 
         Args:
@@ -133,12 +132,12 @@ class Orbit(eqx.Module):
         )
 
 
-def as_complex(real: Any, imaginary: Any) -> Any:
+def as_complex(real: Float[NDArray, "*shape"], imaginary: Float[NDArray, "*shape"]) -> Any:
     """Complex numbers of their parts."""
     return lax.complex(real, imaginary) if is_traced(real) else real + 1j * imaginary
 
 
-def is_stable(multipliers: Any) -> Any:
+def is_stable(multipliers: Complex[NDArray, "*batch n"]) -> Any:
     """Whether all but the multiplier nearest to 1 lie in the unit circle."""
     xp: Any = jnp if is_traced(multipliers) else np
     off = abs(multipliers - 1)
@@ -146,7 +145,7 @@ def is_stable(multipliers: Any) -> Any:
     return xp.where(along, 0.0, abs(multipliers)).max(-1) < 1
 
 
-def rows_of(rest: Any, states: Any) -> Any:
+def rows_of(rest: State, states: State) -> Any:
     """States as rows `(sample, n)`, or a ValueError."""
     wanted = [np.shape(x) for x in jax.tree.leaves(rest)]
     if jax.tree.structure(states) != jax.tree.structure(rest) or any(
@@ -163,7 +162,7 @@ def rows_of(rest: Any, states: Any) -> Any:
 
 
 @eqx.filter_jit
-def at_phases(states: Any, widths: Array, phase: Array) -> Any:
+def at_phases(states: State, widths: Array, phase: Array) -> Any:
     first = jax.tree.map(lambda x: x[0], states)
     _, unravel = flatten(jax.tree.map(jnp.asarray, first))
     rows = jnp.concatenate([x.reshape(x.shape[0], -1) for x in jax.tree.leaves(states)], 1)

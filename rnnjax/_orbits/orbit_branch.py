@@ -12,7 +12,7 @@ from rnnjax._continuation.points import ending, labels, outcome
 from rnnjax._numerics.trees import named_leaves
 from rnnjax._orbits.orbit import Orbit, as_complex, is_stable
 from rnnjax._results import BranchEnd, Status
-from rnnjax._types import Bool, Complex, Float, Int, NDArray, State, is_traced
+from rnnjax._types import Bool, Complex, Float, Int, NDArray, Scalar, State, is_traced
 
 _TOLD = 1e-11  # changes of the parameter that are more than rounding
 _FASTEST = -6.0  # exponents below this are no power law any more
@@ -32,8 +32,8 @@ class OrbitBifurcation(eqx.Module):
 
     label: str = eqx.field(static=True)
     kind: str = eqx.field(static=True)
-    parameter: Any
-    coefficient: Any
+    parameter: Scalar
+    coefficient: Scalar
     orbit: Orbit
 
     def __repr__(self) -> str:
@@ -285,7 +285,14 @@ def _limit(p: np.ndarray, period: np.ndarray) -> LimitOrbit | None:
     return LimitOrbit("SNIC", float(np.linalg.solve(powers, p[-3:])[0]), exponent)
 
 
-def orbit_of(states: Any, widths: Any, period: Any, real: Any, imaginary: Any, k: int) -> Orbit:
+def orbit_of(
+    states: State,
+    widths: Float[NDArray, "point interval"],
+    period: Float[NDArray, " point"],
+    real: Float[NDArray, "point n"],
+    imaginary: Float[NDArray, "point n"],
+    k: int,
+) -> Orbit:
     """One of several orbits held as arrays."""
     ends = np.concatenate([[0.0], np.cumsum(widths[k])])
     degree = jax.tree.leaves(states)[0].shape[1] // widths.shape[1]

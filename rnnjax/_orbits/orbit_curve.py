@@ -38,7 +38,7 @@ from rnnjax._orbits.orbit_problem import OrbitProblem, steps_of
 from rnnjax._orbits.search import sorted_multipliers
 from rnnjax._precision import in_float64
 from rnnjax._results import BranchEnd
-from rnnjax._types import Array, Bool, Float, Int, NDArray, State
+from rnnjax._types import Array, Bool, Float, Int, Limits, NDArray, Scalar, State
 from rnnjax._where import Named
 from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles, Nothing
 from rnnjax.bifurcations._cycle_form import orbiting
@@ -96,8 +96,8 @@ class _Settings(NamedTuple):
 
 
 def curve_of_cycles(
-    type_: AbstractOfCycles, target: Any, named: tuple[Named, Named], values: Any, rest: Any,
-    start: OrbitBifurcation, bounds: Any, max_step: float, max_points: int, both: bool, time: Any,
+    type_: AbstractOfCycles, target: Driven, named: tuple[Named, Named], values: tuple[Scalar, Scalar], rest: State,
+    start: OrbitBifurcation, bounds: tuple[Limits, Limits], max_step: float, max_points: int, both: bool, time: Scalar,
 ) -> OrbitCurve:  # fmt: skip
     """The curve of a bifurcation of orbits; see `continue_bifurcation`."""
     settings = _Settings(type_, named, max_points, (1.0, -1.0) if both else (1.0,))
@@ -113,8 +113,8 @@ def curve_of_cycles(
 
 @eqx.filter_jit
 def _curve(
-    target: Any, rest: Any, nodes: Array, widths: Array, period: Array, values: Any, limits: Array,
-    time: Any, settings: _Settings,
+    target: Driven, rest: State, nodes: NDArray, widths: NDArray, period: NDArray | Scalar,
+    values: tuple[Scalar, Scalar], limits: NDArray, time: Scalar, settings: _Settings,
 ) -> Any:  # fmt: skip
     given = target, values
     target, nodes, widths, period, values, limits, time = lax.stop_gradient(

@@ -18,7 +18,7 @@ from rnnjax._numerics.collocation import (
     solved,
     weights,
 )
-from rnnjax._types import Array
+from rnnjax._types import Array, Scalar
 from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles, CyclePlace
 
 _CORRECTED = 1e-9  # scaled length of the last correction; the error is about its square
@@ -68,7 +68,7 @@ def row_of(cycle: Cycle, a: Row) -> Row:
     return Row(weights(cycle)[..., None] * a.x, a.period / cycle.period**2, a.parameter)
 
 
-def moved(cycle: Cycle, change: Row, share: Any = 1.0) -> Cycle:
+def moved(cycle: Cycle, change: Row, share: Scalar = 1.0) -> Cycle:
     """A cycle and a multiple of a change."""
     return Cycle(
         cycle.x + share * change.x,
@@ -86,7 +86,7 @@ def corrected(
     Where something else is to hold, it is what vanishes.
     """
 
-    def body(now: Any) -> Any:
+    def body(now: tuple[Cycle, Array, Array, Array]) -> Any:
         cycle, size, _, count = now
         equations = linearized(field, cycle)
         rows, off = _with_condition([phase_row(guess), normal], holds, cycle)
@@ -102,7 +102,7 @@ def corrected(
             count + 1,
         )
 
-    def go(now: Any) -> Array:
+    def go(now: tuple[Cycle, Array, Array, Array]) -> Array:
         _, size, fails, count = now
         return ~fails & (size > _CORRECTED) & (count < _NEWTON)
 

@@ -31,10 +31,19 @@ from rnnjax._orbits.orbit import Orbit, at_phases, rows_of
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64, index_of_largest
 from rnnjax._results import ConvergenceError, Status
-from rnnjax._types import Array, is_traced
+from rnnjax._types import (
+    Array,
+    Expected,
+    Float,
+    InputLike,
+    NDArray,
+    State,
+    is_traced,
+)
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
 from rnnjax.circuits._flat import flat_field
+from rnnjax.solvers._base import AbstractSolver
 from rnnjax.solvers._checks import checked_solver
 
 _ON = 1e-3  # of an orbit's extent: how near a run must come to have a phase
@@ -69,14 +78,14 @@ class PhaseResponse(eqx.Module):
         unit: the unit of the state.
     """
 
-    states: Any
-    phases: Any
-    period: Any
-    widths: Any
-    origin: Any
+    states: State
+    phases: Float[NDArray, "*batch node"]
+    period: Float[Value, "*batch"]
+    widths: Float[NDArray, "*batch interval"]
+    origin: Float[Value, "*batch"]
     unit: str = eqx.field(static=True, default="")
 
-    def __call__(self, phase: Any) -> Any:
+    def __call__(self, phase: Float[Value, "*phase"]) -> Any:
         """Z at shares of the period after the origin.
 
         Args:
@@ -100,8 +109,8 @@ class PhaseResponse(eqx.Module):
 
 def phase_response(
     circuit: AbstractCircuit[Any],
-    orbit: Any,
-    input: Any = None,
+    orbit: Expected[Orbit],
+    input: Expected[InputLike | None] = None,
     *,
     origin: Callable[[Any], Any] | None = None,
     time: float = 0.0,
@@ -150,13 +159,13 @@ def phase_response(
 
 def phase_of(
     circuit: AbstractCircuit[Any],
-    orbit: Any,
-    state: Any,
-    input: Any = None,
+    orbit: Expected[Orbit],
+    state: Expected[State],
+    input: Expected[InputLike | None] = None,
     *,
-    periods: Any = 10,
-    steps: Any = 2000,
-    solver: Any = None,
+    periods: Expected[int] = 10,
+    steps: Expected[int] = 2000,
+    solver: Expected[AbstractSolver | None] = None,
     time: float = 0.0,
     throw: bool = True,
 ) -> Any:
@@ -203,7 +212,7 @@ def phase_of(
     return phase
 
 
-def _check_orbit(rest: Any, orbit: Any) -> None:
+def _check_orbit(rest: State, orbit: Expected[Orbit]) -> None:
     """Refuse what is no single orbit of the circuit."""
     if not isinstance(orbit, Orbit):
         raise ValueError(
@@ -218,7 +227,13 @@ def _check_orbit(rest: Any, orbit: Any) -> None:
 
 
 def _scaled(
-    circuit: Any, input: Any, rest: Any, states: Any, period: Array, widths: Array, time: Array
+    circuit: AbstractCircuit[Any],
+    input: InputLike | None,
+    rest: State,
+    states: State,
+    period: Array,
+    widths: Array,
+    time: Array,
 ) -> tuple[Family, Cycle, Array, Callable[[Array], Any]]:
     """The vector field and the orbit in scaled coordinates, the scale, and the way back."""
     x, natural = flat_field(circuit, input, rest, time)
@@ -231,8 +246,9 @@ def _scaled(
 
 @eqx.filter_jit
 def _response(
-    circuit: Any, input: Any, rest: Any, states: Any, period: Array, widths: Array, time: Array,
-    origin: Any,
+    circuit: AbstractCircuit[Any], input: InputLike | None, rest: State, states: State,
+    period: Array, widths: Array, time: Array,
+    origin: Callable[[State], Array] | None,
 ) -> tuple[Any, Array]:  # fmt: skip
     states, period, widths = jax.tree.map(jnp.asarray, (states, period, widths))
     field, cycle, scale, unravel = _scaled(circuit, input, rest, states, period, widths, time)
@@ -301,8 +317,9 @@ def _crossing(cycle: Cycle, value: Callable[[Array], Array]) -> Array:
 
 @eqx.filter_jit
 def _phase(
-    circuit: Any, input: Any, rest: Any, states: Any, period: Array, widths: Array, time: Array,
-    state: Any, solver: Any, counts: tuple[int, int],
+    circuit: AbstractCircuit[Any], input: InputLike | None, rest: State, states: State,
+    period: Array, widths: Array, time: Array,
+    state: State, solver: AbstractSolver, counts: tuple[int, int],
 ) -> Array:  # fmt: skip
     periods, steps = counts
     states, period, widths, state = jax.tree.map(jnp.asarray, (states, period, widths, state))

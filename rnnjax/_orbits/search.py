@@ -79,7 +79,7 @@ def _newton(field: Family, cycle: Cycle) -> tuple[Cycle, Array]:
     def moved(c: Cycle, change: Row, share: Array) -> Cycle:
         return c._replace(x=c.x + share * change.x, period=c.period + share * change.period)
 
-    def body(now: Any) -> Any:
+    def body(now: tuple[Cycle, Array, Array, Array]) -> Any:
         c, _, _, count = now
         equations = linearized(field, c)
         change, _ = solved(equations, -equations.value, (phase_row(c), hold), jnp.zeros(2))
@@ -100,7 +100,7 @@ def _newton(field: Family, cycle: Cycle) -> tuple[Cycle, Array]:
         new = moved(c, change, share)
         return jax.tree.map(lambda a, b: jnp.where(bad, b, a), new, c), small, bad, count + 1
 
-    def go(now: Any) -> Array:
+    def go(now: tuple[Cycle, Array, Array, Array]) -> Array:
         _, size, bad, count = now
         return ~bad & (size > _CONVERGED) & (count < _NEWTON)
 
