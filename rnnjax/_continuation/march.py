@@ -1,5 +1,7 @@
 """Steps along a line, whatever it is of, from its start to where it ends."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -61,7 +63,7 @@ def follow(
         lambda c: c[0].going & (c[2] < blocks), block, (first, record, jnp.zeros((), jnp.int32))
     )
     end = jnp.where(now.end == BranchEnd.GOING, BranchEnd.MAX_POINTS, now.end)
-    return now._replace(end=end.astype(jnp.int32)), record
+    return dataclasses.replace(now, end=end.astype(jnp.int32)), record
 
 
 def landing_of(

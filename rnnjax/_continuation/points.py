@@ -1,6 +1,6 @@
 """Bifurcation points: as arrays on a branch or a curve, and one by one."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -97,6 +97,7 @@ class Bifurcation(eqx.Module):
         )
 
 
+@runtime_checkable
 class HasPoints(Protocol):
     """A branch or a curve: bifurcation points, the types they may be of, and how it ended."""
 

@@ -3,6 +3,7 @@
 import abc
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 
+import equinox as eqx
 from jaxtyping import Bool, Int
 
 from rnnjax._results import BranchEnd
@@ -42,7 +43,7 @@ class Landing(NamedTuple):
     value: Float[Array, ""]
 
 
-class Attempt(NamedTuple, Generic[PlaceT]):
+class Attempt(eqx.Module, Generic[PlaceT]):
     """One step that was tried.
 
     Attributes:
@@ -116,7 +117,7 @@ class AbstractProblem(abc.ABC, Generic[PlaceT]):
         return []
 
 
-class March(NamedTuple, Generic[PlaceT]):
+class March(eqx.Module, Generic[PlaceT]):
     """Where the steps have come to.
 
     Attributes:

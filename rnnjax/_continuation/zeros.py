@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -24,7 +25,7 @@ _NARROW = 1e-15  # of a step, what lies between the last two looks
 _SAME = 1e-7  # scaled distance below which two points of one type are one
 
 
-class Look(NamedTuple, Generic[SeenT]):
+class Look(eqx.Module, Generic[SeenT]):
     """What is found within a step.
 
     Attributes:

@@ -42,6 +42,7 @@ from rnnjax._types import Array, Bool, Float, Int, Limits, NDArray, Scalar, Stat
 from rnnjax._where import Named
 from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles, Nothing
 from rnnjax.bifurcations._cycle_form import orbiting
+from rnnjax.circuits._base import Driven
 from rnnjax.circuits._flat import flat_field
 
 _FIRST = 1e-2  # the first step, scaled

@@ -38,12 +38,13 @@ from rnnjax._types import (
     InputLike,
     NDArray,
     State,
+    Value,
     is_traced,
 )
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
 from rnnjax.circuits._flat import flat_field
-from rnnjax.solvers._base import AbstractSolver
+from rnnjax.solvers._base import Solver
 from rnnjax.solvers._checks import checked_solver
 
 _ON = 1e-3  # of an orbit's extent: how near a run must come to have a phase
@@ -165,7 +166,7 @@ def phase_of(
     *,
     periods: Expected[int] = 10,
     steps: Expected[int] = 2000,
-    solver: Expected[AbstractSolver | None] = None,
+    solver: Expected[Solver | None] = None,
     time: float = 0.0,
     throw: bool = True,
 ) -> Any:
@@ -319,7 +320,7 @@ def _crossing(cycle: Cycle, value: Callable[[Array], Array]) -> Array:
 def _phase(
     circuit: AbstractCircuit[Any], input: InputLike | None, rest: State, states: State,
     period: Array, widths: Array, time: Array,
-    state: State, solver: AbstractSolver, counts: tuple[int, int],
+    state: State, solver: Solver, counts: tuple[int, int],
 ) -> Array:  # fmt: skip
     periods, steps = counts
     states, period, widths, state = jax.tree.map(jnp.asarray, (states, period, widths, state))

@@ -1,6 +1,6 @@
 """Where a branch of periodic orbits begins: at a Hopf point, at a period doubling, or at an orbit."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
