@@ -28,7 +28,17 @@ from rnnjax._numerics.implicit import refuse
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
 from rnnjax._results import BranchEnd
-from rnnjax._types import Array, Expected, InputLike, Limits, Scalar, State, Where, is_traced
+from rnnjax._types import (
+    Array,
+    Arrays,
+    Expected,
+    InputLike,
+    Limits,
+    Scalar,
+    State,
+    Where,
+    is_traced,
+)
 from rnnjax._where import Named
 from rnnjax.bifurcations._base import AbstractOnBranch
 from rnnjax.bifurcations._known import type_of
@@ -156,7 +166,7 @@ def _continued(
     target: Driven,
     first: State,
     p: Scalar,
-    tangent: Array | np.ndarray | None,
+    tangent: Arrays,
     limits: Array,
     time: Scalar,
     settings: Settings,

@@ -13,7 +13,7 @@ from rnnjax._numerics.dense import solve
 from rnnjax._numerics.roots import dogleg, vanishes
 from rnnjax._precision import first_of, index_of_largest
 from rnnjax._results import BranchEnd
-from rnnjax._types import Array
+from rnnjax._types import Array, Arrays
 from rnnjax._where import Named
 from rnnjax.bifurcations._base import (
     AbstractOnBranch,
@@ -64,7 +64,8 @@ def _all_of(field: FlatField) -> Family:
     """The vector field and what its rectifiers act on: a silent unit may wake up farther on."""
     if field.switching is None:
         return field
-    return lambda u: jnp.concatenate([field(u), field.switching(u)])
+    switching = field.switching
+    return lambda u: jnp.concatenate([field(u), switching(u)])
 
 
 def near_rest(field: Family, rest: Array) -> Array:
@@ -87,7 +88,7 @@ def near_rest(field: Family, rest: Array) -> Array:
 
 
 def started(
-    frozen: FlatField, u: Array, tangent: Array | None, scale: Array, settings: Settings
+    frozen: FlatField, u: Array, tangent: Arrays, scale: Array, settings: Settings
 ) -> Start:
     """The point where the branch begins, and whether it can."""
     upward = jnp.zeros_like(u).at[-1].set(1.0)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from rnnjax._parameter import check_values
-from rnnjax._types import Expected, InputLike, Limits, Scalar, State, Where, is_traced
+from rnnjax._types import Arrays, Expected, InputLike, Limits, State, Where, is_traced
 from rnnjax._where import Named, number_named
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import apart, as_input, check_run, starting_state
@@ -17,7 +17,7 @@ def checked_target(
     bounds: Expected[Limits | None],
     input: Expected[InputLike | None],
     start: Expected[State | None],
-    value: Scalar | None = None,
+    value: Arrays = None,
 ) -> tuple[Any, Named, Any, Any]:
     """What is followed, which of its numbers, and from which state and value, or a ValueError.
 

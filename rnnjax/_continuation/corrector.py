@@ -7,7 +7,7 @@ from jax import lax
 from jaxtyping import Bool
 
 from rnnjax._numerics.dense import solve
-from rnnjax._types import Array, Float, Function, Scalar
+from rnnjax._types import Array, Float, Function, Value
 from rnnjax.bifurcations._base import jacobian_and_value
 
 _CORRECTED = 1e-8  # scaled length of the last correction; the error is about its square
@@ -69,7 +69,7 @@ def solved_alone(
     return z, size
 
 
-def hermite(before: Array, after: Array, rise: Array, fall: Array, share: Scalar) -> Array:
+def hermite(before: Array, after: Array, rise: Array, fall: Array, share: Value) -> Array:
     """The cubic with these values and slopes at 0 and 1."""
     s = share
     return (
@@ -80,4 +80,4 @@ def hermite(before: Array, after: Array, rise: Array, fall: Array, share: Scalar
 
 def unit_vector(which: Array, like: Float[Array, " unknown"]) -> Float[Array, " unknown"]:
     """The direction of one of the unknowns."""
-    return (jnp.arange(like.size) == which).astype(like.dtype)
+    return (jnp.arange(like.size, dtype=which.dtype) == which).astype(like.dtype)

@@ -101,9 +101,20 @@ class Bifurcation(eqx.Module):
 class HasPoints(Protocol):
     """A branch or a curve: bifurcation points, the types they may be of, and how it ended."""
 
-    special: Special
-    types: tuple[tuple[str, tuple[str, ...]], ...]
-    ends: Int[NDArray, "*batch direction"]
+    @property
+    def special(self) -> Any:
+        """The bifurcation points, as arrays: `Special`, or like it."""
+        ...
+
+    @property
+    def types(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The label and the kinds of each type that was looked for."""
+        ...
+
+    @property
+    def ends(self) -> Int[NDArray, "*batch direction"]:
+        """A `BranchEnd` for each direction."""
+        ...
 
 
 def read(of: HasPoints, k: int | Array, label: str | None = None) -> Bifurcation:

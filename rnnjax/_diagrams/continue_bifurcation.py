@@ -1,6 +1,6 @@
 """Where in the plane of two parameters does it change? `continue_bifurcation`."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import equinox as eqx
 import jax
@@ -29,7 +29,6 @@ from rnnjax._types import (
     Expected,
     InputLike,
     Limits,
-    NDArray,
     Scalar,
     State,
     Where,
@@ -121,7 +120,7 @@ def continue_bifurcation(
     References:
         Kuznetsov (2004), Elements of Applied Bifurcation Theory, section 10.3.
     """
-    type_ = _followed(start)
+    type_, begin = _followed(start), cast(Any, start)
     target, named, values = _checked(circuit, where, bounds, input, start)
     if not 0 < max_step <= 1:
         raise ValueError(f"max_step: expected a share of the bounds, in (0, 1], got {max_step}")
@@ -131,11 +130,11 @@ def continue_bifurcation(
             raise ValueError("bifurcations: none are looked for on curves of orbits; leave it out")
         rest, most = starting_state(own, drive, None), counted(max_points, "max_points")
         found = curve_of_cycles(
-            type_, target, named, values, rest, start, bounds, max_step, most, both_directions,
+            type_, target, named, values, rest, begin, bounds, max_step, most, both_directions,
             np.float64(time),
         )  # fmt: skip
         return found.told(throw)
-    state = starting_state(own, drive, start.state)
+    state = starting_state(own, drive, begin.state)
     settings = _Settings(
         type_,
         _members(bifurcations, type_, sum(np.size(x) for x in jax.tree.leaves(state))),
@@ -178,15 +177,15 @@ def _members(
     given: Expected[tuple[AbstractOnCurve, ...] | None], type_: AbstractFollowed, variables: int
 ) -> tuple[AbstractOnCurve, ...]:
     """The types that are looked for on the curve."""
-    if given is None:
-        given = [t() for t in known_types(AbstractOnCurve)]  # pyright: ignore[reportAbstractUsage]
-    for each in given:
+    known = known_types(AbstractOnCurve)
+    members = [t() for t in known] if given is None else given  # pyright: ignore[reportAbstractUsage]
+    for each in members:
         if not isinstance(each, AbstractOnCurve):
             raise TypeError(
                 f"bifurcations: expected objects such as Cusp(), got {each!r}: those that are met "
                 "on curves, see rnnjax.bifurcations"
             )
-    return tuple(m for m in given if type_.label in m.on and m.variables <= variables)
+    return tuple(m for m in members if type_.label in m.on and m.variables <= variables)
 
 
 def _checked(
@@ -213,10 +212,11 @@ def _checked(
             check_values(each.field, np.asarray([low, high]), owner="bounds")
     if first == second:
         raise ValueError(f"where: expected two different numbers, got {first.name} twice")
-    if np.ndim(start.parameter) == 1:
-        values = (start.parameter[0], start.parameter[1])
+    place: Any = start.parameter
+    if np.ndim(place) == 1:
+        values = (place[0], place[1])
     else:
-        values = (start.parameter, second.value(circuit))
+        values = (place, second.value(circuit))
     for value, name, limits in zip(values, (first.name, second.name), bounds, strict=True):
         if not is_traced(value) and not limits[0] <= float(value) <= limits[1]:
             raise ValueError(
@@ -231,8 +231,8 @@ def _checked(
 def _curve(
     target: Driven,
     state: State,
-    values: tuple[Scalar, Scalar],
-    limits: NDArray,
+    values: Arrays,
+    limits: Arrays,
     time: Scalar,
     settings: _Settings,
 ) -> Any:
@@ -324,8 +324,8 @@ def _told(whole: Whole, field: FlatField, type_: AbstractFollowed, n: int) -> An
         square = whole.points[:, n + 2]
         last = jnp.stack([_last(whole, sign) for sign in (1.0, -1.0)])[: ends.size]
         stopped = abs(square[last]) <= 1e-9 * jnp.nanmax(abs(square))
-        still = (ends == BranchEnd.BOUND) & stopped
-        ends = jnp.where(still, BranchEnd.ZERO_FREQUENCY, ends).astype(jnp.int32)
+        halts = (ends == BranchEnd.BOUND) & stopped
+        ends = jnp.where(halts, BranchEnd.ZERO_FREQUENCY, ends).astype(jnp.int32)
     return (
         jax.vmap(field.unravel)(whole.points[:, :n]),
         whole.points[:, n : n + 2],

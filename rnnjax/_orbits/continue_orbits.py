@@ -184,7 +184,7 @@ def _followed(
     target: Driven,
     rest: State,
     begin: Begin,
-    limits: tuple[Scalar, ...],
+    limits: Arrays,
     time: Scalar,
     settings: Settings,
 ) -> Any:

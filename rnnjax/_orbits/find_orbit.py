@@ -21,7 +21,7 @@ from rnnjax._parameter import counted
 from rnnjax._precision import first_of, in_float64
 from rnnjax._results import ConvergenceError, Status
 from rnnjax._simulation.trajectory import Trajectory
-from rnnjax._types import Array, Expected, InputLike, Scalar, State, is_traced
+from rnnjax._types import Expected, InputLike, Scalar, State, is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
 from rnnjax.circuits._flat import flat_field
@@ -92,10 +92,10 @@ class Curve(NamedTuple):
         widths: of the mesh.
     """
 
-    samples: Array
-    times: Array
+    samples: Any
+    times: Any
     whole: bool
-    widths: Array
+    widths: Any
 
 
 def _guessed(

@@ -38,7 +38,7 @@ from rnnjax._orbits.orbit_problem import OrbitProblem, steps_of
 from rnnjax._orbits.search import sorted_multipliers
 from rnnjax._precision import in_float64
 from rnnjax._results import BranchEnd
-from rnnjax._types import Array, Bool, Float, Int, Limits, NDArray, Scalar, State
+from rnnjax._types import Array, Arrays, Bool, Float, Int, Limits, NDArray, Scalar, State
 from rnnjax._where import Named
 from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles, Nothing
 from rnnjax.bifurcations._cycle_form import orbiting
@@ -114,8 +114,8 @@ def curve_of_cycles(
 
 @eqx.filter_jit
 def _curve(
-    target: Driven, rest: State, nodes: NDArray, widths: NDArray, period: NDArray | Scalar,
-    values: tuple[Scalar, Scalar], limits: NDArray, time: Scalar, settings: _Settings,
+    target: Driven, rest: State, nodes: Arrays, widths: Arrays, period: Arrays, values: Arrays,
+    limits: Arrays, time: Scalar, settings: _Settings,
 ) -> Any:  # fmt: skip
     given = target, values
     target, nodes, widths, period, values, limits, time = lax.stop_gradient(

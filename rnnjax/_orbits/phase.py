@@ -35,8 +35,10 @@ from rnnjax._types import (
     Array,
     Expected,
     Float,
+    Input,
     InputLike,
     NDArray,
+    Scalar,
     State,
     Value,
     is_traced,
@@ -318,7 +320,7 @@ def _crossing(cycle: Cycle, value: Callable[[Array], Array]) -> Array:
 
 @eqx.filter_jit
 def _phase(
-    circuit: AbstractCircuit[Any], input: InputLike | None, rest: State, states: State,
+    circuit: AbstractCircuit[Any], input: Callable[[Scalar], Input], rest: State, states: State,
     period: Array, widths: Array, time: Array,
     state: State, solver: Solver, counts: tuple[int, int],
 ) -> Array:  # fmt: skip

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from rnnjax._engine.fixed_steps import Solver
 from rnnjax._numerics.trees import flatten
 from rnnjax._training.practice import Practice
-from rnnjax._types import Array, Float, Input, State
+from rnnjax._types import Array, Float, Input, Scalar, State
 from rnnjax.circuits._task_network import TaskNetwork
 from rnnjax.forcing._base import AbstractForcing, Moment
 from rnnjax.noise._base import AbstractNoise
@@ -88,7 +88,7 @@ class TrialStep(eqx.Module):
     ) -> State:
         """The state one step later, with the inputs held."""
 
-        def field(t: Array, state: State) -> State:
+        def field(t: Scalar, state: State) -> State:
             return self.network(state, inputs)
 
         t = jnp.zeros_like(self.step)
