@@ -46,7 +46,7 @@ BY_HAND = {
     "_numerics/krylov.py": "a linear solve by products, whose transpose is one as well",
     "_numerics/memory.py": "through time in blocks: what is stored and what is computed again",
     "_precision.py": "gradients in the dtype of the scope in which they were asked for",
-    "_simulation/choose_run.py": "refuses forward derivatives with a sentence that says what to do",
+    "_simulation/lanes_run.py": "a run by our own lanes, whose gradient is that of the same run by diffrax",
     "connectivity/_base.py": "a derivative by sparse weights that makes no dense matrix",
     "targets/_base.py": "a gradient that refuses where the target was not found",
 }
