@@ -48,7 +48,7 @@ Where: TypeAlias = Callable[[T], Arrays]  # names arrays of what it is given: `l
 Function: TypeAlias = Callable[[Array], Array]  # of one vector
 
 NDArray: TypeAlias = Array | np.ndarray  # of a result: on a device, or on the host
-Value: TypeAlias = Array | np.ndarray | np.number | float  # the same, or one number
+Value: TypeAlias = Array | np.ndarray | np.number | float | int  # the same, or one number
 Key = PRNGKeyArray
 DTypeLike: TypeAlias = str | type | np.dtype  # float32 or float64, by name or as a type
 

@@ -1,6 +1,7 @@
 """What is found along a line, as arrays: what all such results share."""
 
 import abc
+import operator
 from collections.abc import Sequence
 from typing import ClassVar, TypeVar
 
@@ -58,12 +59,8 @@ class AbstractLine(eqx.Module):
 
     def trimmed(self: LineT) -> LineT:
         """Without the room for points that were not needed; for concrete results."""
-        count = len(self)
-
-        def along(line: LineT) -> list[NDArray]:
-            return [getattr(line, name) for name in self.rows]
-
-        return eqx.tree_at(along, self, jax.tree.map(lambda x: x[:count], along(self)))
+        count, rows = len(self), operator.attrgetter(*self.rows)
+        return eqx.tree_at(rows, self, jax.tree.map(lambda x: x[:count], rows(self)))
 
     def told(self: LineT, throw: bool) -> LineT:
         """It as a verb returns it: trimmed; as it is where it is not computed yet.
