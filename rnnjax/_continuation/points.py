@@ -31,7 +31,7 @@ class Special(eqx.Module):
     """
 
     state: State
-    parameter: Float[NDArray, "*batch slot"] | Float[NDArray, "*batch slot 2"]
+    parameter: Float[NDArray, "*places"]
     tangent: Float[NDArray, "*batch slot unknown"]
     type_index: Int[NDArray, "*batch slot"]
     kind_index: Int[NDArray, "*batch slot"]

@@ -21,6 +21,7 @@ from rnnjax._types import (
     Key,
     Scalar,
     State,
+    Value,
     is_traced,
 )
 from rnnjax.circuits._base import AbstractCircuit
@@ -52,7 +53,7 @@ class LeadingEigenvalues(eqx.Module):
     imaginary_vectors: Float[Any, "*batch count n"]
     residuals: Float[Any, "*batch count"]
     converged: Bool[Any, "*batch count"]
-    products: Int[Any, "*batch"]
+    products: Int[Value, "*batch"]
 
     @property
     def values(self) -> Complex[Any, "*batch count"]:

@@ -14,7 +14,7 @@ from rnnjax._numerics.trees import variable_names
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
 from rnnjax._results import Regime, SimulationError, Status, describe_failure
-from rnnjax._types import Float, InputLike, Key, StartLike, is_traced
+from rnnjax._types import Float, InputLike, Key, StartLike, Value, is_traced
 from rnnjax.circuits._base import AbstractMap, AbstractSystem
 from rnnjax.circuits._checks import (
     as_input,
@@ -62,14 +62,14 @@ class Lyapunov(eqx.Module):
     resolution: Float[Any, "*batch count"]
     local: Float[Any, "*batch block count"]
     times: Float[Any, "*batch block"]
-    divergence: Float[Any, "*batch"]
-    dimension: Float[Any, "*batch"]
-    regime: Int[Any, "*batch"]
-    changed_at: Float[Any, "*batch"]
+    divergence: Float[Value, "*batch"]
+    dimension: Float[Value, "*batch"]
+    regime: Int[Value, "*batch"]
+    changed_at: Float[Value, "*batch"]
     gradients_hold: Bool[Any, "*batch"]
-    status: Int[Any, "*batch"]
-    failed_at: Float[Any, "*batch"]
-    failed_variable: Int[Any, "*batch"]
+    status: Int[Value, "*batch"]
+    failed_at: Float[Value, "*batch"]
+    failed_variable: Int[Value, "*batch"]
     unit: str = eqx.field(static=True, default="1/ms")
 
     @property
@@ -79,12 +79,12 @@ class Lyapunov(eqx.Module):
         return self.local.cumsum(-2) / np.arange(1.0, blocks + 1)[:, None]
 
     @property
-    def sum(self) -> Float[Any, "*batch"]:
+    def sum(self) -> Float[Value, "*batch"]:
         """The sum of the exponents: how volumes of as many dimensions grow."""
         return self.exponents.sum(-1)
 
     @property
-    def entropy(self) -> Float[Any, "*batch"]:
+    def entropy(self) -> Float[Value, "*batch"]:
         """The sum of the positive exponents, by Pesin's formula the entropy per ms, in nats."""
         return (self.exponents * (self.exponents > self.resolution)).sum(-1)
 

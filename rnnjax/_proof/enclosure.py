@@ -19,7 +19,7 @@ from jaxtyping import Bool
 
 from rnnjax._proof.interval_rules import FUNCTIONS, RULES, Enclosed
 from rnnjax._proof.intervals import Interval, point
-from rnnjax._types import Array, Arrays, Numbers, Shaped
+from rnnjax._types import Arrays, NDArray, Numbers, Shaped
 
 _PROGRAMS = ("jaxpr", "call_jaxpr", "fun_jaxpr")  # parameters that hold the program of a call
 _CALLS = {
@@ -88,7 +88,7 @@ class _Run:
         self.jumps = jumps
 
     def read(
-        self, program: Jaxpr, constants: Sequence[Array], given: list[Enclosed]
+        self, program: Jaxpr, constants: Sequence[NDArray], given: list[Enclosed]
     ) -> list[Enclosed]:
         """The results of a program."""
         held = [_constant(x) for x in constants]

@@ -71,7 +71,7 @@ class AbstractOnBranch(AbstractBifurcation):
     @abc.abstractmethod
     def begin(
         self, family: Family, u: Float[Array, " point"], tangent: Float[Array, " point"]
-    ) -> tuple[Float[Array, " unknown"], Arrays]:
+    ) -> tuple[Float[Array, " begun"], Arrays]:
         """The unknowns to start from, the point first, and constants of the equations."""
 
 
@@ -107,7 +107,7 @@ class AbstractFollowed(AbstractOnBranch):
     @abc.abstractmethod
     def begin_of(
         self, member: "AbstractOnCurve", family: Family, unknowns: Float[Array, " unknown"]
-    ) -> tuple[Float[Array, " unknown"], Arrays]:
+    ) -> tuple[Float[Array, " begun"], Arrays]:
         """The unknowns and constants of such a point, from a point of the curve near it."""
 
 
@@ -167,13 +167,13 @@ class AbstractOnCurve(AbstractBifurcation):
 
     def from_folds(
         self, family: Family, u: Float[Array, " point"]
-    ) -> tuple[Float[Array, " unknown"], Arrays]:
+    ) -> tuple[Float[Array, " begun"], Arrays]:
         """The unknowns, the point `(n + 2,)` first, and the constants, from a fold near it."""
         raise NotImplementedError(f"{self.label} is not looked for on curves of folds")
 
     def from_hopf_points(
         self, family: Family, u: Float[Array, " point"], square: Float[Array, ""]
-    ) -> tuple[Float[Array, " unknown"], Arrays]:
+    ) -> tuple[Float[Array, " begun"], Arrays]:
         r"""The same from a Hopf point near it, of $\omega^2$ = `square`."""
         raise NotImplementedError(f"{self.label} is not looked for on curves of Hopf points")
 

@@ -53,13 +53,13 @@ class BogdanovTakens(AbstractOnCurve):
 
     def from_folds(
         self, family: Family, u: Float[Array, " point"]
-    ) -> tuple[Float[Array, " unknown"], Arrays]:
+    ) -> tuple[Float[Array, " begun"], Arrays]:
         """The point itself; the borders are the null vectors there."""
         return u, null_vectors(by_state(jacobian(family, u)))
 
     def from_hopf_points(
         self, family: Family, u: Float[Array, " point"], square: Float[Array, ""]
-    ) -> tuple[Float[Array, " unknown"], Arrays]:
+    ) -> tuple[Float[Array, " begun"], Arrays]:
         """The same."""
         return self.from_folds(family, u)
 

@@ -37,7 +37,7 @@ class BoundaryEquilibrium(AbstractOnBranch):
 
     def begin(
         self, family: Family, u: Float[Array, " point"], tangent: Float[Array, " point"]
-    ) -> tuple[Float[Array, " unknown"], Arrays]:
+    ) -> tuple[Float[Array, " begun"], Arrays]:
         """The point itself; which function is zero there, and the tangent before it."""
         off = abs(switching(family)(u))
         first = jnp.cumsum(off == off.min()) == 1

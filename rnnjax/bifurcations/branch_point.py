@@ -52,7 +52,7 @@ class BranchPoint(AbstractOnBranch):
 
     def begin(
         self, family: Family, u: Float[Array, " point"], tangent: Float[Array, " point"]
-    ) -> tuple[Float[Array, " unknown"], Arrays]:
+    ) -> tuple[Float[Array, " begun"], Arrays]:
         """The point and a zero; the borders span the null spaces."""
         right, left = crossing_plane(family, u, tangent)
         return jnp.append(u, 0.0), (right, left)

@@ -43,7 +43,7 @@ class Cusp(AbstractOnCurve):
 
     def from_folds(
         self, family: Family, u: Float[Array, " point"]
-    ) -> tuple[Float[Array, " unknown"], Arrays]:
+    ) -> tuple[Float[Array, " begun"], Arrays]:
         """The point itself; the borders are the null vectors there."""
         return u, null_vectors(by_state(jacobian(family, u)))
 

@@ -48,7 +48,7 @@ class Fold(AbstractFollowed):
 
     def begin(
         self, family: Family, u: Float[Array, " point"], tangent: Float[Array, " point"]
-    ) -> tuple[Float[Array, " unknown"], Arrays]:
+    ) -> tuple[Float[Array, " begun"], Arrays]:
         """The point itself; the borders are the null vectors there."""
         return u, self.frame_at(family, u)
 
@@ -98,6 +98,6 @@ class Fold(AbstractFollowed):
 
     def begin_of(
         self, member: AbstractOnCurve, family: Family, unknowns: Float[Array, " unknown"]
-    ) -> tuple[Float[Array, " unknown"], Arrays]:
+    ) -> tuple[Float[Array, " begun"], Arrays]:
         """From state and parameters."""
         return member.from_folds(family, unknowns)

@@ -50,7 +50,7 @@ class GeneralizedHopf(AbstractOnCurve):
 
     def from_hopf_points(
         self, family: Family, u: Float[Array, " point"], square: Float[Array, ""]
-    ) -> tuple[Float[Array, " unknown"], Arrays]:
+    ) -> tuple[Float[Array, " begun"], Arrays]:
         """The point and the square of the frequency; the frame is that of the critical plane."""
         return jnp.append(u, square), plane_of(by_state(jacobian(family, u)), square)
 

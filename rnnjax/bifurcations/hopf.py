@@ -65,7 +65,7 @@ class Hopf(AbstractFollowed):
 
     def begin(
         self, family: Family, u: Float[Array, " point"], tangent: Float[Array, " point"]
-    ) -> tuple[Float[Array, " unknown"], Arrays]:
+    ) -> tuple[Float[Array, " begun"], Arrays]:
         r"""The point and $\kappa = \omega^2$; the frame is that of the critical plane."""
         a = by_state(jacobian(family, u))
         square = product_of_opposites(a)
@@ -126,6 +126,6 @@ class Hopf(AbstractFollowed):
 
     def begin_of(
         self, member: AbstractOnCurve, family: Family, unknowns: Float[Array, " unknown"]
-    ) -> tuple[Float[Array, " unknown"], Arrays]:
+    ) -> tuple[Float[Array, " begun"], Arrays]:
         """From state, parameters and the square of the frequency."""
         return member.from_hopf_points(family, unknowns[:-1], unknowns[-1])

@@ -39,7 +39,7 @@ class HopfHopf(AbstractOnCurve):
 
     def from_hopf_points(
         self, family: Family, u: Float[Array, " point"], square: Float[Array, ""]
-    ) -> tuple[Float[Array, " unknown"], Arrays]:
+    ) -> tuple[Float[Array, " begun"], Arrays]:
         """The point and the squares of both frequencies; both critical planes."""
         a = by_state(jacobian(family, u))
         plane = plane_of(a, square)

@@ -45,13 +45,13 @@ class ZeroHopf(AbstractOnCurve):
 
     def from_folds(
         self, family: Family, u: Float[Array, " point"]
-    ) -> tuple[Float[Array, " unknown"], Arrays]:
+    ) -> tuple[Float[Array, " begun"], Arrays]:
         """The point and the square of the frequency; null vectors and critical plane."""
         return self.from_hopf_points(family, u, product_of_opposites(by_state(jacobian(family, u))))
 
     def from_hopf_points(
         self, family: Family, u: Float[Array, " point"], square: Float[Array, ""]
-    ) -> tuple[Float[Array, " unknown"], Arrays]:
+    ) -> tuple[Float[Array, " begun"], Arrays]:
         """The same."""
         a = by_state(jacobian(family, u))
         return jnp.append(u, square), (null_vectors(a), plane_of(a, square))
