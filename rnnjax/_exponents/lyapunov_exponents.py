@@ -14,7 +14,7 @@ from rnnjax._numerics.trees import variable_names
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
 from rnnjax._results import Regime, SimulationError, Status, describe_failure
-from rnnjax._types import Float, InputLike, Key, StartLike, Value, is_traced
+from rnnjax._types import Float, InputLike, Key, NDArray, StartLike, Value, is_traced
 from rnnjax.circuits._base import AbstractMap, AbstractSystem
 from rnnjax.circuits._checks import (
     as_input,
@@ -66,7 +66,7 @@ class Lyapunov(eqx.Module):
     dimension: Float[Value, "*batch"]
     regime: Int[Value, "*batch"]
     changed_at: Float[Value, "*batch"]
-    gradients_hold: Bool[Any, "*batch"]
+    gradients_hold: Bool[NDArray, "*batch"] | bool
     status: Int[Value, "*batch"]
     failed_at: Float[Value, "*batch"]
     failed_variable: Int[Value, "*batch"]
