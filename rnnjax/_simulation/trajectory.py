@@ -12,7 +12,7 @@ from jaxtyping import ArrayLike, Int, Shaped
 from rnnjax._numerics.trees import named_leaves, variable_names
 from rnnjax._precision import precision, to_host
 from rnnjax._results import SimulationError, Status, describe_failure
-from rnnjax._types import Arrays, Float, Numbers, Value, is_traced
+from rnnjax._types import Arrays, Float, Numbers, is_traced
 
 
 class Trajectory(eqx.Module):
@@ -33,9 +33,9 @@ class Trajectory(eqx.Module):
 
     times: Float[Any, "*batch time"]
     states: Arrays
-    status: Int[Value, "*batch"]
-    failed_at: Float[Value, "*batch"]
-    failed_variable: Int[Value, "*batch"]
+    status: Int[Any, "*batch"]
+    failed_at: Float[Any, "*batch"]
+    failed_variable: Int[Any, "*batch"]
     stats: dict[str, Numbers]
     interpolation: diffrax.DenseInterpolation | None = None
     unit: str = eqx.field(static=True, default="")
