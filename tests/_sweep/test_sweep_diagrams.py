@@ -351,7 +351,8 @@ def summarized(type_index, at, **changes):
     ends = np.asarray(changes.get("ends", [BranchEnd.BOUND, BranchEnd.CLOSED]))
     one = np.ones(1)
     types = (("LP", ("fold",)), ("H", ("supercritical", "subcritical")))
-    found, status = Branch(one, one, one, one, one, special, ends, "p", types).swept()
+    rows = one, one, one, np.ones((1, 1, 1)), np.ones(1, bool)
+    found, status = Branch(*rows, special, ends, "p", types).swept()
     return Status(int(status)), [float(found[f"count_{label}"][1]) for label in ("LP", "H")]
 
 
