@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnjax._numerics.trees import named_leaves
 from rnnjax._results import BranchEnd, Status
-from rnnjax._types import Array, Bool, Float, Int, NDArray, Scalar, State, is_traced
+from rnnjax._types import Array, Bool, Float, Int, NDArray, Numbers, Scalar, State, is_traced
 from rnnjax.bifurcations._known import type_of
 
 
@@ -224,7 +224,7 @@ def _points(of: HasPoints, places: dict[str, tuple[NDArray, str]]) -> dict[str, 
     return labels(of) | each
 
 
-def _counts(of: HasPoints, whole: NDArray, xp: Any) -> dict[str, Any]:
+def _counts(of: HasPoints, whole: Numbers, xp: Any) -> dict[str, Any]:
     """How many points of each type there are; NaN where some may be missing."""
     dtype = of.special.parameter.dtype
     found = {}
