@@ -18,14 +18,14 @@ from rnnjax._types import Array, Float, Input, Scalar, State
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._flat import states_of
 from rnnjax.measures._base import AbstractMeasure
-from rnnjax.measures._stretch import Stretch as MeasuredStretch
+from rnnjax.measures._stretch import Stretch
 
 MOVING, NOT_SETTLED, FAILED = -1, -2, -3
 _TOGETHER = (64, 256, 1024, 4096)  # starts that run in one program, which is compiled for each
 _STILL = 1e-6  # relative swing below which a variable counts as at rest
 
 
-class Stretch(NamedTuple):
+class Settling(NamedTuple):
     """What one run did: where it ended, its range, and a `Status`; `(start, n)` and `(start,)`."""
 
     final: np.ndarray
@@ -86,7 +86,7 @@ class WholeCourse(AbstractMeasure):
         """The extremes so far."""
         return jnp.minimum(carry[0], x), jnp.maximum(carry[1], x)
 
-    def follow(self, carry: tuple[Array, Array], stretch: MeasuredStretch) -> Any:
+    def follow(self, carry: tuple[Array, Array], stretch: Stretch) -> Any:
         """The extremes so far."""
         low, high = stretch.extremes()
         return jnp.minimum(carry[0], low), jnp.maximum(carry[1], high)
@@ -114,7 +114,7 @@ class Runs(eqx.Module):
     options: dict[str, Any]
     most: int
 
-    def stretch(self, rows: np.ndarray, idle: np.ndarray | None = None) -> Stretch:
+    def stretch(self, rows: np.ndarray, idle: np.ndarray | None = None) -> Settling:
         """Run from each of the states `(start, n)`; others, to fill up, stay at `idle`, `(n,)`."""
         count = len(rows)
         together = next((size for size in _TOGETHER if size >= self.most), _TOGETHER[-1])
@@ -126,7 +126,7 @@ class Runs(eqx.Module):
             **self.options,
         )  # fmt: skip
         names = "run_final", "run_low", "run_high", "status"
-        return Stretch(*(np.asarray(data[name].values)[:count] for name in names))
+        return Settling(*(np.asarray(data[name].values)[:count] for name in names))
 
 
 def at_rest(near: list[Neighborhood], rows: np.ndarray) -> np.ndarray:
@@ -140,7 +140,7 @@ def at_rest(near: list[Neighborhood], rows: np.ndarray) -> np.ndarray:
 
 def settled(
     runs: Runs, rows: np.ndarray, near: list[Neighborhood], tolerance: float
-) -> tuple[np.ndarray, Stretch]:
+) -> tuple[np.ndarray, Settling]:
     """What became of each start, after up to two more stretches for those that did not rest.
 
     Args:
@@ -153,13 +153,13 @@ def settled(
         Labels `(start,)`, and the last stretch of each run.
     """
     idle = next((each.center for each in near if each.radius > 0), None)
-    last = Stretch(*(np.array(x) for x in runs.stretch(rows, idle)))
+    last = Settling(*(np.array(x) for x in runs.stretch(rows, idle)))
     label = np.where(last.status == Status.OK, at_rest(near, last.final), FAILED)
     for again in (False, True):
         ahead = np.flatnonzero(label == NOT_SETTLED)
         if not len(ahead):
             break
-        before, more = Stretch(*(x[ahead] for x in last)), runs.stretch(last.final[ahead], idle)
+        before, more = Settling(*(x[ahead] for x in last)), runs.stretch(last.final[ahead], idle)
         well = more.status == Status.OK
         label[ahead] = np.where(well, at_rest(near, more.final), FAILED)
         if again:
@@ -170,7 +170,7 @@ def settled(
     return label, last
 
 
-def _same_range(one: Stretch, other: Stretch, tolerance: float) -> np.ndarray:
+def _same_range(one: Settling, other: Settling, tolerance: float) -> np.ndarray:
     """Whether every variable kept its range, and some of them move."""
     swing = np.maximum(one.swing, other.swing)
     shift = np.maximum(np.abs(one.low - other.low), np.abs(one.high - other.high))

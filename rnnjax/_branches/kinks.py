@@ -63,7 +63,7 @@ class KinkedPath(SmoothPath):
         landed = landing.lands & ~stops
         step = jnp.where(stops | landed, at.tangent @ (u - at.u), landing.step)
         solved &= (((value > 0) == active) | zero).all() & (step > -_ON_KINK)
-        solved &= landed | self._within(u)
+        solved &= landed | self.bounds.hold(u)
         kink = zero & stops & leaving
         new, beyond = self._sides(at, jnp.where(solved, u, at.u), kink)
         return Arrival(new, beyond, solved, landed, kink.any(), jnp.maximum(step, 0.0))

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Complex, Int
 
-from rnnjax._continuation.problem import AbstractProblem, Attempt, Bounds, Landing, Steps
+from rnnjax._continuation.problem import AbstractProblem, Attempt, Bounds, Landing, Steps, way_back
 from rnnjax._numerics.implicit import DIMENSION
 from rnnjax._numerics.krylov import Ritz, gmres
 from rnnjax._numerics.roots_by_products import rests, search
@@ -22,7 +22,6 @@ _FIRST, _SMALLEST = 1e-2, 1e-6  # steps, scaled
 _NEWTON = 12  # corrections of a step at most
 _STRAIGHT, _BENT = 0.99, 0.9  # cosines of the angle between tangents: to grow, and to be taken
 _TANGENT = 1e-9  # relative residual of a tangent's linear system
-_OUTSIDE = 1e-12  # scaled, what the parameter may lie beyond its bound
 
 Point = Float[Array, " unknown"]
 
@@ -92,7 +91,7 @@ class LargeProblem(AbstractProblem[LargePlace]):
         u, solved = on_plane(self.field, guess, jnp.where(first | lands, upward(at.u), at.tangent))
         moved = u - guess
         solved &= first | (jnp.sqrt(moved @ moved) <= 0.5 * step + 1e-8)
-        solved &= lands | self._within(u)
+        solved &= lands | self.bounds.hold(u[-1:])
         u = jnp.where(solved, jnp.where(lands, u.at[-1].set(landing.value), u), at.u)
         tangent, regular = _tangent(self.field, u, at.tangent)
         ritz, right = self.spectrum(u)
@@ -111,15 +110,9 @@ class LargeProblem(AbstractProblem[LargePlace]):
             seen=new,
         )
 
-    def _within(self, u: Point) -> Bool[Array, ""]:
-        """Whether the parameter is not beyond a bound."""
-        low, high = self.bounds
-        return (u[-1] <= high[0] + _OUTSIDE) & (u[-1] >= low[0] - _OUTSIDE)
-
     def back(self, start: LargePlace, new: LargePlace) -> tuple[Array, Array, Array]:
         """How far a place is from the first one, the cosine of their tangents, how far ahead it is."""
-        off = new.u - start.u
-        return jnp.sqrt(off @ off), new.tangent @ start.tangent, off @ start.tangent
+        return way_back(new.u - start.u, start.tangent, new.tangent, jnp.matmul)
 
     def endings(
         self, at: LargePlace, attempt: Attempt[LargePlace], good: Bool[Array, ""],

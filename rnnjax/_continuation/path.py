@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from rnnjax._continuation.corrector import corrected, hermite, unit_vector
-from rnnjax._continuation.problem import AbstractProblem, Attempt, Bounds, Landing, Steps
+from rnnjax._continuation.problem import AbstractProblem, Attempt, Bounds, Landing, Steps, way_back
 from rnnjax._numerics.dense import solve
 from rnnjax._precision import index_of_largest
 from rnnjax._results import BranchEnd
@@ -28,7 +28,6 @@ _BEND = 0.02  # of a step, the distance between its chord and the mean of its ta
 _SMOOTH = 0.15  # of a test's size, what its values and slopes may disagree by
 _STILL = 1e-9  # scaled length of a step that leads nowhere
 _TURNS = 0.9  # cosine between the tangents at the ends of a step, at least
-_OUTSIDE = 1e-12  # scaled, what a point may lie beyond a bound
 
 Point = Float[Array, " unknown"]
 
@@ -131,13 +130,9 @@ class SmoothPath(AbstractProblem[Place]):
         u = jnp.where(solved, u, at.u)
         step = jnp.where(landing.lands, at.tangent @ (u - at.u), landing.step)
         new = self.place(u, at.frame, at.tangent)
-        solved &= landing.lands | self._within(u)
+        solved &= landing.lands | self.bounds.hold(u)
         no = jnp.zeros((), bool)
         return Arrival(new, new, solved, landing.lands, no, jnp.maximum(step, 0.0))
-
-    def _within(self, u: Point) -> Bool[Array, ""]:
-        """Whether no unknown is beyond a bound."""
-        return ((u <= self.bounds.high + _OUTSIDE) & (u >= self.bounds.low - _OUTSIDE)).all()
 
     def tried(self, at: Place, landing: Landing) -> Attempt[Place]:
         """A step along the tangent, corrected, and the tests between its ends."""
@@ -174,8 +169,7 @@ class SmoothPath(AbstractProblem[Place]):
 
     def back(self, start: Place, new: Place) -> tuple[Array, Array, Array]:
         """How far a place is from the first one, the cosine of their tangents, how far ahead it is."""
-        off = new.u - start.u
-        return jnp.sqrt(off @ off), new.tangent @ start.tangent, off @ start.tangent
+        return way_back(new.u - start.u, start.tangent, new.tangent, jnp.matmul)
 
     def longest(self, at: Place) -> Float[Array, ""]:
         """As given for what has bounds; for the others in units of what they are by now."""

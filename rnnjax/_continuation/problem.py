@@ -1,15 +1,20 @@
 """What can be followed along a parameter, and what following it gives."""
 
 import abc
+from collections.abc import Callable
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Bool, Int
 
 from rnnjax._results import BranchEnd
 from rnnjax._types import Array, Arrays, Float
 
 PlaceT = TypeVar("PlaceT")
+VectorT = TypeVar("VectorT")
+
+_OUTSIDE = 1e-12  # scaled, what a number may lie beyond a bound
 
 
 class Bounds(NamedTuple):
@@ -17,6 +22,10 @@ class Bounds(NamedTuple):
 
     low: Float[Array, " bounded"]
     high: Float[Array, " bounded"]
+
+    def hold(self, numbers: Float[Array, " bounded"]) -> Bool[Array, ""]:
+        """Whether none of the numbers is beyond a bound."""
+        return ((numbers <= self.high + _OUTSIDE) & (numbers >= self.low - _OUTSIDE)).all()
 
 
 class Steps(NamedTuple):
@@ -115,6 +124,13 @@ class AbstractProblem(abc.ABC, Generic[PlaceT]):
         The march knows bounds, lines that close, and steps that get too small (`finest`).
         """
         return []
+
+
+def way_back(
+    off: VectorT, begun: VectorT, tangent: VectorT, inner: Callable[[VectorT, VectorT], Array]
+) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+    """`AbstractProblem.back` of what lies between two places and of their tangents."""
+    return jnp.sqrt(inner(off, off)), inner(tangent, begun), inner(off, begun)
 
 
 class March(eqx.Module, Generic[PlaceT]):

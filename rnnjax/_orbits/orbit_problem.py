@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool
 
 from rnnjax._continuation.corrector import unit_vector
-from rnnjax._continuation.problem import AbstractProblem, Attempt, Bounds, Landing, Steps
+from rnnjax._continuation.problem import AbstractProblem, Attempt, Bounds, Landing, Steps, way_back
 from rnnjax._numerics.collocation import Cycle, Family, Row, remeshed
 from rnnjax._orbits.orbit_points import (
     Condition,
@@ -30,7 +30,6 @@ _VANISHES = 1e-4  # scaled extent of an orbit that has shrunk to a Hopf point
 _NEARLY = 1e-2  # and of one that can't be followed any nearer to one
 _SHRINKS = 0.2  # of an orbit's extent, what a step must leave of it
 _STANDS = 1e-9  # of a step, what a parameter that no longer changes may change
-_OUTSIDE = 1e-12  # scaled, what a parameter may lie beyond its bound
 
 
 class Seen(NamedTuple):
@@ -77,7 +76,7 @@ class OrbitProblem(AbstractProblem[Point]):
         cycle = jax.tree.map(lambda a, b: jnp.where(fine, a, b), cycle, at.cycle)
         new = point(self.field, self.types, cycle, at.tangent, condition, at.border)
         cosine = inner(at.cycle, at.tangent, new.tangent)
-        fine &= landing.lands | self._within(cycle)
+        fine &= landing.lands | self.bounds.hold(jnp.ravel(cycle.parameter))
         fine &= _same_orbit(at.cycle, cycle) & jnp.isfinite(cosine) & jnp.isfinite(new.tests).all()
         ahead = inner(at.cycle, at.tangent, _difference(at.cycle, cycle))
         return Attempt(
@@ -92,19 +91,10 @@ class OrbitProblem(AbstractProblem[Point]):
             seen=Seen(at, new),
         )
 
-    def _within(self, cycle: Cycle) -> Bool[Array, ""]:
-        """Whether no parameter is beyond a bound."""
-        p = jnp.ravel(cycle.parameter)
-        return ((p <= self.bounds.high + _OUTSIDE) & (p >= self.bounds.low - _OUTSIDE)).all()
-
     def back(self, start: Point, new: Point) -> tuple[Array, Array, Array]:
         """How far an orbit is from the first one, the cosine of their tangents, how far ahead it is."""
         off = _difference(start.cycle, new.cycle)
-        return (
-            jnp.sqrt(inner(new.cycle, off, off)),
-            inner(new.cycle, new.tangent, start.tangent),
-            inner(new.cycle, off, start.tangent),
-        )
+        return way_back(off, start.tangent, new.tangent, lambda a, b: inner(new.cycle, a, b))
 
     def settled(self, at: Point) -> Point:
         """The same orbit and tangent on a mesh that fits the orbit."""

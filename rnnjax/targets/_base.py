@@ -97,7 +97,7 @@ def of_network(circuit: AbstractCircuit[Any]) -> Any:
     return inner.tau if isinstance(inner, AbstractNetwork) else np.ones(())
 
 
-def spread(given: Shapes, wanted: Shapes) -> Array:
+def for_every_entry(given: Shapes, wanted: Shapes) -> Array:
     """One number, or a structure of numbers, for every entry of a flattened structure.
 
     Raises:
@@ -173,7 +173,7 @@ class AbstractAtEquilibrium(AbstractTarget):
         found, good = guarded(_at_equilibrium, (self, circuit, input))
         near = circuit.rest() if self.near is None else self.near
         x, field = flat_field(circuit, as_input(circuit, input), near, np.zeros(()))
-        missing = jnp.mean((spread(of_network(circuit), near) * field(x)) ** 2)
+        missing = jnp.mean((for_every_entry(of_network(circuit), near) * field(x)) ** 2)
         return jnp.where(good, found, 1 + missing)
 
 

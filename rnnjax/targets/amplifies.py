@@ -13,9 +13,9 @@ from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, starting_state
 from rnnjax.targets._base import (
     AbstractAtEquilibrium,
+    for_every_entry,
     missed,
     of_network,
-    spread,
 )
 
 
@@ -82,8 +82,8 @@ class Amplifies(AbstractAtEquilibrium):
         """How far the gain is from it, and what grows."""
         nothing = circuit.no_input()
         _, unravel = flatten(jax.tree.map(jnp.asarray, nothing))
-        held = spread(as_input(circuit, input)(np.zeros(())), nothing)
-        d = spread(self.direction, nothing)
+        held = for_every_entry(as_input(circuit, input)(np.zeros(())), nothing)
+        d = for_every_entry(self.direction, nothing)
 
         def field(u: Array) -> Array:
             return flatten(circuit(state, unravel(u)))[0]

@@ -12,7 +12,7 @@ from rnnjax._types import Array, Expected, InputLike, PerUnit, Scalar, State
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input
 from rnnjax.circuits._flat import flat_field
-from rnnjax.targets._base import AbstractTarget, missed, of_network, spread
+from rnnjax.targets._base import AbstractTarget, for_every_entry, missed, of_network
 
 
 class RestsAt(AbstractTarget):
@@ -62,7 +62,7 @@ class RestsAt(AbstractTarget):
                 )
         if self.time_constant is not None:
             try:
-                jax.eval_shape(lambda t: spread(t, rest), self.time_constant)
+                jax.eval_shape(lambda t: for_every_entry(t, rest), self.time_constant)
             except ValueError as error:
                 raise ValueError(f"RestsAt.time_constant: {error}") from None
 
@@ -72,7 +72,7 @@ class RestsAt(AbstractTarget):
         _, field = flat_field(circuit, as_input(circuit, input), rest, np.zeros(()))
         states = jnp.asarray(flat_guesses(rest, self.states, None))
         given = of_network(circuit) if self.time_constant is None else self.time_constant
-        tau = spread(given, rest)
+        tau = for_every_entry(given, rest)
         loss = jnp.mean((tau * jax.vmap(field)(states)) ** 2)
         if self.growth_rate is None and self.least_growth_rate is None:
             return loss
