@@ -19,7 +19,7 @@ PIECES = 4  # of each step, for the measures: their cubics are then as good as t
 
 
 class Sample(NamedTuple):
-    """A state on the way of a step, when (ms), and its time derivative there."""
+    """A state on the way of a step, when (ms since the window began), and its time derivative there."""
 
     t: Float[Array, ""]
     state: State
@@ -37,10 +37,10 @@ def samples_of(
 
     Args:
         solver: which has a dense output.
-        begin: when (ms) and where the step starts.
+        begin: when (ms since the window began) and where the step starts.
         tried: the step.
         h: its length, ms.
-        end: when (ms) it ends.
+        end: when it ends.
     """
     t, state = begin
     values, weights = dense_weights(solver, PIECES)
@@ -59,7 +59,7 @@ def samples_of(
 
 def folded(
     measures: Sequence[AbstractMeasure], carried: tuple[Arrays, ...], samples: list[Sample],
-    measuring: Bool[Array, ""], begins: Bool[Array, ""], like: Scalar,
+    h: Float[Array, ""], measuring: Bool[Array, ""], begins: Bool[Array, ""], like: Scalar,
 ) -> tuple[Arrays, ...]:  # fmt: skip
     """What measures carry after a step.
 
@@ -67,6 +67,7 @@ def folded(
         measures: the measures.
         carried: what each carries before it.
         samples: of the step.
+        h: its length, ms.
         measuring: whether it lies in the window.
         begins: whether the window begins at its end.
         like: a number that does not change while stepping.
@@ -78,7 +79,7 @@ def folded(
         after = []
         for k, before in enumerate(own):
             pieces = tuple(
-                Piece(ta, tb, xa[k], xb[k], fa[k], fb[k])
+                Piece(ta, tb, h / PIECES, xa[k], xb[k], fa[k], fb[k])
                 for (ta, xa, fa), (tb, xb, fb) in itertools.pairwise(seen)
             )
             now = m.follow(before, Stretch(pieces))

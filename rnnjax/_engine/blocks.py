@@ -8,7 +8,7 @@ computes again instead of storing.
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -16,7 +16,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Bool, Int
 
+from rnnjax._engine.failed_lanes import FAILED, apart_from_failures
 from rnnjax._engine.one_step import Beside, OneStep
+from rnnjax._numerics.digits import Digits
+from rnnjax._numerics.implicit import only
 from rnnjax._numerics.memory import (
     AbstractMemory,
     BlockedAdjoint,
@@ -27,7 +30,7 @@ from rnnjax._numerics.memory import (
     block_length,
     observed_later,
 )
-from rnnjax._types import Array, Arrays, State
+from rnnjax._types import Array, Arrays, Float, State
 from rnnjax.measures._base import AbstractMeasure, begun, finished, observed
 
 
@@ -49,6 +52,7 @@ class Carry(NamedTuple):
     last_well: State
 
 
+_HARDLY = 2.0**-40  # of its length, the step of a lane that failed
 _LANES = Carry(None, -1, -1, -1, -1)  # pyright: ignore
 
 
@@ -61,18 +65,27 @@ class Blocks:
         memory: what reverse mode keeps.
         measures: what is folded in at every step.
         observe: what is saved of a state; all of it unless given.
+        began: the number of steps before the window that is measured.
+        safe: a state from which lanes that failed are stepped where derivatives go back.
     """
 
     step: OneStep
     memory: AbstractMemory | None
     measures: tuple[AbstractMeasure, ...] = ()
     observe: Callable[[State], Arrays] | None = None
+    began: Int[Array, ""] | int = 0
+    safe: State | None = None
+
+    def since(self, n: Int[Array, ""]) -> Float[Array, ""]:
+        """The time (ms) after n steps since the window that is measured began."""
+        step = self.step.beside.step
+        return (n - self.began).astype(step.dtype) * step
 
     def begin(self, carry: Carry) -> Carry:
         """The carry at the start of the window that is measured."""
 
         def of_lane(state: State) -> tuple[Arrays, ...]:
-            return begun(self.measures, self.step.time(carry.n), state)
+            return begun(self.measures, self.since(carry.n), state)
 
         return carry._replace(measures=self.step.each(of_lane, (1,), 1)(carry.state))
 
@@ -80,7 +93,7 @@ class Blocks:
         """The measures' results, each in the structure of what it observes."""
 
         def of_lane(state: State, carried: tuple[Arrays, ...]) -> tuple[Arrays, ...]:
-            return finished(self.measures, carried, self.step.time(carry.n), state)
+            return finished(self.measures, carried, self.since(carry.n), state)
 
         return self.step.each(of_lane, (1, 1), 1)(carry.state, carry.measures)
 
@@ -111,11 +124,17 @@ class Blocks:
         self, size: int, every: int | None, again: bool
     ) -> Callable[[Carry], tuple[Carry, Arrays]]:
         def part(carry: Carry) -> tuple[Carry, Arrays]:
-            return self._block(carry, size, every)
+            return self.block(carry, size, every)
 
-        return jax.checkpoint(part) if again else part
+        if not again:
+            return part
+        if self.safe is None:
+            return jax.checkpoint(part)
+        policy = jax.checkpoint_policies.save_only_these_names(FAILED)
+        return jax.checkpoint(_guarded(self, size, every), policy=policy)
 
-    def _block(self, carry: Carry, length: int, every: int | None) -> tuple[Carry, Arrays]:
+    def block(self, carry: Carry, length: int, every: int | None) -> tuple[Carry, Arrays]:
+        """Steps that are drawn, checked and differentiated together, and what is saved of them."""
         if isinstance(self.memory, BlockedAdjoint):
             state, saved = self._adjoint_block(carry, length, every or length)
             saved = None if every is None else observed_later(self.observe, self.step.each, saved)
@@ -148,7 +167,7 @@ class Blocks:
         """One step of one lane."""
         field = functools.partial(self.step.field, self.step.parameters)
         state = self.step(field, self.step.beside, carry.n, carry.state, dw)
-        t = self.step.time(carry.n + 1)
+        t = self.since(carry.n + 1)
         folded = tuple(
             tuple(m.update(c, t, x) for c, x in zip(before, observed(m, state), strict=True))
             for m, before in zip(self.measures, carry.measures, strict=True)
@@ -189,7 +208,7 @@ class Blocks:
                 return eqx.combine(beside, of_step)
 
             return Stepping(
-                field=lambda given, t, z: step.field(eqx.combine(given, of_field), t, z),
+                field=lambda given, when, z: step.field(eqx.combine(given, of_field), when, z),
                 step=lambda f, b, n, z, dw: lane(f, whole(b), n, z, dw),
                 draws=lambda b, n, length: lane.draws(whole(b), n, length),
                 each=step.each,
@@ -198,6 +217,72 @@ class Blocks:
         given, beside = jax.tree.map(jnp.asarray, (given, beside))
         context = arrays, raw, step.rows
         return adjoint_block(make, context, given, beside, carry.state, carry.n, length, every)
+
+
+def _guarded(
+    blocks: Blocks, size: int, every: int | None
+) -> Callable[[Carry], tuple[Carry, Arrays]]:
+    """A block of which the lanes that fail have no part in the derivatives of the others."""
+
+    def part(carry: Carry) -> tuple[Carry, Arrays]:
+        arrays, fixed = eqx.partition((_context(blocks), carry), eqx.is_array)
+        smooth, others = eqx.partition(arrays, eqx.is_inexact_array)
+
+        def whole(smooth: Arrays, others: Arrays) -> tuple[Blocks, Carry]:
+            context, carry = eqx.combine(smooth, others, fixed)
+            (parameters, beside, key), rest = context
+            step = dataclasses.replace(blocks.step, parameters=parameters, beside=beside, key=key)
+            return Blocks(step, blocks.memory, *rest), carry
+
+        def block(smooth: Arrays, others: Arrays) -> tuple[Arrays, Arrays]:
+            own, carry = whole(smooth, others)
+            return eqx.partition(own.block(carry, size, every), eqx.is_inexact_array)
+
+        def failed(found: Arrays) -> Bool[Array, "*lane"]:
+            return ~blocks.step.each(finite, (1,), 1)(found[0].state)
+
+        def instead(bad: Bool[Array, "*lane"], smooth: Arrays, others: Arrays) -> Arrays:
+            own, carry = whole(smooth, others)
+            own, carry = _safely(own, bad, carry)
+            return eqx.filter((_context(own), carry), eqx.is_inexact_array)
+
+        found, rest = apart_from_failures(block, failed, instead, _refused)(smooth, others)
+        return eqx.combine(found, rest)
+
+    return part
+
+
+def _context(blocks: Blocks) -> tuple[Any, Any]:
+    """All that its steps depend on."""
+    step = blocks.step
+    rest = blocks.measures, blocks.observe, blocks.began, blocks.safe
+    return (step.parameters, step.beside, step.key), rest
+
+
+def _safely(blocks: Blocks, bad: Bool[Array, "*lane"], carry: Carry) -> tuple[Blocks, Carry]:
+    """For lanes that failed: a state that lasts, since they hardly step."""
+    step, safe = blocks.step, blocks.safe
+
+    def state_of(bad: Bool[Array, ""], carry: Carry) -> Carry:
+        measured = ()
+        if carry.measures:
+            measured = begun(blocks.measures, blocks.since(carry.n), safe)
+        new = carry._replace(state=safe, measures=measured, last_well=safe)
+        return jax.tree.map(lambda a, b: jnp.where(bad, a, b), new, carry)
+
+    if not step.lanes:  # of a batch the step is that of all
+        slow = jnp.where(bad, _HARDLY, 1.0)
+        grid = Digits(tuple(x * slow.astype(x.dtype) for x in step.beside.grid.parts))
+        step = dataclasses.replace(step, beside=step.beside._replace(grid=grid))
+    carry = step.each(state_of, (1, _LANES), _LANES)(bad, carry)
+    return dataclasses.replace(blocks, step=step), carry
+
+
+def _refused(bad: Bool[Array, "*lane"], change: tuple[Carry, Arrays]) -> tuple[Carry, Arrays]:
+    """Derivatives of what lanes that failed came to, NaN if asked for; their measures are NaN anyway."""
+    carry, saved = change
+    state, saved = jax.tree.map(lambda x: only(~bad, x), (carry.state, saved))
+    return carry._replace(state=state), saved
 
 
 def finite(state: State) -> Bool[Array, ""]:

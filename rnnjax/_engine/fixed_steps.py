@@ -11,23 +11,30 @@ grouped, never changes a draw.
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Int
 
 from rnnjax._engine.blocks import Blocks, Carry, finite
+from rnnjax._engine.driven import DrivenBy, driven_by, jumps_of
 from rnnjax._engine.one_step import Beside, Keys, OneStep, Parameters
 from rnnjax._machine.compute_once import what_to_keep
-from rnnjax._numerics.memory import AbstractMemory
+from rnnjax._numerics.digits import Digits, digits
+from rnnjax._numerics.implicit import without_derivatives
+from rnnjax._numerics.memory import AbstractMemory, BlockedAdjoint
+from rnnjax._numerics.moments import AbstractMoment, GridMoment
 from rnnjax._numerics.trees import flatten
 from rnnjax._results import Status
 from rnnjax._types import Array, Arrays, InputLike, Numbers, Scalar, State
 from rnnjax.measures._base import AbstractMeasure
 from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._base import Solver
+
+TreeT = TypeVar("TreeT")
 
 
 class FixedRun(eqx.Module):
@@ -37,17 +44,17 @@ class FixedRun(eqx.Module):
         circuit: `circuit(state, input) -> derivative` per ms.
         input: `input(t)`, t in ms.
         solver: a diffrax solver with an explicit tableau, or Euler, or ItoMilstein under noise.
-        t0: time of the start, ms.
-        step: the step, ms.
+        t0: time of the start, ms; with all its digits where it is given as such.
+        step: the step, ms, likewise.
         noise: the diffusion, diagonal and Ito.
         key: for the noise; of a batch one per lane.
     """
 
     circuit: Callable[..., State]
-    input: InputLike
+    input: InputLike | DrivenBy
     solver: Solver
-    t0: Scalar
-    step: Scalar
+    t0: Scalar | Digits
+    step: Scalar | Digits
     noise: AbstractNoise | None = None
     key: Keys | None = None
 
@@ -112,45 +119,97 @@ def integrate(
         normals: how many standard normals each step is given beside its row, drawn with `key`.
     """
     if lanes:
-        start = jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), start)
+        start, rows = _lanes_last((start, rows))
     example = jax.tree.map(lambda x: x[..., 0], start) if lanes else start
-    example = example if along is None else example[0]
+    begin = jnp.asarray(first, jnp.int32)
+    one = step_of(
+        run, example if along is None else example[0], begin, increments=increments, lanes=lanes,
+        along=along, rows=rows, normals=normals,
+    )  # fmt: skip
+    jumps = one.beside.jumps
+    if isinstance(memory, BlockedAdjoint):  # it goes back in parts that jumps have none in
+        one = dataclasses.replace(one, beside=one.beside._replace(jumps=()))
+    safe = _safe(run.circuit, example) if along is None and rows is None else None
+    unmeasured = Blocks(one, memory, observe=observe, safe=safe)
+    window = dataclasses.replace(unmeasured, measures=tuple(measures), began=begin + transient)
+    carry = beginning(start, begin, lanes)
+    if transient:
+        carry, _ = unmeasured.run(carry, transient, None)
+    carry, saved = window.run(window.begin(carry), steps, save_every)
+    if isinstance(memory, BlockedAdjoint) and jumps:
+        state, saved = without_derivatives(jumps, (carry.state, saved))
+        carry = carry._replace(state=state)
+    found = ended(window, carry)._replace(saved=saved)
+    return jax.tree.map(lambda x: jnp.moveaxis(x, -1, 0), found) if lanes else found
+
+
+def step_of(
+    run: FixedRun,
+    example: State,
+    begin: Int[Array, ""],
+    *,
+    increments: Numbers | None = None,
+    lanes: bool = False,
+    along: Callable[..., State] | None = None,
+    rows: Arrays = None,
+    normals: int = 0,
+) -> OneStep:
+    """One step of a run; the arguments are those of `integrate`, with one state as an example."""
     vector, unravel = flatten(example)
-    t0, step = (jnp.asarray(x, vector.dtype) for x in (run.t0, run.step))
-    if rows is not None and lanes:
-        rows = jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), rows)
+    t0, step = (
+        jax.tree.map(lambda x: jnp.asarray(x, vector.dtype), digits(x, vector.dtype))
+        for x in (run.t0, run.step)
+    )
+    driven = driven_by(run.input, vector.dtype)
+    driven = driven.opened() if rows is None else driven
 
-    def field(given: Parameters, t: Scalar, state: State) -> State:
+    def field(given: Parameters, when: AbstractMoment, state: State) -> State:
         circuit, input = given
-        return circuit(*state) if rows is not None else circuit(state, input(t))
+        return circuit(*state) if rows is not None else circuit(state, input.at(when))
 
-    parameters = run.circuit, run.input
-    one = OneStep(
+    parameters, keep = (run.circuit, driven), None
+    if rows is None:
+        own = functools.partial(field, parameters)
+        keep = what_to_keep(own, GridMoment(t0, step, begin), example, step.value)
+    jumps = jumps_of(driven) if rows is None else ()
+    return OneStep(
         field=field,
         parameters=parameters,
-        beside=Beside(t0, step, run.noise, increments),
+        beside=Beside(t0, step, jumps, run.noise, increments),
         key=run.key,
         solver=run.solver,
         unravel=unravel,
         normals=vector.size if rows is None else normals,
         lanes=lanes,
-        along=None if along is None else (along, run.input),
-        keep=what_to_keep(functools.partial(field, parameters), t0, example, step)
-        if rows is None
-        else None,
+        along=None if along is None else (along, driven),
+        keep=keep,
         rows=rows,
     )
-    unmeasured = Blocks(one, memory, observe=observe)
-    window = dataclasses.replace(unmeasured, measures=tuple(measures))
-    begin = jnp.asarray(first, jnp.int32)
+
+
+def beginning(start: State, begin: Int[Array, ""], lanes: bool = False) -> Carry:
+    """What is carried into the first step; of a batch the lanes are last."""
     well = jnp.full(jax.tree.leaves(start)[0].shape[-1:], begin) if lanes else begin
-    carry = Carry(begin, start, (), well, start)
-    if transient:
-        carry, _ = unmeasured.run(carry, transient, None)
-    carry, saved = window.run(window.begin(carry), steps, save_every)
-    fine = one.each(finite, (1,), 1)(carry.state)
+    return Carry(begin, start, (), well, start)
+
+
+def ended(window: Blocks, carry: Carry) -> FixedOutcome:
+    """What a run gave, of what is carried at the end of its window; nothing saved."""
+    fine = window.step.each(finite, (1,), 1)(carry.state)
     status = jnp.where(fine, int(Status.OK), int(Status.NON_FINITE)).astype(jnp.int32)
-    found = FixedOutcome(
-        carry.state, window.finish(carry), saved, status, carry.well, carry.last_well
+    measured = window.finish(carry)
+    return FixedOutcome(carry.state, measured, None, status, carry.well, carry.last_well)
+
+
+def _safe(circuit: Callable[..., State], example: State) -> State:
+    """A state that is finite: that of rest, where the circuit has one."""
+    rest = getattr(circuit, "rest", None)
+    if rest is None:
+        return lax.stop_gradient(example)
+    return jax.tree.map(
+        lambda x, like: lax.stop_gradient(jnp.asarray(x, like.dtype)), rest(), example
     )
-    return jax.tree.map(lambda x: jnp.moveaxis(x, -1, 0), found) if lanes else found
+
+
+def _lanes_last(tree: TreeT) -> TreeT:
+    return jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), tree)

@@ -10,9 +10,12 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Int, Shaped
 
+from rnnjax._engine.driven import DrivenBy, moved_by_jumps
 from rnnjax._machine.compute_once import Keeping
+from rnnjax._numerics.digits import Digits
 from rnnjax._numerics.memory import Axes
-from rnnjax._types import Array, Arrays, DTypeLike, Float, InputLike, Key, Numbers, Scalar, State
+from rnnjax._numerics.moments import AbstractMoment, GridMoment
+from rnnjax._types import Array, Arrays, DTypeLike, Float, Key, Numbers, State
 from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._base import (
     Field,
@@ -23,7 +26,7 @@ from rnnjax.solvers._base import (
     with_displacements,
 )
 
-Parameters = tuple[Callable[..., State], InputLike]
+Parameters = tuple[Callable[..., State], DrivenBy]
 """What a field depends on: a circuit and its input."""
 Keys = Shaped[Array, "..."]  # one random key, or one per lane
 ResultT = TypeVar("ResultT")
@@ -33,16 +36,27 @@ class Beside(NamedTuple):
     """What a step depends on beside its field.
 
     Attributes:
-        t0: time of the start, ms.
-        step: its length, ms.
+        start: time of the first step, ms.
+        grid: the length of a step, ms.
+        jumps: when (ms) the input jumps.
         noise: the diffusion, diagonal and Ito.
         increments: Wiener increments `(step, variables)` instead of drawing them.
     """
 
-    t0: Float[Array, ""]
-    step: Float[Array, ""]
+    start: Digits
+    grid: Digits
+    jumps: tuple[Digits, ...]
     noise: AbstractNoise | None
     increments: Numbers | None
+
+    @property
+    def step(self) -> Float[Array, ""]:
+        """The length of a step in the dtype of the run, ms."""
+        return self.grid.value
+
+    def moment(self, n: Int[Array, ""]) -> GridMoment:
+        """The time after n steps."""
+        return GridMoment(self.start, self.grid, n)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +64,7 @@ class OneStep:
     """One step of one lane; of a batch, whose lanes are last, by `each`.
 
     Attributes:
-        field: `(parameters, t, state) -> slope`.
+        field: `(parameters, moment, state) -> slope`.
         parameters: what the field depends on.
         beside: what else a step depends on.
         key: for the noise; of a batch one per lane.
@@ -63,7 +77,7 @@ class OneStep:
         rows: numbers for each step, steps in front.
     """
 
-    field: Callable[[Parameters, Scalar, State], State]
+    field: Callable[[Parameters, AbstractMoment, State], State]
     parameters: Parameters
     beside: Beside
     key: Keys | None
@@ -87,21 +101,21 @@ class OneStep:
 
         return jax.vmap(function, last(in_axes), last(out_axes))
 
-    def time(self, n: Int[Array, ""]) -> Float[Array, ""]:
-        """The time (ms) after n steps."""
-        return _time(self.beside, n)
+    def moment(self, n: Int[Array, ""]) -> GridMoment:
+        """The time after n steps."""
+        return self.beside.moment(n)
 
     def __call__(
         self, field: Field, beside: Beside, n: Int[Array, ""], state: State, dw: Arrays
     ) -> State:
         """The state after step number n, with `field(t, state)`."""
         if self.rows is not None:
-            return step_function(self.solver)(field, beside.t0, (state, dw), beside.step)
+            return step_function(self.solver)(field, beside.moment(n), (state, dw), beside.step)
         if self.along is None:
             return self._advanced(field, beside, n, state, dw)
         if beside.noise is None and not isinstance(self.solver, Iteration):
             both = with_displacements(field, functools.partial(self.field, self.along))
-            return step_function(self.solver)(both, self.time(n), state, beside.step)
+            return step_function(self.solver)(both, beside.moment(n), state, beside.step)
         state, moved = state
         after, push = jax.linearize(lambda z: self._advanced(field, beside, n, z, dw), state)
         return after, jax.vmap(push)(moved)
@@ -122,7 +136,10 @@ class OneStep:
     def _advanced(
         self, field: Field, beside: Beside, n: Int[Array, ""], state: State, dw: Arrays
     ) -> State:
-        t, noise = _time(beside, n), beside.noise
+        t, noise = beside.moment(n), beside.noise
+        if not isinstance(self.solver, Iteration):  # of a map the next state is no slope
+            slope = jax.tree_util.Partial(self.field, self.parameters)
+            state = moved_by_jumps(state, beside.jumps, slope, t, beside.moment(n + 1))
         if noise is None:
             keep = None if self.keep is None else self.keep._replace(like=beside.step)
             return step_function(self.solver)(field, t, state, beside.step, keep)
@@ -137,7 +154,3 @@ class OneStep:
 
         numbers = n + jnp.arange(length, dtype=n.dtype)
         return self.each(lambda key: jax.vmap(lambda n: draw(key, n))(numbers), (0,), 1)(self.key)
-
-
-def _time(beside: Beside, n: Int[Array, ""]) -> Float[Array, ""]:
-    return beside.t0 + n.astype(beside.step.dtype) * beside.step

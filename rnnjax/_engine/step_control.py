@@ -10,21 +10,34 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool
 
+from rnnjax._numerics.digits import Digits, digits, two_digits
 from rnnjax._numerics.trees import flatten
+from rnnjax._precision import default_dtype
 from rnnjax._types import Array, Float, Scalar, State
 from rnnjax.solvers._embedded import TriedStep
 
 MAX_STEPS = 65536
+_RESOLVED = 2.0**-46  # of a time of two parts
 PROPORTIONAL, INTEGRAL = 0.4, 0.3
 _SAFETY, _SMALLEST_FACTOR, _LARGEST_FACTOR = 0.9, 0.2, 10.0
 
 
 class Window(NamedTuple):
-    """When a run starts, when it begins to be measured, and when it ends, in ms."""
+    """When a run starts (ms), and when it begins to be measured and ends (ms since then).
 
-    t0: Scalar
-    begin: Scalar
-    end: Scalar
+    The last two are of two parts.
+    """
+
+    start: Digits
+    begin: Digits
+    end: Digits
+
+
+def window(start: Scalar, begin: Scalar, end: Scalar) -> Window:
+    """When a run starts, begins to be measured, and ends, all in ms, with all their digits."""
+    return Window(
+        digits(start, default_dtype()), two_digits(begin - start), two_digits(end - start)
+    )
 
 
 class Tolerances(NamedTuple):
@@ -93,18 +106,19 @@ def _squared_error(state: State, tried: TriedStep, tolerances: Tolerances) -> Sc
 
 def smallest_step(window: Window) -> Float[Array, ""]:
     """The smallest step (ms) that counts: below it, time plus a step is time again."""
-    t0, end = jnp.asarray(window.t0), jnp.asarray(window.end)
-    return jnp.finfo(t0.dtype).eps * jnp.maximum(abs(t0), abs(end))
+    start, end = jnp.asarray(window.start.value), jnp.asarray(window.end.value)
+    resolved = _RESOLVED if end.dtype == jnp.float32 else float(jnp.finfo(end.dtype).eps)
+    return resolved * jnp.maximum(abs(start), abs(end))
 
 
 def first_step(
-    field: Callable[[Scalar, State], State], window: Window, start: State, slope: State,
+    field: Callable[[Float[Array, ""], State], State], window: Window, start: State, slope: State,
     tolerances: Tolerances, order: int,
 ) -> Float[Array, ""]:  # fmt: skip
     """The step (ms) to try first: Hairer, Norsett and Wanner's guess, section II.4.
 
     Args:
-        field: `(t, state) -> slope`.
+        field: `(t, state) -> slope`, t in ms since the start.
         window: the times.
         start: the first state.
         slope: the derivative there.
@@ -116,7 +130,7 @@ def first_step(
     d0, d1 = _rms(y0 / scale), _rms(f0 / scale)
     small = (d0 < 1e-5) | (d1 < 1e-5)
     h0 = jnp.where(small, 1e-6, 0.01 * (d0 / jnp.where(small, 1, d1)))
-    f1 = flatten(field(window.t0 + h0, unravel(y0 + h0 * f0)))[0]
+    f1 = flatten(field(h0, unravel(y0 + h0 * f0)))[0]
     d2 = _rms((f1 - f0) / scale) / h0
     most = jnp.maximum(d1, d2)
     safe = jnp.where(most <= 1e-15, 1, most)

@@ -5,42 +5,57 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 
+from rnnjax._engine.driven import DrivenBy, known_jumps
 from rnnjax._engine.step_control import Window
-from rnnjax._types import Array, DTypeLike, Float, InputLike, Scalar
+from rnnjax._numerics.digits import Digits, beyond, chosen, in_full, two_parts
+from rnnjax._numerics.moments import LaneMoment
+from rnnjax._types import Array, DTypeLike, Scalar
 from rnnjax.inputs._base import AbstractInput
 
 
-def jumps_of(input: InputLike) -> tuple[Scalar, ...]:
-    """When (ms) an input jumps, as far as it tells."""
-    return input.jumps() if isinstance(input, AbstractInput) else ()
+def next_stop(input: DrivenBy, window: Window, t: Digits) -> Digits:
+    """The next time (ms since the start) after `t` that a step must end at."""
+    stop = window.end
+    for other in (window.begin, *stops_since(input, window.start, t)):
+        ahead = (beyond(other, t) > 0) & (beyond(stop, other) > 0)
+        stop = chosen(ahead, other, stop)
+    return stop
 
 
-def next_stop(input: InputLike, window: Window, t: Float[Array, ""]) -> Float[Array, ""]:
-    """The next time (ms) after `t` that a step must end at."""
-    stop = jnp.asarray(window.end)
-    for other in (window.begin, *jumps_of(input)):
-        at = jnp.asarray(other, t.dtype)
-        stop = jnp.where((at > t) & (at < stop), at, stop)
-    bend = input.next_bend(t) if isinstance(input, AbstractInput) else math.inf
-    if _never(bend):
-        return stop
-    bend = jnp.asarray(bend, t.dtype)
-    return jnp.where((bend > t) & (bend < stop), bend, stop)
+def stops_since(input: DrivenBy, start: Digits, t: Digits | None = None) -> list[Digits]:
+    """When (ms since a start) an input jumps, and when it bends next after `t`, if that is given."""
+    rounded = input.rounded
+    if not isinstance(rounded, AbstractInput):
+        return []
+    bends = t is not None and not _never(rounded.next_bend(t.value))
+    if not known_jumps(rounded) and not bends:
+        return []
+
+    def found(input: DrivenBy, start: Digits, t: Digits | None) -> list[tuple[Array, Array]]:
+        whole, begin = input.whole(), start.whole()
+        times = list(known_jumps(whole) or ())
+        if bends and t is not None:
+            times.append(whole.next_bend(LaneMoment(start, t).ms()))
+        dtype = start.value.dtype
+        return [two_parts(jnp.asarray(x, begin.dtype) - begin, dtype) for x in times]
+
+    return [Digits(parts) for parts in in_full(found, input, start, t)]
 
 
-def longest_step(
-    input: InputLike, unknown: Callable[[], Scalar], dtype: DTypeLike
-) -> Scalar | None:
+def longest_step(input: DrivenBy, unknown: Callable[[], Scalar], dtype: DTypeLike) -> Scalar | None:
     """The longest step (ms) that misses nothing of an input; None for any.
 
     Args:
         input: the input.
-        unknown: that of a plain function, of which nothing is known.
+        unknown: that of a function of which nothing is known.
         dtype: of the step.
     """
-    if not isinstance(input, AbstractInput):
+    rounded = input.rounded
+    if not isinstance(rounded, AbstractInput):
         return unknown()
-    longest = input.longest_step()
+    longest = rounded.longest_step()
+    if rounded.jumps() is None:
+        return jnp.minimum(unknown(), jnp.asarray(longest, dtype))
     return None if _never(longest) else jnp.asarray(longest, dtype)
 
 

@@ -10,9 +10,12 @@ import numpy as np
 from jax import lax
 from jaxtyping import Int
 
+from rnnjax._engine.driven import driven_by
 from rnnjax._engine.fixed_steps import FixedOutcome, FixedRun, integrate
 from rnnjax._exponents.block_means import block_errors, level_change
 from rnnjax._numerics.dense import determinant
+from rnnjax._numerics.digits import digits
+from rnnjax._numerics.moments import GridMoment
 from rnnjax._numerics.trees import flatten
 from rnnjax._results import Regime, Status
 from rnnjax._types import Array, Arrays, Float, State
@@ -133,7 +136,9 @@ class _Rounds(eqx.Module):
         """The divergence of the vector field after n steps; of a map the log of its |det J|."""
         circuit, noise = self.run.circuit, self.run.noise
         x, unravel = flatten(state)
-        u = self.run.input(n.astype(self.step.dtype) * self.step)
+        zero = digits(jnp.zeros_like(self.step), self.step.dtype)
+        when = GridMoment(zero, digits(self.step, self.step.dtype), n)
+        u = driven_by(self.run.input).at(when)
 
         def slopes(function: Callable[[State], State]) -> Array:
             return jax.jacfwd(lambda z: flatten(function(unravel(z)))[0])(x)

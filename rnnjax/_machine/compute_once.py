@@ -16,6 +16,7 @@ from rnnjax._machine.programs import ends_expensively, traced
 from rnnjax._types import Scalar, State
 
 TreeT = TypeVar("TreeT")
+TimeT = TypeVar("TimeT")  # a number of ms, or a moment
 
 _FEWEST_STAGES = 3  # variables from which on it pays to keep the stages of quotients as well
 
@@ -58,7 +59,7 @@ class Keeping(NamedTuple):
 
 
 def what_to_keep(
-    field: Callable[[Scalar, State], State], t: Scalar, state: State, like: Scalar
+    field: Callable[[TimeT, State], State], t: TimeT, state: State, like: Scalar
 ) -> Keeping | None:
     """What to keep of the steps of `field(t, state)`: nothing for one variable, or off a CPU.
 

@@ -122,3 +122,33 @@ def only(where: Bool[Array, "..."], x: Array) -> Array:
         return jnp.where(where | (y == 0), y, jnp.nan)
 
     return lax.custom_linear_solve(lambda y: y, x, checked, checked)
+
+
+def linear_map(
+    push: Callable[[Arrays], Arrays], pull: Callable[[Arrays], Arrays], at: Arrays, x: Arrays
+) -> Arrays:
+    """`push(x)`, linear in x, which goes back by `pull`, its transpose, and not by what JAX would do.
+
+    Args:
+        push: the map.
+        pull: its transpose.
+        at: what both depend on; derivatives by it, which would be second ones, are NaN if asked for.
+        x: arrays.
+    """
+    # no part of what is solved for may be a constant: each depends on some of x
+    touched = sum(0 * leaf.ravel()[0] for leaf in jax.tree.leaves(x) if leaf.size)
+    x = jax.tree.map(lambda leaf: leaf + touched, x)
+    nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype) + touched, jax.eval_shape(push, x))
+
+    def product(pair: tuple[Arrays, Arrays]) -> tuple[Arrays, Arrays]:
+        return without_derivatives(at, pair)
+
+    def forth(_: Function, pair: tuple[Arrays, Arrays]) -> tuple[Arrays, Arrays]:
+        x, y = pair
+        return x, jax.tree.map(jnp.add, y, push(x))
+
+    def back(_: Function, pair: tuple[Arrays, Arrays]) -> tuple[Arrays, Arrays]:
+        x, y = pair
+        return jax.tree.map(jnp.add, x, pull(y)), y
+
+    return lax.custom_linear_solve(product, (x, nothing), forth, back)[1]

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Int, PyTree
 
-from rnnjax._types import Array, Arrays, Scalar, State
+from rnnjax._numerics.moments import AbstractMoment
+from rnnjax._types import Array, Arrays, State
 
 BLOCK = 200  # steps whose noise is drawn together
 
@@ -108,8 +109,8 @@ def observed_later(
 ResultT = TypeVar("ResultT")
 Axes = PyTree[int | None]
 """Axes as for `vmap`, 1 standing for the lane's."""
-Field = Callable[[Scalar, State], State]
-"""`(t, state) -> slope`."""
+Field = Callable[[AbstractMoment, State], State]
+"""`(moment, state) -> slope`."""
 
 
 @runtime_checkable
@@ -127,15 +128,15 @@ class Stepping(NamedTuple):
     """A step of a run taken apart, so that its gradient can be.
 
     Attributes:
-        field: `(parameters, t, state) -> slope`, for one lane.
+        field: `(parameters, moment, state) -> slope`, for one lane.
         step: `(field, others, n, state, dw) -> state`, one step of one lane from step number n
-            on, with `field(t, state)` called as often as there are stages.
+            on, with `field(moment, state)` called as often as there are stages.
         draws: `(others, n, length) -> dw`, or None.
         each: makes a function of one lane one of all lanes: `(function, in_axes, out_axes)`, with
             axes as for `vmap`, 1 standing for the lane's.
     """
 
-    field: Callable[[Arrays, Scalar, State], State]
+    field: Callable[[Arrays, AbstractMoment, State], State]
     step: Callable[[Field, Arrays, Int[Array, ""], State, Arrays], State]
     draws: Callable[[Arrays, Int[Array, ""], int], Arrays]
     each: Each
@@ -263,14 +264,16 @@ def _went_back(
 
 def _nudged(
     stepping: Stepping, start: _Start, number: Int[Array, ""], state: State, dw: Arrays, stages: int
-) -> tuple[Callable[[State], tuple[Arrays, State, Arrays, State]], list[tuple[Arrays, State]]]:
+) -> tuple[
+    Callable[[State], tuple[Arrays, State, Arrays, State]], list[tuple[AbstractMoment, State]]
+]:
     """One step as a function of nudges to its slopes, to go back through; and where they are taken."""
 
     def step(others: Arrays, state: State, dw: Arrays, nudges: list[State]) -> State:
         def of_lane(state: State, dw: Arrays, nudges: list[State]) -> tuple[State, Arrays]:
             points = []
 
-            def field(t: Scalar, z: State) -> State:
+            def field(t: AbstractMoment, z: State) -> State:
                 points.append((t, z))
                 slope = stepping.field(start.parameters, t, z)
                 return jax.tree.map(jnp.add, slope, nudges[len(points) - 1])
@@ -286,12 +289,15 @@ def _nudged(
 
 
 def _of_parameters(
-    stepping: Stepping, parameters: Arrays, points: list[tuple[Arrays, State]], arriving: State
+    stepping: Stepping,
+    parameters: Arrays,
+    points: list[tuple[AbstractMoment, State]],
+    arriving: State,
 ) -> Arrays:
     """What arrives at the parameters from the slopes at all points of a block at once."""
 
     def slopes(parameters: Arrays) -> list[State]:
-        def at(t: Scalar, z: State) -> State:
+        def at(t: AbstractMoment, z: State) -> State:
             lanes = stepping.each(lambda z: stepping.field(parameters, t, z), (1,), 1)
             return lanes(z)
 
@@ -318,7 +324,7 @@ def _count_stages(stepping: Stepping, start: _Start) -> int:
     calls = []
 
     def of_lane(state: State, dw: Arrays) -> State:
-        def field(t: Scalar, z: State) -> State:
+        def field(t: AbstractMoment, z: State) -> State:
             calls.append(None)
             return stepping.field(start.parameters, t, z)
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from rnnjax._numerics.digits import two_digits
 from rnnjax._results import Status
 from rnnjax._simulation.diffrax_run import run_by_diffrax
 from rnnjax._simulation.lanes_run import run_by_lanes
@@ -25,8 +26,7 @@ def run_timed(run: TimedRun, choice: Choice) -> dict[str, Arrays]:
     alone = choice.lanes is None
     if not is_traced(result) and alone and result["status"] == Status.NON_FINITE:
         # by now all may be infinite: who was the fastest shortly before?
-        first = run.times[0]
-        times = np.stack([first, first + 0.999 * (result["failed_at"] - first)])
-        before = run_by_diffrax(dataclasses.replace(run, times=times), choice)
+        times = np.stack([0.0, 0.999 * result["failed_at"].on_host()])
+        before = run_by_diffrax(dataclasses.replace(run, times=two_digits(times)), choice)
         result["failed_variable"] = before["failed_variable"]
     return result

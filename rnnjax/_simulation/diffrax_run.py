@@ -1,6 +1,8 @@
 """Runs by diffrax."""
 
+import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import diffrax
 import equinox as eqx
@@ -9,25 +11,28 @@ import jax.numpy as jnp
 import lineax
 from jaxtyping import Int, PyTree
 
+from rnnjax._engine.driven import DrivenBy
 from rnnjax._engine.step_control import (
     INTEGRAL,
     PROPORTIONAL,
     Window,
     first_step,
-    smallest_step,
 )
-from rnnjax._engine.stops import jumps_of, longest_step
+from rnnjax._engine.stops import longest_step, stops_since
+from rnnjax._numerics.digits import Digits
+from rnnjax._numerics.moments import LaneMoment, RoundedMoment
 from rnnjax._numerics.trees import fastest_variable, flatten
 from rnnjax._results import Status
 from rnnjax._simulation.timed_run import Choice, TimedRun
-from rnnjax._types import Array, Arrays, Float, Key, Scalar, State, Vector
-from rnnjax.solvers._base import Solver, order_of, stage_time
+from rnnjax._types import Array, Arrays, Float, Input, Key, Scalar, State
+from rnnjax.solvers._base import Solver, order_of
 
 
 @eqx.filter_jit
 def run_by_diffrax(run: TimedRun, choice: Choice) -> dict[str, Arrays]:
     """A run, or a batch of runs."""
-    times = jnp.asarray(run.times)
+    run = dataclasses.replace(run, input=run.input.opened())
+    times = jnp.asarray(run.times.value)
 
     def one(start: State, key: Key | None) -> dict[str, Arrays]:
         found = _one(run, start, times, key, choice)
@@ -43,31 +48,30 @@ def _one(
     run: TimedRun, start: State, times: Float[Array, " time"], key: Key | None, choice: Choice
 ) -> dict[str, Arrays]:
     circuit, input, noise, solver = run.circuit, run.input, run.noise, choice.solver
-    t0, window = times[0], Window(times[0], times[0], times[-1])
-    longest = longest_step(input, widest_gap(times), times.dtype)
+    longest = longest_step(input, run.gap, times.dtype)
     terms, y0, undo = _terms(run, start, times, key, solver)
     first = None
     if noise is None:
-        first = _first_step(run, window, start, order_of(solver))
+        first = _first_step(run, start, order_of(solver))
         first = jax.lax.stop_gradient(first if longest is None else jnp.minimum(first, longest))
     save = diffrax.SaveAt(
         subs=[diffrax.SubSaveAt(ts=times), diffrax.SubSaveAt(t1=True)], dense=choice.dense
     )
     adjoint = diffrax.RecursiveCheckpointAdjoint() if choice.adjoint is None else choice.adjoint
     solution = diffrax.diffeqsolve(
-        terms, solver, t0, times[-1], first, y0, args=(circuit, input, noise), saveat=save,
-        stepsize_controller=_control(run, window, longest), adjoint=adjoint,
+        terms, solver, times[0], times[-1], first, y0, args=(circuit, input, noise, run.begin),
+        saveat=save, stepsize_controller=_control(run, times, longest), adjoint=adjoint,
         max_steps=choice.max_steps, throw=False,
     )  # fmt: skip
     states, last = solution.ys  # pyright: ignore
     last = jax.tree.map(lambda x: x[0], last)
     stopped = solution.ts[1][0]  # pyright: ignore
-    derivative = circuit(undo(last), input(stopped))
+    derivative = circuit(undo(last), input.at(RoundedMoment(run.begin, stopped)))
     stats = solution.stats
     return {
         "states": jax.vmap(undo)(states),
         "status": _status(solution.result, last),
-        "failed_at": stopped,
+        "failed_at": Digits((stopped, jnp.zeros_like(stopped))),
         "failed_variable": fastest_variable(derivative, last),
         "stats": {
             "steps": jnp.asarray(stats["num_accepted_steps"], jnp.int32),
@@ -77,34 +81,38 @@ def _one(
     }
 
 
-def widest_gap(times: Vector) -> Callable[[], Float[Array, ""]]:
-    """Of the times that are asked for (ms): the longest step through a plain function of time."""
-    return lambda: jnp.max(jnp.diff(times))
+def _window(run: TimedRun) -> Window:
+    """From the first time to the last."""
+    first, last = (jax.tree.map(lambda x, k=k: x[k], run.times) for k in (0, -1))
+    return Window(run.begin, first, last)
 
 
 def _control(
-    run: TimedRun, window: Window, longest: Scalar | None
+    run: TimedRun, times: Float[Array, " time"], longest: Scalar | None
 ) -> diffrax.AbstractStepSizeController:
     rtol, atol = run.tolerances
+    # below it, time plus a step is time again
+    smallest = jnp.finfo(times.dtype).eps * times[-1]
     control = diffrax.PIDController(
-        rtol=rtol, atol=atol, dtmin=smallest_step(window), force_dtmin=False, dtmax=longest,
+        rtol=rtol, atol=atol, dtmin=smallest, force_dtmin=False, dtmax=longest,
         pcoeff=PROPORTIONAL, icoeff=INTEGRAL,
     )  # fmt: skip
-    jumps = jumps_of(run.input)
+    jumps = stops_since(run.input, run.begin)
     if not jumps:
         return control
-    at = jnp.sort(jnp.stack([jnp.asarray(j, jnp.result_type(window.end)) for j in jumps]))
+    at = jnp.sort(jnp.stack([j.value for j in jumps]))
     return diffrax.ClipStepSizeController(control, jump_ts=at)
 
 
-def _first_step(run: TimedRun, window: Window, start: State, order: int) -> Float[Array, ""]:
+def _first_step(run: TimedRun, start: State, order: int) -> Float[Array, ""]:
     """The step (ms) to try first; the guess of our own lanes."""
+    window = _window(run)
 
-    def field(t: Scalar, state: State) -> State:
-        return run.circuit(state, run.input(t))
+    def field(h: Float[Array, ""] | None, state: State) -> State:
+        when = LaneMoment(run.begin, window.begin, h, 1 if h is None else 0)
+        return run.circuit(state, run.input.at(when))
 
-    slope = field(stage_time(window.t0, 0.0, window.end - window.t0), start)
-    return first_step(field, window, start, slope, run.tolerances, order)
+    return first_step(field, window, start, field(None, start), run.tolerances, order)
 
 
 def _terms(
@@ -112,10 +120,10 @@ def _terms(
 ) -> tuple[PyTree[diffrax.AbstractTerm], State, Callable[[State], State]]:
     """The equation in diffrax's terms; under noise on the flattened state."""
     if run.noise is None:
-        return diffrax.ODETerm(lambda t, y, a: a[0](y, a[1](t))), start, lambda y: y
+        return diffrax.ODETerm(lambda t, y, a: a[0](y, _at(a, t))), start, lambda y: y
     assert key is not None
     vector, unravel = flatten(start)
-    drift = diffrax.ODETerm(lambda t, y, a: flatten(a[0](unravel(y), a[1](t)))[0])
+    drift = diffrax.ODETerm(lambda t, y, a: flatten(a[0](unravel(y), _at(a, t)))[0])
     levy = (
         diffrax.SpaceTimeLevyArea if isinstance(solver, diffrax.AbstractSRK)
         else diffrax.BrownianIncrement
@@ -128,6 +136,11 @@ def _terms(
         lambda t, y, a: lineax.DiagonalLinearOperator(flatten(a[2](unravel(y)))[0]), path
     )
     return diffrax.MultiTerm(drift, diffusion), vector, unravel
+
+
+def _at(a: tuple[Any, DrivenBy, Any, Digits], t: Scalar) -> Input:
+    """The input so many ms after the beginning."""
+    return a[1].at(RoundedMoment(a[3], jnp.asarray(t)))
 
 
 def _status(result: diffrax.RESULTS, last: State) -> Int[Array, ""]:

@@ -10,17 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
+from rnnjax._engine.driven import DrivenBy, input_at_first
 from rnnjax._engine.first_failure import first_failure
 from rnnjax._engine.fixed_steps import FixedOutcome, FixedRun, integrate
 from rnnjax._engine.one_step import Keys
 from rnnjax._machine.devices import all_or_one, may_spread, spread
 from rnnjax._machine.plan import Loop, Plan, choose_plan
 from rnnjax._machine.programs import has_product
+from rnnjax._numerics.digits import digits
 from rnnjax._numerics.memory import AbstractMemory
 from rnnjax._numerics.trees import fastest_variable
-from rnnjax._precision import by_shapes
+from rnnjax._precision import by_shapes, default_dtype
 from rnnjax._results import Status
-from rnnjax._types import Array, Arrays, InputLike, Shapes, State, is_traced, lane_of
+from rnnjax._types import Array, Arrays, Shapes, State, is_traced, lane_of
 from rnnjax.circuits._base import AbstractSystem
 
 
@@ -64,7 +66,7 @@ def _rest(circuit: AbstractSystem[Any]) -> Shapes:
     return jax.eval_shape(circuit.rest)
 
 
-def devices_for(circuit: Callable[..., State], input: InputLike, state: State, lanes: int) -> int:
+def devices_for(circuit: Callable[..., State], input: DrivenBy, state: State, lanes: int) -> int:
     """Over how many devices a batch is spread."""
     if not may_spread():
         return 1
@@ -72,10 +74,10 @@ def devices_for(circuit: Callable[..., State], input: InputLike, state: State, l
 
 
 @by_shapes
-def _loop_of(circuit: Callable[..., State], input: InputLike, state: State) -> tuple[bool, Loop]:
+def _loop_of(circuit: Callable[..., State], input: DrivenBy, state: State) -> tuple[bool, Loop]:
     """Whether the loop of a lane holds a matrix product, and how many numbers its state has."""
     first = jax.eval_shape(lambda s: lane_of(s, 0), state)
-    products = has_product(lambda s: circuit(s, input(jnp.zeros(()))), first, looped=True)
+    products = has_product(lambda s: circuit(s, input_at_first(input)), first, looped=True)
     return products, Loop(sum(x.size for x in jax.tree.leaves(first)))
 
 
@@ -103,6 +105,8 @@ def run_fixed(
     outcome, result = _fixed(run, start, grid, memory, lanes is not None, devices, observe)
     if is_traced(outcome) or not np.any(np.asarray(outcome.status) != Status.OK):
         return result
+    t0, step = (digits(x, np.float64).on_host() for x in (run.t0, run.step))
+    result["failed_at"] = t0 + np.asarray(outcome.steps_well) * step
     if lanes is None:
         at, variable = first_failure(run, outcome)
         return result | {"failed_at": np.float64(at), "failed_variable": np.int32(variable)}
@@ -137,13 +141,15 @@ def _fixed(
     if grid.saved != tuple(range(1, grid.steps // grid.every + 1)):
         states = _wanted(grid, start, states, observe, batch)
 
+    t0, step = (digits(x, default_dtype()).value for x in (run.t0, run.step))
+
     def fastest(state: State) -> Int[Array, ""]:
         return fastest_variable(state, state)
 
     return outcome._replace(saved=None), {
         "states": states,
         "status": outcome.status,
-        "failed_at": run.t0 + outcome.steps_well.astype(jnp.result_type(run.step)) * run.step,
+        "failed_at": t0 + outcome.steps_well.astype(step.dtype) * step,
         "failed_variable": (jax.vmap(fastest) if batch else fastest)(outcome.last_well),
         "stats": {"steps": jnp.asarray(grid.steps)},
     }

@@ -16,7 +16,7 @@ from rnnjax._engine.step_control import Window
 from rnnjax._engine.stops import longest_step
 from rnnjax._numerics.trees import fastest_variable
 from rnnjax._results import Status
-from rnnjax._simulation.diffrax_run import run_by_diffrax, widest_gap
+from rnnjax._simulation.diffrax_run import run_by_diffrax
 from rnnjax._simulation.timed_run import Choice, TimedRun
 from rnnjax._types import Arrays, State, lane_of
 
@@ -29,8 +29,7 @@ def run_by_lanes(run: TimedRun, choice: Choice) -> dict[str, Arrays]:
     """A run, or a batch of runs."""
     run = jax.tree.map(lambda x: jnp.asarray(x) if eqx.is_array(x) else x, run)
     # what functions hold of numbers under differentiation must be seen, to have a derivative
-    if not isinstance(run.input, eqx.Module):
-        run = dataclasses.replace(run, input=_opened(run.input, run.times[0]))
+    run = dataclasses.replace(run, input=run.input.opened())
     observe = choice.observe
     if observe is not None:
         one = run.start if choice.lanes is None else lane_of(run.start, 0)
@@ -85,18 +84,18 @@ def _states_apart(found: dict[str, Arrays]) -> StatesApart:
 
 
 def _lanes(run: TimedRun, choice: Choice) -> dict[str, Arrays]:
-    times = run.times
-    ordered = (jnp.diff(times) > 0).all()
+    ordered = (run.gaps() > 0).all()
+    first, last = (jax.tree.map(lambda x, k=k: x[k], run.times) for k in (0, -1))
     lane = AdaptiveLane(
-        run.circuit, run.input, choice.solver, Window(times[0], times[0], times[-1]),
+        run.circuit, run.input, choice.solver, Window(run.begin, first, last),
         run.tolerances, max_steps=choice.max_steps,
-        longest=longest_step(run.input, widest_gap(times), times.dtype),
+        longest=longest_step(run.input, run.gap, last.value.dtype),
     )  # fmt: skip
 
     def one(start: State) -> dict[str, Arrays]:
-        found, states = lane.path(start, times, choice.observe)
+        found, states = lane.path(start, run.times, choice.observe)
         states = jax.tree.map(lambda x: jnp.where(ordered, x, jnp.full_like(x, jnp.nan)), states)
-        derivative = run.circuit(found.final, run.input(found.stopped))
+        derivative = run.circuit(found.final, run.input.at(lane.moment(found.stopped)))
         return {
             "states": states,
             "status": jnp.where(ordered, found.status, int(Status.UNORDERED_TIMES)),

@@ -9,6 +9,7 @@ from jaxtyping import Int
 from rnnjax._engine.adaptive_steps import AdaptiveOutcome
 from rnnjax._engine.first_failure import first_failure
 from rnnjax._engine.fixed_steps import FixedOutcome
+from rnnjax._numerics.moments import LaneMoment
 from rnnjax._numerics.trees import fastest_variable, variable_names
 from rnnjax._precision import cast, precision, to_host
 from rnnjax._results import SimulationError, Status, describe_failure
@@ -86,7 +87,7 @@ def measure(
         at, variable = 0.0, 0
         if not is_traced(outcome) and outcome.status != Status.OK:
             if isinstance(outcome, AdaptiveOutcome) and fastest is not None:
-                at, variable = float(outcome.stopped), int(fastest)
+                at, variable = float(outcome.stopped.on_host()), int(fastest)
             elif isinstance(outcome, FixedOutcome):
                 run = fixed_run(given, values, key, plan.settings())
                 at, variable = first_failure(run, outcome)
@@ -106,5 +107,6 @@ def _measured(
     results, outcome = run_measured(circuit, values, key, settings)
     if not isinstance(outcome, AdaptiveOutcome):
         return results, outcome, None
-    slope = circuit(outcome.final, values.input(outcome.stopped))
+    stopped = LaneMoment(values.window.start, outcome.stopped)
+    slope = circuit(outcome.final, values.input.at(stopped))
     return results, outcome, fastest_variable(slope, outcome.final)

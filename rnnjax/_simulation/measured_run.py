@@ -9,10 +9,15 @@ import numpy as np
 from jaxtyping import PyTree
 
 from rnnjax._engine.adaptive_steps import AdaptiveLane, AdaptiveOutcome
+from rnnjax._engine.driven import DrivenBy, driven_by
 from rnnjax._engine.fixed_steps import FixedOutcome, FixedRun, integrate
-from rnnjax._engine.step_control import Tolerances, Window
+from rnnjax._engine.long_run import LongRun
+from rnnjax._engine.step_control import Tolerances, Window, window
+from rnnjax._numerics.digits import Digits, digits
+from rnnjax._numerics.implicit import refuse
+from rnnjax._precision import default_dtype
 from rnnjax._results import Status
-from rnnjax._types import Arrays, InputLike, Key, Scalar, StartLike, State
+from rnnjax._types import Arrays, InputLike, Key, StartLike, State
 from rnnjax.circuits._base import AbstractSystem
 from rnnjax.circuits._checks import as_input, check_noise, check_step, starting_state
 from rnnjax.measures._base import AbstractMeasure
@@ -36,10 +41,10 @@ class RunValues(eqx.Module):
     """What may change from run to run without compiling again."""
 
     measures: Measures
-    input: InputLike
+    input: DrivenBy
     start: StartLike | None
     noise: AbstractNoise | None
-    step: Scalar
+    step: Digits
     window: Window
     tolerances: Tolerances
 
@@ -122,9 +127,9 @@ class MeasuredRun:
         """What may change without compiling again."""
         number = np.asarray
         return RunValues(
-            self.measures, as_input(circuit, self.input), self.start, self.noise,
-            number(1.0 if self.step is None else self.step),
-            Window(number(0.0), number(self.begin), number(self.duration)),
+            self.measures, driven_by(as_input(circuit, self.input)), self.start, self.noise,
+            digits(number(1.0 if self.step is None else self.step), default_dtype()),
+            window(number(0.0), number(self.begin), number(self.duration)),
             Tolerances(number(float(self.rtol)), number(float(self.atol))),
         )  # fmt: skip
 
@@ -144,10 +149,21 @@ def run_measured(
     return measured_results(values, outcome), outcome
 
 
+def long_run(
+    circuit: AbstractSystem[Any], values: RunValues, key: Key | None, settings: RunSettings
+) -> LongRun:
+    """The run of one lane with fixed steps, in parts."""
+    assert settings.steps is not None
+    return LongRun(
+        fixed_run(circuit, values, key, settings), starting_values(circuit, values),
+        settings.transient, settings.steps, _listed(values.measures),
+    )  # fmt: skip
+
+
 def starting_values(circuit: AbstractSystem[Any], values: RunValues) -> State:
     """The first state, in the dtype of the run."""
     start = _first(values.start, circuit)
-    dtype = jnp.result_type(values.step)
+    dtype = jnp.result_type(values.step.value)
     return jax.tree.map(lambda x: jnp.asarray(x, dtype), circuit.rest() if start is None else start)
 
 
@@ -179,9 +195,7 @@ def measured_results(values: RunValues, outcome: FixedOutcome | AdaptiveOutcome)
     """What the measures gave, in their structure; NaN where the run failed."""
     structure = jax.tree.structure(values.measures, is_leaf=_is_measure)
     well = outcome.status == Status.OK
-    return structure.unflatten(
-        jax.tree.map(lambda x: jnp.where(well, x, jnp.nan), outcome.measured)
-    )
+    return structure.unflatten(jax.tree.map(lambda x: refuse(well, x), outcome.measured))
 
 
 def _listed(measures: Measures) -> list[AbstractMeasure]:

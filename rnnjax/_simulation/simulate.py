@@ -11,8 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._engine.driven import driven_by
 from rnnjax._engine.fixed_steps import FixedRun
 from rnnjax._engine.step_control import MAX_STEPS, Tolerances
+from rnnjax._numerics.digits import digits, two_digits
 from rnnjax._numerics.memory import AbstractMemory
 from rnnjax._numerics.trees import variable_names
 from rnnjax._parameter import counted
@@ -43,7 +45,7 @@ from rnnjax.circuits._checks import (
     starting_state,
 )
 from rnnjax.noise._base import AbstractNoise
-from rnnjax.solvers._checks import check_tolerances, checked_solver, positive
+from rnnjax.solvers._checks import check_tolerances, checked_solver, countable, positive
 
 Adjoint = diffrax.AbstractAdjoint | AbstractMemory
 
@@ -131,24 +133,30 @@ def simulate(
             check_tolerances(rtol, atol, found)
             max_steps = counted(max_steps, "max_steps")
         grid = _grid(at, step)
-        circuit, driven, state, at, noise = cast(
-            (circuit, as_input(circuit, input), state, at, noise), found
-        )
+        driven = driven_by(as_input(circuit, input), found)
+        circuit, state, noise = cast((circuit, state, noise), found)
         if lanes is not None and key is not None:
             key = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(lanes))
         if grid is not None:
             devices = 1 if lanes is None else devices_for(circuit, driven, state, lanes)
-            run = FixedRun(circuit, driven, solver, at[0], np.asarray(step, found), noise, key)
+            t0, long = digits(at[0], found), digits(np.float64(step), found)
+            run = FixedRun(circuit, driven, solver, t0, long, noise, key)
             result = run_fixed(
                 run, state, grid, memory=memory, lanes=lanes, devices=devices, observe=observe
             )
         else:
             given = (x if is_traced(x) else np.float64(x) for x in (rtol, atol))
             tolerances = cast(Tolerances(*given), found)
+            begin, since = digits(at[0], found), two_digits(at - at[0])
             result = run_timed(
-                TimedRun(circuit, driven, state, at, tolerances, noise, key),
+                TimedRun(circuit, driven, state, begin, since, tolerances, noise, key),
                 Choice(solver, max_steps, adjoint, dense, lanes, observe),
             )
+            stopped = result["failed_at"]
+            result["failed_at"] = (
+                begin.value + stopped.value if is_traced(stopped, begin)
+                else begin.on_host() + stopped.on_host()
+            )  # fmt: skip
     if lanes is not None:
         at = np.broadcast_to(at, (lanes, *np.shape(at)))
     one = state if lanes is None else lane_of(state, 0)
@@ -205,5 +213,6 @@ def _grid(times: Vector, step: float | None) -> Grid | None:
             f"times: expected multiples of step = {step:g} ms after the first, got "
             f"{values[off][0]:g} ms: choose times on the grid, or leave out step="
         )
+    countable(int(index[-1]), "times")
     every = int(functools.reduce(math.gcd, np.diff(index).tolist()))
     return Grid(int(index[-1]), every, tuple((index // every).tolist()))

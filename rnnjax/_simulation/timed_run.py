@@ -5,10 +5,13 @@ from typing import NamedTuple
 
 import diffrax
 import equinox as eqx
+import jax
 from jaxtyping import Shaped
 
+from rnnjax._engine.driven import DrivenBy
 from rnnjax._engine.step_control import Tolerances
-from rnnjax._types import Array, Arrays, InputLike, State, Vector
+from rnnjax._numerics.digits import Digits, beyond
+from rnnjax._types import Array, Arrays, Float, State
 from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._base import Solver
 
@@ -18,21 +21,35 @@ class TimedRun(eqx.Module):
 
     Attributes:
         circuit: `circuit(state, input) -> derivative` per ms.
-        input: `input(t)`, t in ms.
+        input: the input.
         start: the first state.
-        times: when states are wanted, ms.
+        begin: when the run begins, ms.
+        times: when states are wanted, ms since then, of two parts; the first is 0.
         tolerances: of a step.
         noise: the diffusion, diagonal and Ito.
         key: for the noise; of a batch one per lane.
     """
 
     circuit: Callable[..., State]
-    input: InputLike
+    input: DrivenBy
     start: State
-    times: Vector
+    begin: Digits
+    times: Digits
     tolerances: Tolerances
     noise: AbstractNoise | None = None
     key: Shaped[Array, "..."] | None = None
+
+    def gap(self) -> Float[Array, ""]:
+        """The longest time (ms) between two of the times."""
+        return self.gaps().max()
+
+    def gaps(self) -> Float[Array, " gap"]:
+        """How long (ms) it is from each time to the next."""
+        one, other = (jax.tree.map(lambda x, s=s: x[s], self.times) for s in (_LATER, _EARLIER))
+        return beyond(one, other)
+
+
+_LATER, _EARLIER = slice(1, None), slice(None, -1)
 
 
 class Choice(NamedTuple):

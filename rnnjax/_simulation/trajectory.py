@@ -52,12 +52,14 @@ class Trajectory(eqx.Module):
         """
         if self.interpolation is None:
             raise ValueError("no dense output was kept: call simulate(..., dense=True)")
-        with precision(np.result_type(self.times)):
-            at = np.asarray(t, np.result_type(self.times))
+        dtype = np.result_type(*jax.tree.leaves(self.states))
+        with precision(dtype):
+            at = np.asarray(t, np.float64)
             if at.min() < self.times[0] or at.max() > self.times[-1]:
                 raise ValueError(
                     f"t: expected times from {self.times[0]:g} to {self.times[-1]:g} ms, got {t}"
                 )
+            at = np.asarray(at - self.times[0], dtype)
             evaluate = self.interpolation.evaluate
             return to_host(jax.vmap(evaluate)(at) if at.ndim else evaluate(at))
 

@@ -13,6 +13,7 @@ from rnnjax._files.sinks import MemorySink, ZarrSink
 from rnnjax._machine.lanes import lanes_together
 from rnnjax._machine.plan import Plan, choose_plan
 from rnnjax._machine.setup import mention_tuning, tuned_devices
+from rnnjax._numerics.digits import in_parts
 from rnnjax._results import SweepInterrupted
 from rnnjax._sweep.axes import Design
 from rnnjax._sweep.point import SweepPoint
@@ -72,13 +73,15 @@ def run_chunks(
         SweepInterrupted: on Ctrl-C; says what was kept.
     """
     count, size = math.prod(design.shape), chunks.size
-    program = point.program(chunks.plan)
+    program = point.program(chunks.plan, size)
     done, tried, needed = 0, 0, 0
     with _bar(count, progress) as bar:
         try:
             for first in range(0, count, size):
                 last = min(first + size, count)
-                found = program(_padded(design.values(first, last), first, size, chunks.dtype))
+                found = program(
+                    _padded(design.values(first, last), first, size, chunks.dtype, point.parts)
+                )
                 tried += found.tried
                 needed += int(found.needed[: last - first].sum())
                 sink.write(
@@ -121,8 +124,8 @@ def _on_cpu() -> bool:
 
 
 def _padded(
-    values: tuple[np.ndarray, ...], first: int, size: int, dtype: np.dtype
-) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    values: tuple[np.ndarray, ...], first: int, size: int, dtype: np.dtype, parts: int
+) -> tuple[tuple[tuple[np.ndarray, ...], ...], np.ndarray]:
     """Exactly `size` points, the last repeated, so that every chunk has one shape."""
     missing = size - len(values[0])
 
@@ -130,7 +133,7 @@ def _padded(
         return np.concatenate([x, np.repeat(x[-1:], missing, 0)]) if missing else x
 
     index = np.arange(first, first + size, dtype=np.uint32)
-    return tuple(pad(v).astype(dtype) for v in values), index
+    return in_parts(tuple(pad(v) for v in values), dtype)[:parts], index
 
 
 def _bar(count: int, progress: bool | None) -> Any:

@@ -12,6 +12,9 @@ import numpy as np
 from jaxtyping import ArrayLike, Int, Integer, PyTree
 
 from rnnjax._engine.adaptive_steps import AdaptiveCarry, AdaptiveLane
+from rnnjax._engine.blocks import Carry
+from rnnjax._engine.driven import DrivenBy, input_at_first
+from rnnjax._engine.long_run import LongRun, part_by_part, whole_blocks
 from rnnjax._machine.lanes import Lanes, Worker, map_lanes, map_workers
 from rnnjax._machine.plan import Loop, Plan
 from rnnjax._machine.programs import has_product, numbers_in_loops, traced
@@ -20,6 +23,7 @@ from rnnjax._simulation.measured_run import (
     RunSettings,
     RunValues,
     adaptive_lane,
+    long_run,
     measured_results,
     run_measured,
     starting_values,
@@ -35,14 +39,15 @@ Circuit = AbstractCircuit[Any]
 Target = Circuit | Driven
 Functions = tuple[tuple[str, Callable[[Any], Any]], ...]
 """What is computed of a circuit without a simulation, by name: anything that JAX can trace."""
-Given = tuple[Target, RunValues | None]
-"""What is swept, and the values of its simulation."""
+Given = tuple[tuple[Target, ...], RunValues | None]
+"""What is swept, as a sum of its kind (see `in_parts`), and the values of its simulation."""
 Values = tuple[Arrays, Integer[ArrayLike, ""]]
-"""The swept numbers of a point, and its number in the sweep."""
+"""The swept numbers of a point, as sums likewise, and its number in the sweep."""
 Shared = tuple[Arrays, Key | None]
 """The arrays of what was given, and the key of the noise."""
 
 _TYPICAL_STEPS = 500  # of a lane that chooses its own
+LONG = 2**28  # steps of all points together from which on a run is cut into parts
 
 
 class Computed(NamedTuple):
@@ -72,17 +77,19 @@ class SweepPoint:
         """What is swept and how.
 
         Args:
-            given: the circuit, or its pair with an input, and the values of the run.
+            given: the circuit, or its pair with an input as a sum that keeps the digits of the
+                input, and the values of the run.
             named: which of its numbers are swept.
             functions: what is computed without a simulation.
             settings: of the simulation, if there is one.
             key: of the noise.
-            example: the swept numbers of one point, in the dtype of the sweep.
+            example: the swept numbers of one point, in the dtype of the sweep, as sums likewise.
         """
         self._compiled = _compiled(given, named, functions, settings)
         self._shared = eqx.filter(given, eqx.is_array), key
         self._probe = example, np.uint32(0)
         self._settings = settings
+        self.parts = len(given[0])
 
     @property
     def adaptive(self) -> bool:
@@ -121,9 +128,10 @@ class SweepPoint:
             itemsize, self.adaptive, sum(x.size for x in jax.tree.leaves(self.shapes())),
         )  # fmt: skip
 
-    def program(self, plan: Plan) -> Callable[[Arrays], Computed]:
-        """What runs many points at once: from their values, lanes in front, to what was found."""
-        programs = self._compiled.programs(plan)
+    def program(self, plan: Plan, size: int) -> Callable[[Arrays], Computed]:
+        """What runs so many points at once: from their values, lanes in front, to what was found."""
+        long = self._settings is not None and not self.adaptive and self.steps * size >= LONG
+        programs = self._compiled.in_parts(plan) if long else self._compiled.programs(plan)
 
         def run(lanes: Arrays) -> Computed:
             found = [jax.device_get(each(lanes, self._shared)) for each in programs]
@@ -149,6 +157,7 @@ class _Compiled:
         self._static, self._named = static, named
         self._functions, self._settings = functions, settings
         self._programs: dict[Plan, list[Lanes]] = {}
+        self._long: dict[Plan, Lanes] = {}
         self._known: dict[Any, Any] = {}
         self.adaptive = settings is not None and settings.steps is None
 
@@ -197,11 +206,13 @@ class _Compiled:
         """What was given, the circuit, the run's values and its key, at one point."""
         values, index = point
         arrays, key = shared
-        target, run_values = eqx.combine(arrays, self._static)
-        target = put(target, self._named, values)
+        targets, run_values = eqx.combine(arrays, self._static)
+        targets = [put(t, self._named, x) for t, x in zip(targets, values, strict=True)]
+        target = targets[0]
         circuit = target.circuit if isinstance(target, Driven) else target
         if run_values is not None and isinstance(target, Driven):
-            run_values = dataclasses.replace(run_values, input=as_input(circuit, target.input))
+            inputs = tuple(as_input(circuit, t.input) for t in targets)
+            run_values = dataclasses.replace(run_values, input=DrivenBy(inputs))
         own = None if key is None else jax.random.fold_in(key, index)
         return target, circuit, run_values, own
 
@@ -212,7 +223,7 @@ class _Compiled:
     def slope(self, point: Values, shared: Shared) -> State:
         """The derivative at the start of the simulation at one point."""
         circuit, values, _ = self._simulation(point, shared)
-        return circuit(starting_values(circuit, values), values.input(values.window.t0))
+        return circuit(starting_values(circuit, values), input_at_first(values.input))
 
     def _simulation(self, point: Values, shared: Shared) -> tuple[Circuit, RunValues, RunSettings]:
         """The circuit and the run at one point, of a sweep with simulations."""
@@ -232,6 +243,53 @@ class _Compiled:
                     each.append(map_lanes(self.functions, Plan(None, plan.devices)))
             self._programs[plan] = each
         return self._programs[plan]
+
+    def in_parts(self, plan: Plan) -> list[Lanes]:
+        """The same of a long run with fixed steps, which Ctrl-C can stop between its parts."""
+        if plan not in self._long:
+            self._long[plan] = self._in_parts(plan)
+        return [self._long[plan]]
+
+    def _in_parts(self, plan: Plan) -> Lanes:
+        settings = self._settings
+        assert settings is not None
+        assert settings.steps is not None
+
+        def run_of(point: Values, shared: Shared) -> LongRun:
+            _, circuit, values, key = self._at(point, shared)
+            assert values is not None
+            return long_run(circuit, values, key, settings)
+
+        def part(number: int) -> Lanes:
+            def on(lane: tuple[Values, Carry], given: tuple[Shared, Array]) -> Carry:
+                return run_of(lane[0], given[0]).go_on(lane[1], given[1], number)
+
+            return map_lanes(on, plan)
+
+        def last(lane: tuple[Values, Carry], shared: Shared) -> dict[str, Arrays]:
+            point, carry = lane
+            target, _, values, _ = self._at(point, shared)
+            assert values is not None
+            outcome = run_of(point, shared).finish(carry)
+            results = dict(measured_results(values, outcome)) | self._evaluated(target)
+            return _ended(results, outcome.status)
+
+        first = map_lanes(lambda point, shared: run_of(point, shared).begin(), plan)
+        turn = map_lanes(lambda lane, shared: run_of(lane[0], shared).turn(lane[1]), plan)
+        parts, end = (part(0), part(1)), map_lanes(last, plan)
+        blocks = whole_blocks(settings.transient), whole_blocks(settings.steps)
+
+        def run(lanes: Arrays, shared: Arrays) -> Arrays:
+            def on(number: int, carry: Arrays) -> Arrays:
+                def some(carry: Arrays, count: Int[Array, ""]) -> Arrays:
+                    return parts[number]((lanes, carry), (shared, count))
+
+                return part_by_part(some, carry, blocks[number])
+
+            carry = turn((lanes, on(0, first(lanes, shared))), shared)
+            return end((lanes, on(1, carry)), shared)
+
+        return run
 
     def traced_once(
         self, what: Callable[["_Compiled", Values, Shared], Any], probe: Values, shared: Shared

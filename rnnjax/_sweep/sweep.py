@@ -5,10 +5,9 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from rnnjax._files.sinks import open_sink
 from rnnjax._machine.plan import Plan, checked_plan
+from rnnjax._numerics.digits import in_parts
 from rnnjax._precision import cast, precision
 from rnnjax._simulation.measured_run import MeasuredRun
 from rnnjax._sweep.axes import Axis, Design, Points
@@ -130,8 +129,10 @@ def sweep(
     with precision(dtype) as found:
         if run is not None:
             run.check_dtype(found)
-        shared = cast((target, None if run is None else run.values(alone)), found)
-        example = tuple(np.asarray(x[0], found) for x in design.values(0, 1))
+        targets = in_parts(target, found) if isinstance(target, Driven) else (cast(target, found),)
+        shared = targets, cast(None if run is None else run.values(alone), found)
+        first = tuple(x[0] for x in design.values(0, 1))
+        example = in_parts(first, found)[: len(targets)]
         point = SweepPoint(
             shared, design.named, tuple(functions.items()),
             None if run is None else run.settings(), key, example,

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._engine.driven import DrivenBy
 from rnnjax._engine.fixed_steps import FixedRun, integrate
 from rnnjax._machine.devices import spread
 from rnnjax._machine.plan import Plan
@@ -170,4 +171,4 @@ class _Silence(eqx.Module):
 def devices_of(network: TaskNetwork, lanes: int) -> int:
     """Over how many devices so many trials are spread."""
     start = jax.tree.map(lambda x: jnp.asarray(x)[None], network.rest())
-    return devices_for(network, _Silence(network), start, lanes)
+    return devices_for(network, DrivenBy((_Silence(network),)), start, lanes)

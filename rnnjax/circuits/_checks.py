@@ -171,7 +171,9 @@ def _check_shapes(
     rest = jax.eval_shape(circuit.rest)
     _same("start", jax.eval_shape(lambda: start), rest, circuit)
     try:
-        given = jax.eval_shape(as_input(circuit, input), jax.ShapeDtypeStruct((), default_dtype()))
+        with jax.enable_x64(True):  # times have all their digits
+            at = jax.ShapeDtypeStruct((), np.float64)
+            given = jax.eval_shape(as_input(circuit, input), at)
     except (
         jax.errors.ConcretizationTypeError,
         jax.errors.TracerArrayConversionError,

@@ -1,7 +1,7 @@
 """What every input is: a function of time, whose numbers can be swept and fitted."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -21,17 +21,22 @@ class AbstractInput(Parametric):
     """
 
     __array_ufunc__ = None  # lets `numpy_array * input` reach __rmul__
+    varies: ClassVar[bool] = True  # with time
 
     @abc.abstractmethod
     def __call__(self, t: Scalar) -> Any:
         """The input at time `t` (ms)."""
 
-    def jumps(self) -> tuple[Any, ...]:
-        """Times (ms) where it jumps or bends; adaptive solvers step onto them."""
-        return ()
+    def jumps(self) -> tuple[Any, ...] | None:
+        """Times (ms) where it jumps or bends, which adaptive solvers step onto; `()` for nowhere.
+
+        None where nothing is said: then nothing is known of it, and steps are as short as through a
+        plain function of time.
+        """
+        return None
 
     def longest_step(self) -> Any:
-        """The longest step (ms) that misses nothing of it."""
+        """The longest step (ms) that misses nothing of it, its `jumps` apart."""
         return np.inf
 
     def next_bend(self, t: Scalar) -> Any:
@@ -79,9 +84,10 @@ class Sum(AbstractInput):
             f"{jax.tree.structure(b)}: give both the structure of the circuit's input"
         )
 
-    def jumps(self) -> tuple[Any, ...]:
-        """The jumps of both."""
-        return self.first.jumps() + self.second.jumps()
+    def jumps(self) -> tuple[Any, ...] | None:
+        """The jumps of both; None where those of one are not known."""
+        first, second = self.first.jumps(), self.second.jumps()
+        return None if first is None or second is None else first + second
 
     def longest_step(self) -> Any:
         """The shorter of both."""
@@ -103,7 +109,7 @@ class Profile(AbstractInput):
         value = self.signal(t)
         return jax.tree.map(lambda p: p * value, self.profile)
 
-    def jumps(self) -> tuple[Any, ...]:
+    def jumps(self) -> tuple[Any, ...] | None:
         """The jumps of the signal."""
         return self.signal.jumps()
 

@@ -1,6 +1,6 @@
 """The same at all times."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rnnjax._parameter import parameter
 from rnnjax._types import Numbers, Scalar
@@ -15,7 +15,12 @@ class Constant(AbstractInput):
     """
 
     value: Numbers = parameter(1.0, "circuit's", doc="the value")
+    varies: ClassVar[bool] = False
 
     def __call__(self, t: Scalar) -> Any:
         """The value."""
         return self.value
+
+    def jumps(self) -> tuple[Any, ...]:
+        """Nowhere."""
+        return ()

@@ -56,6 +56,10 @@ class Recording(AbstractInput):
         samples = jnp.asarray(self.samples)
         return samples[before] * (1 - part) + samples[before + 1] * part
 
+    def jumps(self) -> tuple[Any, ...]:
+        """None but its samples, where it bends."""
+        return ()
+
     def longest_step(self) -> Any:
         """The time between samples (ms)."""
         return 1000 / self.sample_rate

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from rnnjax._parameter import parameter
 from rnnjax._types import Numbers, Scalar
@@ -26,9 +27,15 @@ class Sinusoid(AbstractInput):
 
     def __call__(self, t: Scalar) -> Any:
         """The value at time `t`."""
-        wave = jnp.sin(2 * np.pi * self.frequency * t / 1000 + self.phase)
+        cycles = self.frequency * t / 1000
+        # of large angles the sine costs, or loses, digits
+        wave = jnp.sin(2 * np.pi * (cycles - lax.stop_gradient(jnp.floor(cycles))) + self.phase)
         return jax.tree.map(lambda a: a * wave, self.amplitude)
 
     def longest_step(self) -> Any:
         """A quarter of a cycle (ms)."""
         return 250 / self.frequency
+
+    def jumps(self) -> tuple[Any, ...]:
+        """Nowhere."""
+        return ()

@@ -34,8 +34,9 @@ class AbstractMeasure(Parametric):
     measured by itself. Give it a function with a name, defined once: a new lambda at every call
     is a new compilation at every call.
 
-    Write one by subclassing, for a single observed array `x` at time `t` (ms). One that has
-    `follow` as well can be taken of runs with adaptive steps.
+    Write one by subclassing, for a single observed array `x` at time `t`, in ms since the window
+    that is measured began: `placed` tells when that is. One that has `follow` as well can be taken
+    of runs with adaptive steps.
     """
 
     of: eqx.AbstractVar[Observing]

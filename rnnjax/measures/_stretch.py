@@ -24,12 +24,14 @@ class Piece(NamedTuple):
 
     Attributes:
         t0, t1: its ends in ms.
+        length: what lies between them in ms, with more digits than their difference.
         x0, x1: the values there.
         slope0, slope1: the time derivatives there, per ms.
     """
 
     t0: Float[Array, ""]
     t1: Float[Array, ""]
+    length: Float[Array, ""]
     x0: Float[Array, "*unit"]
     x1: Float[Array, "*unit"]
     slope0: Float[Array, "*unit"]
@@ -37,13 +39,15 @@ class Piece(NamedTuple):
 
     def coefficients(self) -> tuple[PerUnit, PerUnit, PerUnit]:
         """a, b and c."""
-        h, rise = self.t1 - self.t0, self.x1 - self.x0
+        h, rise = self.length, self.x1 - self.x0
         start, end = h * self.slope0, h * self.slope1
         return start + end - 2 * rise, 3 * rise - 2 * start - end, start
 
 
 class Stretch(NamedTuple):
     """One adaptive step: an observed number `x` from `t0` to `t1` (ms), in a few pieces.
+
+    Times are those since the window that is measured began.
 
     Each piece turns at most once: a rise and a fall within one piece are not seen.
 
@@ -62,6 +66,11 @@ class Stretch(NamedTuple):
     def t1(self) -> Scalar:
         """When it ends, ms."""
         return self.pieces[-1].t1
+
+    @property
+    def length(self) -> Scalar:
+        """How long it is, ms."""
+        return sum(piece.length for piece in self.pieces[1:]) + self.pieces[0].length
 
     @property
     def x0(self) -> PerUnit:
@@ -84,7 +93,7 @@ class Stretch(NamedTuple):
         """The integral over time."""
         total = 0.0
         for piece in self.pieces:
-            h = piece.t1 - piece.t0
+            h = piece.length
             slopes = h * (piece.slope0 - piece.slope1) / 12
             total = total + h * ((piece.x0 + piece.x1) / 2 + slopes)
         return total
@@ -103,7 +112,7 @@ class Stretch(NamedTuple):
             theta = jnp.clip(
                 theta - jnp.where(slope > 0, off / jnp.where(slope > 0, slope, 1), 0), 0, 1
             )
-        return computed_once(piece.t0 + theta * (piece.t1 - piece.t0), self.t1), sum(
+        return computed_once(piece.t0 + theta * piece.length, self.t1), sum(
             each.astype(jnp.int32) for each in ups
         )
 

@@ -35,13 +35,13 @@ class Growth(AbstractMeasure):
     def placed(self, begin: float, end: float) -> "Growth":
         """With the split in the middle of the window, or checked to be inside."""
         if self.split is None:
-            return Growth(of=self.of, split=(begin + end) / 2)
+            return Growth(of=self.of, split=(end - begin) / 2)
         if not is_traced(self.split) and not begin < float(self.split) < end:
             raise ValueError(
                 f"Growth.split: expected a time inside the window from {begin:g} to {end:g} ms, "
                 f"got {float(self.split):g} ms: leave it out for the middle"
             )
-        return self
+        return Growth(of=self.of, split=self.split - begin)
 
     def init(self, t: Scalar, x: PerUnit) -> Arrays:
         """The extremes before and after the split."""

@@ -33,7 +33,7 @@ class Mean(AbstractMeasure):
     def follow(self, carry: Arrays, stretch: Stretch) -> Arrays:
         """The mean so far and the time (ms) that it is over."""
         mean, elapsed = carry
-        length = stretch.t1 - stretch.t0
+        length = stretch.length
         elapsed = elapsed + length
         change = stretch.integral() - mean * length
         return mean + change / jnp.where(elapsed > 0, elapsed, 1), elapsed

@@ -1,7 +1,7 @@
 """A diffrax solver turned into one step, its stages written out."""
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import diffrax
 import jax
@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._machine.compute_once import Keeping
+from rnnjax._numerics.moments import AbstractMoment, Time
 from rnnjax._types import Numbers, Scalar, State, Vector
 
 Solver = diffrax.AbstractSolver
 Euler = diffrax.Euler
-Field = Callable[[Scalar, State], State]
+Field = Callable[[Any, State], State]
 """(t, state) -> derivative, or diffusion."""
 
 
@@ -26,7 +27,7 @@ class StepFunction(Protocol):
     """One step of an ordinary differential equation."""
 
     def __call__(
-        self, field: Field, t: Scalar, y: State, dt: Scalar, keep: Keeping | None = None, /
+        self, field: Field, t: Time, y: State, dt: Scalar, keep: Keeping | None = None, /
     ) -> State:
         """The state after a step of length `dt` from `t` on."""
         ...
@@ -37,7 +38,7 @@ class NoisyStepFunction(Protocol):
     """One step of an Ito equation with diagonal noise."""
 
     def __call__(
-        self, field: Field, diffusion: Field, t: Scalar, y: State, dt: Scalar, dw: State, /
+        self, field: Field, diffusion: Field, t: Time, y: State, dt: Scalar, dw: State, /
     ) -> State:
         """The state after a step of length `dt` from `t` on, with Wiener increments `dw`."""
         ...
@@ -65,7 +66,7 @@ def step_function(solver: Solver) -> StepFunction:
             f"tableau: use one of {', '.join(explicit_solvers())}, or leave out `step=`"
         )
 
-    def step(field: Field, t: Scalar, y: State, dt: Scalar, keep: Keeping | None = None) -> State:
+    def step(field: Field, t: Time, y: State, dt: Scalar, keep: Keeping | None = None) -> State:
         field, stage = kept_stages(field, keep)
         slopes = [field(stage_time(t, 0.0, dt), y)]
         for row, c in zip(tableau.a_lower, tableau.c, strict=True):
@@ -91,7 +92,7 @@ def with_displacements(field: Field, along: Field) -> Field:
     A Runge-Kutta step of both is the step of the state, and its derivative.
     """
 
-    def both(t: Scalar, pair: tuple[State, State]) -> tuple[State, State]:
+    def both(t: Time, pair: tuple[State, State]) -> tuple[State, State]:
         state, moved = pair
 
         def push(each: State) -> State:
@@ -130,8 +131,8 @@ def noisy_step_function(solver: Solver, additive: bool) -> NoisyStepFunction:
             "Midpoint, Ralston or ItoMilstein"
         )
 
-    def step(field: Field, diffusion: Field, t: Scalar, y: State, dt: Scalar, dw: State) -> State:
-        def increment(t: Scalar, z: State) -> State:
+    def step(field: Field, diffusion: Field, t: Time, y: State, dt: Scalar, dw: State) -> State:
+        def increment(t: Time, z: State) -> State:
             return jax.tree.map(lambda f, g, w: f * dt + g * w, field(t, z), diffusion(t, z), dw)
 
         slopes = [increment(stage_time(t, 0.0, dt), y)]
@@ -191,13 +192,15 @@ def explicit_tableau(solver: Solver) -> diffrax.ButcherTableau | None:
     return None if tableau.implicit else tableau
 
 
-def stage_time(t: Scalar, c: float, dt: Scalar) -> Scalar:
+def stage_time(t: Time, c: float, dt: Scalar) -> Time:
     """When a stage is; the first and the last a few roundings inside the step.
 
     An input that jumps at the end of a step then counts from the next step on, although the time
     of the step and that of the jump differ by rounding: a method keeps its order if the jumps lie
     on its grid.
     """
+    if isinstance(t, AbstractMoment):
+        return t.stage(c, dt)
     slack = 8 * float(jnp.finfo(jnp.result_type(dt)).eps) * (abs(t) + abs(dt))
     if c == 0:
         return t + slack
@@ -219,19 +222,19 @@ def combine(
 
 
 def _euler_maruyama(
-    field: Field, diffusion: Field, t: Scalar, y: State, dt: Scalar, dw: State
+    field: Field, diffusion: Field, t: Time, y: State, dt: Scalar, dw: State
 ) -> State:
     return jax.tree.map(lambda y, f, g, w: y + f * dt + g * w, y, field(t, y), diffusion(t, y), dw)
 
 
 def _noisy_iteration(
-    field: Field, diffusion: Field, t: Scalar, y: State, dt: Scalar, dw: State
+    field: Field, diffusion: Field, t: Time, y: State, dt: Scalar, dw: State
 ) -> State:
     after = field(stage_time(t, 0.0, dt), y)
     return jax.tree.map(lambda f, g, w: f + g * w, after, diffusion(t, y), dw)
 
 
-def _milstein(field: Field, diffusion: Field, t: Scalar, y: State, dt: Scalar, dw: State) -> State:
+def _milstein(field: Field, diffusion: Field, t: Time, y: State, dt: Scalar, dw: State) -> State:
     """Euler-Maruyama plus g g' (dw^2 - dt) / 2, for noise that acts on each variable alone."""
     g = diffusion(t, y)
     _, slope = jax.jvp(lambda z: diffusion(t, z), (y,), (g,))

@@ -29,6 +29,17 @@ def whole_steps(duration: float, step: float, name: str) -> int:
             f"{name}: expected a whole number of steps of {step:g} ms, got {duration:g} ms "
             f"({count:g} steps): change {name} or step"
         )
+    return countable(steps, name)
+
+
+def countable(steps: int, name: str) -> int:
+    """So many steps, refused where a whole number of 32 bits can't count them."""
+    most = np.iinfo(np.int32).max
+    if steps > most:
+        raise ValueError(
+            f"{name}: expected at most {most} steps, got {steps}: take longer steps, or go on from the "
+            "end of a first run with start="
+        )
     return steps
 
 

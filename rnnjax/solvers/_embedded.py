@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._machine.compute_once import Keeping
+from rnnjax._numerics.moments import Time
 from rnnjax._types import Array, Scalar, State
 from rnnjax.solvers._base import (
     Field,
@@ -39,7 +40,7 @@ class Attempting(Protocol):
     """Attempts one step."""
 
     def __call__(
-        self, field: Field, t: Scalar, y: State, dt: Scalar, first: State | None,
+        self, field: Field, t: Time, y: State, dt: Scalar, first: State | None,
         keep: Keeping | None = None, /,
     ) -> TriedStep:  # fmt: skip
         """A step of length `dt` from `t` on, `first` the slope there."""
@@ -82,7 +83,7 @@ def embedded_pair(solver: Solver) -> EmbeddedPair:
         )
 
     def attempt(
-        field: Field, t: Scalar, y: State, dt: Scalar, first: State | None,
+        field: Field, t: Time, y: State, dt: Scalar, first: State | None,
         keep: Keeping | None = None,
     ) -> TriedStep:  # fmt: skip
         field, stage = kept_stages(field, keep)

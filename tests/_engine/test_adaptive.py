@@ -13,7 +13,8 @@ from oracles import StuartLandau
 import rnnjax
 from rnnjax import measures
 from rnnjax._engine.adaptive_steps import AdaptiveLane
-from rnnjax._engine.step_control import Tolerances, Window
+from rnnjax._engine.driven import driven_by
+from rnnjax._engine.step_control import Tolerances, window
 from rnnjax._machine.lanes import Worker, map_workers
 from rnnjax._machine.plan import Plan
 from rnnjax.circuits import ExcitatoryInhibitory, ExcitatoryInhibitoryState, LinearNetwork
@@ -61,10 +62,9 @@ def test_takes_the_steps_of_diffrax():
             ExcitatoryInhibitory(tau_i=30.0),
             Constant(ExcitatoryInhibitoryState(0.0, 0.0)),
         )
-        numbers = [jnp.asarray(x) for x in (0.0, 0.0, 1000.0, 1e-6, 1e-6)]
-        lane = AdaptiveLane(
-            circuit, none, diffrax.Tsit5(), Window(*numbers[:3]), Tolerances(*numbers[3:])
-        )
+        tolerances = Tolerances(jnp.asarray(1e-6), jnp.asarray(1e-6))
+        times = window(*(np.asarray(t) for t in (0.0, 0.0, 1000.0)))
+        lane = AdaptiveLane(circuit, driven_by(none), diffrax.Tsit5(), times, tolerances)
         start = jax.tree.map(jnp.asarray, START)
         run = jax.jit(lane.run)(start)
         theirs = diffrax.diffeqsolve(
@@ -117,7 +117,7 @@ def test_a_stretch_is_its_cubics(turn, count):
     end = end if count == 1 else turns[-1] + 0.3
     edges = np.linspace(begin, end, count + 1)
     stretch = Stretch(tuple(
-        Piece(a, b, polynomial(a), polynomial(b), slope(a), slope(b))
+        Piece(a, b, b - a, polynomial(a), polynomial(b), slope(a), slope(b))
         for a, b in itertools.pairwise(edges)
     ))  # fmt: skip
     assert (stretch.t0, stretch.t1, stretch.x1) == (begin, end, polynomial(end))
@@ -203,8 +203,10 @@ def worker():
     def lane(values, shared):
         circuit = ExcitatoryInhibitory(tau_i=values)
         none = Constant(ExcitatoryInhibitoryState(0.0, 0.0))
-        window, tolerances = shared
-        return AdaptiveLane(circuit, none, diffrax.Tsit5(), window, tolerances, (measures.Final(),))
+        times, tolerances = shared
+        return AdaptiveLane(
+            circuit, driven_by(none), diffrax.Tsit5(), times, tolerances, (measures.Final(),)
+        )
 
     def start(values):
         return jax.tree.map(lambda x: jnp.full_like(values, x), START)
@@ -218,8 +220,9 @@ def worker():
 
 
 def shared(dtype="float64"):
-    numbers = [np.asarray(x, dtype) for x in (0.0, 0.0, 200.0, 1e-5, 1e-5)]
-    return Window(*numbers[:3]), Tolerances(*numbers[3:])
+    with jax.enable_x64(dtype == "float64"):
+        times = window(*(np.asarray(t) for t in (0.0, 0.0, 200.0)))
+    return times, Tolerances(np.asarray(1e-5, dtype), np.asarray(1e-5, dtype))
 
 
 def test_lanes_do_not_depend_on_their_neighbors():

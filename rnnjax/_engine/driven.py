@@ -1,0 +1,174 @@
+"""An input as the steps of a run meet it: a function of when a stage is."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.custom_derivatives import SymbolicZero
+from jaxtyping import Bool
+
+from rnnjax._numerics.digits import Digits, digits, in_full, in_parts, put_together, two_parts
+from rnnjax._numerics.moments import AbstractMoment, GridMoment, LaneMoment
+from rnnjax._precision import default_dtype
+from rnnjax._types import Array, Arrays, DTypeLike, Float, Input, InputLike, Scalar, State
+from rnnjax.inputs._base import AbstractInput
+
+_UNKNOWN = 2.0**-50  # of its size, how far a time may be off from where a function jumps
+
+
+class DrivenBy(eqx.Module):
+    """A function of time, given as the sum of several of its kind, in whose numbers no digit is lost.
+
+    Attributes:
+        parts: what adds up to the function; one where it is taken as it is.
+    """
+
+    parts: tuple[Any, ...]
+
+    @property
+    def rounded(self) -> Any:
+        """The function with its numbers in the dtype of the program."""
+        return self.parts[0]
+
+    def whole(self) -> Any:
+        """The function with all of its digits; in a float64 scope."""
+        taken = len(self.parts) == 1 or not isinstance(self.rounded, eqx.Module)
+        return self.parts[0] if taken else put_together(self.parts)
+
+    def at(self, when: AbstractMoment) -> Input:
+        """The input at a moment, in the dtype of the program."""
+        if isinstance(self.rounded, AbstractInput) and not self.rounded.varies:
+            return self.rounded(jnp.zeros(()))
+        return in_full(_value, self, when)
+
+    def opened(self) -> "DrivenBy":
+        """With the numbers that a plain function captured as arrays of its own."""
+        if isinstance(self.rounded, eqx.Module):
+            return self
+        with jax.enable_x64(True):
+            held = jnp.zeros((), jnp.float64)
+            return DrivenBy((eqx.filter_closure_convert(self.rounded, held),))
+
+
+def driven_by(input: InputLike | DrivenBy, dtype: DTypeLike | None = None) -> DrivenBy:
+    """An input for a run of some dtype, that of the scope unless given."""
+    if isinstance(input, DrivenBy):
+        return input
+    if not isinstance(input, eqx.Module):
+        return DrivenBy((input,))
+    return DrivenBy(in_parts(input, default_dtype() if dtype is None else dtype))
+
+
+def input_at_first(input: DrivenBy) -> Input:
+    """The input at time 0."""
+    zero = digits(jnp.zeros(()), default_dtype())
+    return input.at(GridMoment(zero, zero, jnp.zeros((), jnp.int32)))
+
+
+def _value(input: DrivenBy, when: AbstractMoment) -> Input:
+    whole = input.whole()
+    return whole(_on_its_side(whole, when))
+
+
+def _on_its_side(input: Callable[[Scalar], Input], when: AbstractMoment) -> Float[Array, "..."]:
+    """When an input is looked at: at the end of a step before a jump there, at its start after it."""
+    t = found = when.ms()
+    jumps = known_jumps(input)
+    if when.side != 0 and (jumps is None or any(jnp.ndim(j) for j in jumps)):
+        found = t + when.side * _UNKNOWN * when.span()
+    for jump in jumps or ():
+        if jnp.ndim(jump):  # each unit has its own, and is told by itself
+            continue
+        j = lax.stop_gradient(jnp.asarray(jump, t.dtype))
+        near, after = when.beside(t, j)
+        there = jnp.where(after, j, j - 2.0**-51 * abs(j) - 1e-290)
+        found = jnp.where(near, there + (t - lax.stop_gradient(t)), found)
+    return found
+
+
+def known_jumps(input: InputLike) -> tuple[Scalar, ...] | None:
+    """When (ms) an input jumps; None where that is not known."""
+    return input.jumps() if isinstance(input, AbstractInput) else None
+
+
+def jumps_of(input: DrivenBy) -> tuple[Digits, ...]:
+    """When (ms) an input jumps, as far as it is known."""
+    if not known_jumps(input.rounded):
+        return ()
+    if default_dtype() == jnp.float64:
+        return tuple(Digits((jnp.asarray(j, jnp.float64),)) for j in input.rounded.jumps())
+
+    def found(input: DrivenBy) -> tuple[tuple[Array, Array], ...]:
+        return tuple(
+            two_parts(jnp.asarray(j, jnp.float64), jnp.float32) for j in input.whole().jumps()
+        )
+
+    return tuple(Digits(parts) for parts in in_full(found, input))
+
+
+def moved_by_jumps(
+    state: State, jumps: tuple[Digits, ...], slope: Callable[[AbstractMoment, State], State],
+    now: GridMoment, after: GridMoment,
+) -> State:  # fmt: skip
+    r"""The state, with what it would change by if the jumps in the step came later.
+
+    $\partial x / \partial \tau = f(x, u(\tau^-)) - f(x, u(\tau^+))$: steps of fixed length do not
+    feel it, since their stages do not move.
+
+    Args:
+        state: at the start of a step.
+        jumps: when the input jumps.
+        slope: `(moment, state) -> derivative`.
+        now: the start of the step.
+        after: its end.
+    """
+    jumps = tuple(j for j in jumps if jnp.ndim(j.value) == 0)
+    if not jumps:
+        return state
+    arrays, fixed = eqx.partition((slope, now, after), eqx.is_array)
+
+    @jax.custom_jvp
+    def moved(state: State, jumps: tuple[Digits, ...], arrays: Arrays) -> State:
+        return state
+
+    def rule(primals: Arrays, tangents: Arrays) -> tuple[State, State]:
+        state, jumps, arrays = primals
+        changed = jax.tree.map(_instantiated, tangents[0], is_leaf=_is_symbolic)
+        slope, now, after = eqx.combine(arrays, fixed)
+        for jump, moves in zip(jumps, tangents[1], strict=True):
+            if all(_is_symbolic(x) for x in moves.parts):
+                continue
+            by = jnp.stack([_instantiated(x) for x in moves.parts]).sum()
+            gap = _gap(state, jump, slope, in_full(_lies_between, jump, now, after))
+            changed = jax.tree.map(lambda x, g, by=by: x + by.astype(g.dtype) * g, changed, gap)
+        return state, changed
+
+    moved.defjvp(rule, symbolic_zeros=True)
+    return moved(state, jumps, arrays)
+
+
+def _gap(
+    state: State, jump: Digits, slope: Callable[[AbstractMoment, State], State],
+    here: Bool[Array, ""],
+) -> State:  # fmt: skip
+    """By how much the slope before a jump exceeds that after it, where it is in the step."""
+    zero = Digits((jnp.zeros_like(jump.value),))
+    before, after = (slope(LaneMoment(zero, jump, None, side), state) for side in (-1, 1))
+    return jax.tree.map(lambda a, b: jnp.where(here, a - b, jnp.zeros_like(a)), before, after)
+
+
+def _lies_between(jump: Digits, now: GridMoment, after: GridMoment) -> Bool[Array, ""]:
+    t, begin, end = jump.whole(), now.ms(), after.ms()
+    off = now.off(t)
+    return (t >= begin - off) & (t < end - off)
+
+
+def _is_symbolic(x: object) -> bool:
+    return isinstance(x, SymbolicZero)
+
+
+def _instantiated(x: Any) -> Array:
+    return jnp.zeros_like(x.aval) if isinstance(x, SymbolicZero) else x  # pyright: ignore
