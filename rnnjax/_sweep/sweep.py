@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rnnjax._files.sinks import open_sink
+from rnnjax._gate import check_made
 from rnnjax._machine.plan import Plan, checked_plan
 from rnnjax._precision import cast, precision
 from rnnjax._simulation.measured_run import MeasuredRun
@@ -128,6 +129,7 @@ def sweep(
     if plan is not None:
         plan = checked_plan(plan)
     with precision(dtype) as found:
+        design.check_dtype(found)
         if run is not None:
             run.check_dtype(found)
         shared = cast((target, None if run is None else run.values(alone)), found)
@@ -156,6 +158,7 @@ def _sort(
     simulated = {n: m for n, m in measures.items() if isinstance(m, AbstractMeasure)}
     functions = {n: m for n, m in measures.items() if n not in simulated}
     for name, each in functions.items():
+        check_made(each, f"measures[{name!r}]")
         if not callable(each):
             raise TypeError(f"measures[{name!r}]: expected a measure or a function, got {each!r}")
     if "status" in measures:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool
 
+from rnnjax._gate import own_numbers
 from rnnjax._parameter import counted, parameter
 from rnnjax._types import ArrayLike, Key, Shaped
 from rnnjax.tasks._base import AbstractTask, Trial
@@ -134,7 +135,10 @@ def _checked(
     wanted: Table,
     mask: Table | None,
 ) -> Trial:
-    inputs, targets = np.asarray(given, np.float64), np.asarray(wanted, np.float64)
+    inputs = own_numbers(given, "FromTrials.inputs")
+    targets = own_numbers(
+        wanted, "FromTrials.targets", gaps="give mask=, or x.filled(np.nan): nothing is asked there"
+    )
     if inputs.ndim != 3 or not inputs.size:
         raise ValueError(
             f"FromTrials.inputs: expected (trials, steps, inputs), got shape {inputs.shape}"
@@ -150,7 +154,7 @@ def _checked(
             f"FromTrials.inputs: expected finite numbers, got {_missing(~np.isfinite(inputs))}"
         )
     finite = np.isfinite(targets)
-    mask = (finite if mask is None else np.asarray(mask)).astype(np.float64)
+    mask = own_numbers(finite if mask is None else mask, "FromTrials.mask")
     if mask.shape not in (targets.shape, targets.shape[:2], (*targets.shape[:2], 1)):
         raise ValueError(
             f"FromTrials.mask: expected {targets.shape[:2]} or {targets.shape}, got shape "
