@@ -68,9 +68,7 @@ class _Converter:
         self.name = name
         kinds = get_args(annotation) or (annotation,)
         self.tuples = self.unit != "circuit's" and any(
-            isinstance(each, type)
-            and issubclass(each, AbstractArray)
-            and each.dtype is Float  # pyright: ignore[reportAttributeAccessIssue]
+            isinstance(each, type) and issubclass(each, AbstractArray) and each.dtype is Float  # pyright: ignore[reportAttributeAccessIssue]
             for each in kinds
         )
 

@@ -13,6 +13,7 @@ from jaxtyping import Int
 from rnnjax._engine.first_failure import first_failure
 from rnnjax._engine.fixed_steps import FixedOutcome, FixedRun, integrate
 from rnnjax._engine.one_step import Keys
+from rnnjax._gate import own_structure
 from rnnjax._machine.devices import all_or_one, may_spread, spread
 from rnnjax._machine.plan import Loop, Plan, choose_plan
 from rnnjax._machine.programs import has_product

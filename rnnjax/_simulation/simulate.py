@@ -38,8 +38,8 @@ from rnnjax.circuits._base import AbstractSystem
 from rnnjax.circuits._checks import (
     as_input,
     check_noise,
-    check_run,
     check_observe,
+    check_run,
     check_step,
     first_state,
     iterated,

@@ -60,7 +60,9 @@ class Dale(AbstractConnectivity):
         converter=_kinds,
     )
 
-    mask: Shaped[Any, "..."] | None = eqx.field(converter=partial(truths, name="Dale.mask"), default=None)
+    mask: Shaped[Any, "..."] | None = eqx.field(
+        converter=partial(truths, name="Dale.mask"), default=None
+    )
 
     def __check_init__(self) -> None:
         """Refuse a matrix that is not square, or signs or a mask that do not fit it."""

@@ -66,9 +66,7 @@ def positive(value: Any, name: str, unit: str = "1") -> float:
     try:
         found = one_number(value, name, unit)
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name}: expected one positive number, got {value!r} ({error})"
-        ) from None
+        raise ValueError(f"{name}: expected one positive number, got {value!r} ({error})") from None
     if found <= 0:
         raise ValueError(f"{name}: expected one positive number, got {value!r}")
     return found
