@@ -89,8 +89,10 @@ def own_structure(
     return jax.tree_util.tree_map_with_path(part, value, is_leaf=is_array)
 
 
-def one_number(value: Expected[Numbers], name: str, unit: str = "1") -> float:
-    """One finite number, or an error that names it.
+def one_number(
+    value: Expected[Numbers], name: str, unit: str = "1", *, finite: bool = True
+) -> float:
+    """One number, finite unless said otherwise, or an error that names it.
 
     Raises:
         TypeError, ValueError: as for `own_numbers`, for more than one number, or none.
@@ -100,7 +102,8 @@ def one_number(value: Expected[Numbers], name: str, unit: str = "1") -> float:
     found = own_numbers(value, name, unit)
     if found.shape != ():
         raise ValueError(f"{name}: expected one number{suffix(unit)}, got shape {found.shape}")
-    check_finite(found, name)
+    if finite:
+        check_finite(found, name)
     return float(found)
 
 
@@ -163,7 +166,7 @@ def check_finite(array: Expected[Numbers], name: str) -> None:
     bad = np.asarray(~np.isfinite(values))
     if bad.any():
         raise ValueError(
-            f"{name}: expected finite numbers, got {values[bad].flat[0]} {place(bad)}: check where "
+            f"{name}: expected finite numbers, got {values[bad].flat[0]}{place(bad)}: check where "
             "the value comes from"
         )
 
@@ -184,12 +187,12 @@ def lost(array: Expected[Numbers], dtype: np.dtype, each: bool) -> str:
     if over.any():
         return (
             f"expected numbers that {dtype} holds, up to {limits.max:.2g}, got "
-            f"{values[over].flat[0]:g} {place(over)}: {todo}"
+            f"{values[over].flat[0]:g}{place(over)}: {todo}"
         )
     if under.any() and (each or not (size >= limits.smallest_normal).any()):
         return (
             f"expected 0, or numbers that {dtype} holds, from {limits.smallest_normal:.2g}, got "
-            f"{values[under].flat[0]:g} {place(under)}, which would become 0: {todo}"
+            f"{values[under].flat[0]:g}{place(under)}, which would become 0: {todo}"
         )
     return ""
 
@@ -232,7 +235,7 @@ def place(bad: np.ndarray) -> str:
     if bad.ndim == 0:
         return ""
     index = [int(k) for k in np.argwhere(bad)[0]]
-    return f"at {index}" + (f" (and {int(bad.sum()) - 1} more)" if bad.sum() > 1 else "")
+    return f" at {index}" + (f" (and {int(bad.sum()) - 1} more)" if bad.sum() > 1 else "")
 
 
 def _inside(value: Any) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import html
+import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
@@ -78,7 +79,7 @@ class Parametric(eqx.Module):
 
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
-        annotations = cls.__dict__.get("__annotations__", {})
+        annotations = inspect.get_annotations(cls)
         for name, field in list(vars(cls).items()):
             if isinstance(field, dataclasses.Field) and "parameter" in field.metadata:
                 convert = field.metadata["converter"]
@@ -95,7 +96,7 @@ class Parametric(eqx.Module):
             if isinstance(value, np.ndarray) and value.flags.writeable:
                 # of a field that is no parameter: kept as it is, but out of reach of its giver
                 check_whole(value, name)
-                own = np.array(value)
+                own = np.array(value, subok=not isinstance(value, np.ma.MaskedArray))
                 own.setflags(write=False)
                 object.__setattr__(self, field.name, own)
 
@@ -171,15 +172,13 @@ def check_values(field: ParameterField, value: Expected[Arrays], owner: str) -> 
             continue
         if leaf is None and field.optional:
             continue
-        if isinstance(leaf, list):
-            raise TypeError(f"{name}: expected an array, got a list: give np.asarray(x, float)")
         found = _numbers(leaf, name, field.unit)
         check_finite(found, name)
         if field.positive and (found <= 0).any():
             bad = np.asarray(found <= 0)
             raise ValueError(
                 f"{name}: expected a value above zero{suffix(field.unit)}, got "
-                f"{found[bad].flat[0]:g} {place(bad)}: give a positive one"
+                f"{found[bad].flat[0]:g}{place(bad)}: give a positive one"
             )
 
 
@@ -192,6 +191,11 @@ def _numbers(leaf: Any, name: str, unit: str) -> np.ndarray:
     if type(leaf) is np.ndarray and leaf.dtype == np.float64:
         return leaf
     dtype = getattr(leaf, "dtype", None)
+    odd = isinstance(leaf, np.ndarray) and (type(leaf) is not np.ndarray or leaf.itemsize > 8)
+    if isinstance(leaf, list) or (odd and not np.issubdtype(dtype, np.complexfloating)):
+        check_whole(leaf, name)
+        what = f"{type(leaf).__name__}{'' if dtype is None else f' of {dtype}'}"
+        raise TypeError(f"{name}: expected an array, got {what}: give np.asarray(x, float)")
     if dtype is not None and np.issubdtype(dtype, np.timedelta64):
         unit = ""  # here nothing is converted
     found = own_numbers(leaf, name, unit)

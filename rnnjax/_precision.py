@@ -73,13 +73,14 @@ def cast(tree: T, dtype: DTypeLike, names: Sequence[str] = ()) -> T:
             return jax.lax.convert_element_type(value, dtype)
         return value
 
-    if np.dtype(dtype) != np.float64:
-        _check_range(tree, np.dtype(dtype), names)
+    check_range(tree, np.dtype(dtype), names)
     return jax.tree.map(leaf, tree)
 
 
-def _check_range(tree: Any, dtype: np.dtype, names: Sequence[str]) -> None:
-    """Refuse concrete numbers that a dtype does not hold."""
+def check_range(tree: PyTree, dtype: np.dtype, names: Sequence[str] = ()) -> None:
+    """Refuse concrete numbers that float32 does not hold, where that is the dtype; see `cast`."""
+    if dtype == np.float64:
+        return
     for number, leaf in enumerate(jax.tree.leaves(tree)):
         kind = np.float64 if isinstance(leaf, float) else getattr(leaf, "dtype", None)
         if kind != np.float64 or is_traced(leaf) or not lost(leaf, dtype, each=True):

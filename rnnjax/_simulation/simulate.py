@@ -17,7 +17,7 @@ from rnnjax._gate import own_numbers
 from rnnjax._numerics.memory import AbstractMemory
 from rnnjax._numerics.trees import variable_names
 from rnnjax._parameter import counted
-from rnnjax._precision import cast, precision, to_host
+from rnnjax._precision import cast, check_range, precision, to_host
 from rnnjax._simulation.choose_run import run_timed
 from rnnjax._simulation.fixed_run import Grid, as_batch, devices_for, run_fixed
 from rnnjax._simulation.timed_run import Choice, TimedRun
@@ -125,6 +125,7 @@ def simulate(
     memory, adjoint = _checked_adjoint(adjoint, step)
     start = first_state(start, circuit)
     with precision(None if traced else dtype) as found:
+        check_range((circuit, input, start, noise), found, ("circuit", "input", "start", "noise"))
         check_step(circuit, step)
         start, lanes = as_batch(circuit, start)
         state = starting_state(circuit, input, start if lanes is None else lane_of(start, 0))

@@ -72,7 +72,7 @@ def steps_of(task: AbstractTask, name: str, *, least: int = 1) -> int:
         ValueError: if the step is no time, or it is no multiple of it, or fewer than `least` steps.
     """
     _check_step(task)
-    duration = one_number(getattr(task, name), f"{type(task).__name__}.{name}")
+    duration = one_number(getattr(task, name), f"{type(task).__name__}.{name}", finite=False)
     number = duration / task.step
     count = round(number) if np.isfinite(number) else -1
     if count < least or abs(number - count) > 1e-6 * max(1.0, number):
@@ -93,7 +93,8 @@ def window(
 
 def _check_step(task: AbstractTask) -> None:
     """Refuse a step that is no time."""
-    if one_number(task.step, f"{type(task).__name__}.step") <= 0:
+    step = one_number(task.step, f"{type(task).__name__}.step", finite=False)
+    if not np.isfinite(step) or step <= 0:
         raise ValueError(
             f"{type(task).__name__}.step: expected a positive time in ms, got {task.step!r}"
         )

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool
 
-from rnnjax._gate import own_numbers
+from rnnjax._gate import one_number, own_numbers
 from rnnjax._parameter import counted, parameter
 from rnnjax._types import ArrayLike, Key, Shaped
 from rnnjax.tasks._base import AbstractTask, Trial
@@ -60,7 +60,7 @@ class FromTrials(AbstractTask):
                 "FromTrials(inputs, targets)"
             )
         self.trials = _checked(inputs, targets, mask)
-        self.step = step
+        self.step = one_number(step, "FromTrials.step", "ms", finite=False)
 
     @classmethod
     def from_environment(cls, env: Any, trials: int, seed: int = 0) -> "FromTrials":
