@@ -3,6 +3,7 @@
 import dataclasses
 import html
 import inspect
+import numbers
 from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
@@ -186,13 +187,21 @@ def _is_no_array(x: Any) -> bool:
     return x is None or isinstance(x, list)
 
 
+def _is_plain(leaf: Any, dtype: np.dtype | None) -> bool:
+    """Whether JAX takes it for what it is, or it is no number at all."""
+    if isinstance(leaf, np.ndarray) and type(leaf) is not np.ndarray:
+        return False
+    if isinstance(leaf, np.ndarray | np.generic):
+        return leaf.itemsize <= 8 or not np.issubdtype(dtype, np.floating)
+    return not isinstance(leaf, list | numbers.Real) or isinstance(leaf, bool | int | float)
+
+
 def _numbers(leaf: Any, name: str, unit: str) -> np.ndarray:
     """Numbers that are in a field already, where the constructor or `tree_at` put them."""
     if type(leaf) is np.ndarray and leaf.dtype == np.float64:
         return leaf
     dtype = getattr(leaf, "dtype", None)
-    odd = isinstance(leaf, np.ndarray) and (type(leaf) is not np.ndarray or leaf.itemsize > 8)
-    if isinstance(leaf, list) or (odd and not np.issubdtype(dtype, np.complexfloating)):
+    if not _is_plain(leaf, dtype):
         check_whole(leaf, name)
         what = f"{type(leaf).__name__}{'' if dtype is None else f' of {dtype}'}"
         raise TypeError(f"{name}: expected an array, got {what}: give np.asarray(x, float)")

@@ -516,6 +516,86 @@ def test_a_state_that_was_not_found_is_not_stable():
     assert not leading.stable[1:].any()
 
 
+# --- what was saved comes back as it was, by no constructor ---
+
+
+class InSeconds(rnnjax.AbstractCircuit):
+    """It takes seconds and keeps ms: $\\dot x = (u - x) / \\tau$."""
+
+    tau: object = rnnjax.parameter(unit="ms", positive=True)
+
+    def __init__(self, tau=0.01):
+        self.tau = 1000 * tau
+
+    def __call__(self, state, input):
+        return (input - state) / self.tau
+
+    def rest(self):
+        return jnp.zeros(())
+
+
+class ByConverter(rnnjax.AbstractCircuit):
+    """The same by a converter of the field."""
+
+    tau: object = eqx.field(converter=lambda s: np.asarray(1000.0 * s), default=0.01)
+    __call__, rest = InSeconds.__call__, InSeconds.rest
+
+
+class Random(rnnjax.AbstractCircuit):
+    """Weights are drawn by the constructor: $\\dot x = -x + W \\tanh x + u$."""
+
+    weights: object = rnnjax.parameter(unit="1")
+
+    def __init__(self, units, seed=0):
+        self.weights = np.random.default_rng(seed).normal(size=(units, units))
+
+    def __call__(self, state, input):
+        return -state + self.weights @ jnp.tanh(state) + input
+
+    def rest(self):
+        return jnp.zeros(self.weights.shape[0])
+
+
+@pytest.mark.parametrize(
+    "part", [InSeconds(0.02), ByConverter(0.02), Random(3)], ids=lambda x: type(x).__name__
+)
+def test_a_constructor_is_not_run_on_what_it_made(part, tmp_path):
+    rnnjax.save(tmp_path / "part.rnnjax", part)
+    same = rnnjax.load(tmp_path / "part.rnnjax", known=[type(part)])
+    assert type(same) is type(part)
+    for a, b in zip(jax.tree.leaves(part), jax.tree.leaves(same), strict=True):
+        assert a.tobytes() == b.tobytes()
+        assert not b.flags.writeable
+
+
+@pytest.mark.parametrize(
+    "name", measures.__all__ if hasattr(measures, "__all__") else ["Growth", "Mean", "Spectrum"]
+)
+def test_measures_come_back(name, tmp_path):
+    part = getattr(measures, name)()
+    rnnjax.save(tmp_path / "part.rnnjax", part)
+    assert eqx.tree_equal(rnnjax.load(tmp_path / "part.rnnjax"), part)
+
+
+def test_a_file_of_another_version_of_a_class_is_refused(tmp_path):
+    rnnjax.save(tmp_path / "part.rnnjax", Level())
+    other = type("Level", (InSeconds,), {})
+    with pytest.raises(
+        ValueError, match=r"Level: expected a file with its fields \['tau'\].*level"
+    ):
+        rnnjax.load(tmp_path / "part.rnnjax", known=[other])
+    with pytest.raises(TypeError, match="known"):
+        rnnjax.load(tmp_path / "part.rnnjax", known=[_function_called_level()])
+
+
+def _function_called_level():
+    def made():
+        return Level()
+
+    made.__name__ = "Level"
+    return made
+
+
 # --- properties ---
 
 SHAPES = [(), (2,), (2, 2), (3,), (2, 3, 1)]
@@ -537,7 +617,7 @@ def of(*shapes):
 FIELDS = {
     "Dense.weights": (of((2, 2)), connectivity.Dense, lambda x: x.weights),
     "Dale.weights": (of((2, 2)), connectivity.Dale, lambda x: x.weights),
-    "LinearNetwork.bias": (of((), (2,)), lambda x: circuits.LinearNetwork(bias=x), lambda x: x.bias),
+    "LinearNetwork.bias": (of(()), lambda x: circuits.LinearNetwork(UNIT.connectivity, bias=x), lambda x: x.bias),
     "CurrentNetwork.bias": (
         of((), (2,)), lambda x: circuits.CurrentNetwork(TWO.connectivity, bias=x), lambda x: x.bias,
     ),
@@ -558,7 +638,7 @@ def givens(draw):
     name = draw(st.sampled_from(sorted(FIELDS)))
     shape = draw(st.sampled_from(SHAPES) | st.sampled_from(FIELDS[name][0]))
     dtype = np.dtype(draw(st.sampled_from(DTYPES)))
-    if dtype == object:
+    if dtype.kind == "O":
         base = np.full(shape, draw(st.sampled_from([1.0, None, "a", 2**70])), object)
     elif draw(st.booleans()):
         base = draw(hnp.arrays(dtype, shape))
@@ -566,6 +646,11 @@ def givens(draw):
         elements = {"f": st.floats(-4, 4, width=16), "c": st.complex_numbers(max_magnitude=4)}
         base = draw(hnp.arrays(dtype, shape, elements=elements.get(dtype.kind)))
     return name, np.array(base), draw(st.sampled_from(CONTAINERS))
+
+
+def nested(base):
+    """The numbers in tuples."""
+    return tuple(map(nested, base)) if np.ndim(base) else base
 
 
 def contained(base, container):
@@ -577,10 +662,9 @@ def contained(base, container):
             return None
         return jnp.asarray(base), None
     if container in ("list", "tuple", "list of arrays") and base.ndim:
-        kind = tuple if container == "tuple" else list
         if container == "list of arrays":
             return list(base), base
-        return kind(kind(x.tolist()) if x.ndim == 1 else x.tolist() for x in base), None
+        return (nested if container == "tuple" else np.ndarray.tolist)(base), None
     if "masked" in container:
         found = np.ma.masked_array(base, mask=False)
         if container == "masked" and base.size:
@@ -673,7 +757,8 @@ def test_a_duration_is_its_ms_or_is_refused(count, unit, several):
     try:
         found = inputs.Step(onset=given).onset
     except (TypeError, ValueError) as error:
-        assert "Step.onset" in str(error)
+        if "Step.onset" not in str(error):
+            raise
         assert (
             MILLISECONDS[unit] is None or abs(count) * several * max(1, MILLISECONDS[unit]) > 2**53
         )
@@ -698,7 +783,7 @@ def test_float32_holds_what_a_run_is_given_or_it_is_refused(level):
     assert run.states[0].tobytes() == rounded.tobytes()
 
 
-@drawn
+@hypothesis.settings(drawn, max_examples=200)
 @hypothesis.given(
     hnp.arrays(st.sampled_from([np.dtype(x) for x in DTYPES]), ()),
     st.sampled_from(["array", "whole masked", "masked", "number"]),
@@ -709,8 +794,9 @@ def test_what_is_put_in_later_counts_or_is_refused(value, container):
         "whole masked": np.ma.masked_array(value, mask=False),
         "masked": np.ma.masked_array(value, mask=True),
     }[container]  # fmt: skip
-    plain = value.dtype.kind in "fb" and value.dtype.itemsize <= 8 and "masked" not in container
-    if value.dtype.kind in "iu" and container in ("array", "number") and 0 < int(value) < 2**31:
+    plain = value.dtype.itemsize in (4, 8) and value.dtype.kind == "f" and "masked" not in container
+    exact = value.dtype in ("float16", "bool") or value.dtype.kind in "iu"
+    if exact and "masked" not in container and 0 < value < 2**31:
         return  # taken, but strict promotion, which holds in tests, knows no quotient of them
     tau = np.float64(value) if plain else np.nan
     if not np.isfinite(tau) or tau <= 0:
