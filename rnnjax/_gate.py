@@ -42,6 +42,10 @@ def own_numbers(value: Expected[Numbers], name: str, unit: str | None = "1", gap
         TypeError: for what are no real numbers: words, objects, complex numbers, dates.
         ValueError: for gaps, rows of different lengths, or numbers that float64 does not hold.
     """
+    if type(value) is float or (type(value) is np.ndarray and value.dtype == np.float64):
+        found = np.array(value, np.float64)
+        found.setflags(write=False)
+        return found
     if is_traced(value):
         return jnp.asarray(value) if isinstance(value, list | tuple) else value
     if isinstance(value, jax.ShapeDtypeStruct):
@@ -178,6 +182,11 @@ def lost(array: Expected[Numbers], dtype: np.dtype, each: bool) -> str:
     leaves nothing of the array: a far tail that becomes 0 beside larger numbers is rounding.
     """
     values, limits = np.asarray(array), np.finfo(dtype)
+    least, most = float(limits.smallest_normal), float(limits.max)
+    size = abs(float(values)) if values.ndim == 0 else np.abs(values)
+    fits = (size == 0) | ((size >= least) & (size <= most))
+    if fits if values.ndim == 0 else fits.all():
+        return ""
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         size = np.abs(np.asarray(values, np.float64))
         over = np.isfinite(size) & ~np.isfinite(size.astype(dtype))

@@ -568,13 +568,10 @@ def test_a_constructor_is_not_run_on_what_it_made(part, tmp_path):
         assert not b.flags.writeable
 
 
-@pytest.mark.parametrize(
-    "name", measures.__all__ if hasattr(measures, "__all__") else ["Growth", "Mean", "Spectrum"]
-)
-def test_measures_come_back(name, tmp_path):
-    part = getattr(measures, name)()
-    rnnjax.save(tmp_path / "part.rnnjax", part)
-    assert eqx.tree_equal(rnnjax.load(tmp_path / "part.rnnjax"), part)
+def test_measures_come_back(tmp_path):
+    for part in (measures.Growth(split=3.0), measures.Mean(), measures.Spectrum()):
+        rnnjax.save(tmp_path / "part.rnnjax", part)
+        assert eqx.tree_equal(rnnjax.load(tmp_path / "part.rnnjax"), part)
 
 
 def test_a_file_of_another_version_of_a_class_is_refused(tmp_path):
