@@ -6,16 +6,17 @@ whoever gave it. Nothing is lost in silence: not a mask, an imaginary part, a un
 
 import datetime
 import numbers
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._types import Arrays, Expected, Numbers, T, is_key, is_traced
+from rnnjax._types import ArrayLike, Arrays, Expected, Numbers, T, is_key, is_traced
 
 MadeT = TypeVar("MadeT")
+Given: TypeAlias = Expected[ArrayLike | Sequence[Any] | None]  # what is looked at here
 
 _WHOLE = 2**53  # up to here float64 holds every whole number
 # A duration of one unit is so many ms, divided by so many.
@@ -27,7 +28,7 @@ _MILLISECONDS = {
 _PLAIN = np.ma.MaskedArray, np.memmap, np.matrix  # kinds of array that have no unit of their own
 
 
-def own_numbers(value: Expected[Numbers], name: str, unit: str | None = "1", gaps: str = "") -> Any:
+def own_numbers(value: Given, name: str, unit: str | None = "1", gaps: str = "") -> Any:
     """Numbers as a float64 array of our own, which can't be written to.
 
     What a JAX transformation passes through is left alone, as are shapes without numbers.
@@ -116,7 +117,7 @@ def instant(time: Expected[Numbers], name: str = "time") -> Any:
     return time if is_traced(time) else np.float64(one_number(time, name, "ms"))
 
 
-def own_truths(value: Expected[Numbers], name: str) -> Any:
+def own_truths(value: Given, name: str) -> Any:
     """Truth values, or the numbers 0 and 1, as an array of our own.
 
     Raises:
@@ -141,7 +142,7 @@ def own_truths(value: Expected[Numbers], name: str) -> Any:
     return found
 
 
-def check_whole(value: Expected[Numbers], name: str, gaps: str = "") -> None:
+def check_whole(value: Given, name: str, gaps: str = "") -> None:
     """Refuse masked arrays with anything masked, inside of lists as well.
 
     Raises:
@@ -184,8 +185,7 @@ def lost(array: Expected[Numbers], dtype: np.dtype, each: bool) -> str:
     values, limits = np.asarray(array), np.finfo(dtype)
     least, most = float(limits.smallest_normal), float(limits.max)
     size = abs(float(values)) if values.ndim == 0 else np.abs(values)
-    fits = (size == 0) | ((size >= least) & (size <= most))
-    if fits if values.ndim == 0 else fits.all():
+    if np.all((size == 0) | ((size >= least) & (size <= most))):
         return ""
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         size = np.abs(np.asarray(values, np.float64))

@@ -245,9 +245,9 @@ def named_leaf(tree: Any, number: int, names: Sequence[str] = ()) -> tuple[str, 
             positive = declared.get("parameter", {}).get("positive", False)
         here = _entry(here, key)
     if not owner and names and path:
-        begun, owner = 1, names[path[0].idx]
+        begun, owner = 1, str(names[path[0].idx])
     inner = jax.tree_util.keystr(path[begun:], simple=True, separator=".")
-    return ".".join(filter(None, (owner, inner))), positive
+    return ".".join(part for part in (owner, inner) if part), positive
 
 
 def _entry(tree: Any, key: Any) -> Any:

@@ -49,13 +49,13 @@ def axis(
         TypeError: for values that are no real numbers.
     """
     called = f"axis{'' if name is None else ' ' + name}"
-    values = own_numbers(values, called, unit=None)
-    if values.ndim == 0 or len(values) == 0:
+    found = own_numbers(values, called, unit=None)
+    if found.ndim == 0 or len(found) == 0:
         raise ValueError(
             f"{called}: expected at least one value, got "
-            f"{'none' if values.ndim else values}: give e.g. np.linspace(5, 100, 1000)"
+            f"{'none' if found.ndim else found}: give e.g. np.linspace(5, 100, 1000)"
         )
-    return Axis(where, values, name)
+    return Axis(where, found, name)
 
 
 def points(*axes: Axis) -> Points:

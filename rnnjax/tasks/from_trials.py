@@ -154,18 +154,21 @@ def _checked(
             f"FromTrials.inputs: expected finite numbers, got {_missing(~np.isfinite(inputs))}"
         )
     finite = np.isfinite(targets)
-    mask = own_numbers(finite if mask is None else mask, "FromTrials.mask")
-    if mask.shape not in (targets.shape, targets.shape[:2], (*targets.shape[:2], 1)):
+    asked_for = own_numbers(finite if mask is None else mask, "FromTrials.mask")
+    if asked_for.shape not in (targets.shape, targets.shape[:2], (*targets.shape[:2], 1)):
         raise ValueError(
             f"FromTrials.mask: expected {targets.shape[:2]} or {targets.shape}, got shape "
-            f"{mask.shape}"
+            f"{asked_for.shape}"
         )
-    if not np.isin(mask, (0.0, 1.0)).all() or not mask.any():
+    if not np.isin(asked_for, (0.0, 1.0)).all() or not asked_for.any():
         raise ValueError(
             "FromTrials.mask: expected 1 where an output is asked for and 0 elsewhere, with a 1 "
-            f"at least once, got values from {mask.min():g} to {mask.max():g}"
+            f"at least once, got values from {asked_for.min():g} to {asked_for.max():g}"
         )
-    asked = np.broadcast_to(mask if mask.ndim == 3 else mask[..., None], targets.shape) > 0
+    asked = (
+        np.broadcast_to(asked_for if asked_for.ndim == 3 else asked_for[..., None], targets.shape)
+        > 0
+    )
     empty = np.flatnonzero(~asked.any((1, 2)))
     if len(empty):
         raise ValueError(
@@ -177,7 +180,7 @@ def _checked(
             "FromTrials.targets: expected finite numbers where the mask is 1, got "
             f"{_missing(asked & ~finite)}: set the mask to 0 there"
         )
-    return Trial(inputs, np.where(finite, targets, 0.0), mask)
+    return Trial(inputs, np.where(finite, targets, 0.0), asked_for)
 
 
 def _missing(bad: Bool[np.ndarray, "trials steps channels"]) -> str:
