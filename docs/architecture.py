@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).parents[1] / "rnnjax"
 
 # From the ground up; with the rooms that are still to come. Imports only go down.
 FLOORS = (
-    ("_exports", "_types", "_precision", "_parameter", "_where", "_results"),
+    ("_exports", "_types", "_gate", "_precision", "_parameter", "_where", "_results"),
     ("_numerics", "_machine"),
     ("connectivity", "inputs", "noise", "solvers", "measures", "channels", "synapses"),
     (

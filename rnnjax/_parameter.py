@@ -2,15 +2,28 @@
 
 import dataclasses
 import html
+import inspect
 import numbers
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args
 
 import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import AbstractArray, Float
 
-from rnnjax._types import Arrays, Expected, T, is_traced
+from rnnjax._gate import (
+    check_finite,
+    check_made,
+    check_whole,
+    own_numbers,
+    own_structure,
+    place,
+    suffix,
+)
+from rnnjax._types import Arrays, Expected, is_traced
+
+_LARGEST_WHOLE = 2**31  # whole numbers that nobody made floats of must stay below
 
 
 def parameter(
@@ -32,46 +45,65 @@ def parameter(
         doc: a few words for tables.
     """
     declared = {"unit": unit, "positive": positive, "doc": doc, "optional": default is None}
-    metadata = {"parameter": declared}
+    metadata, converter = {"parameter": declared}, _Converter(unit, default is None)
     if default is dataclasses.MISSING:
-        return eqx.field(converter=_numbers, metadata=metadata)
+        return eqx.field(converter=converter, metadata=metadata)
     if isinstance(default, float | int):
-        return eqx.field(converter=_numbers, default=default, metadata=metadata)
-    return eqx.field(converter=_numbers, default_factory=lambda: default, metadata=metadata)
+        return eqx.field(converter=converter, default=default, metadata=metadata)
+    return eqx.field(converter=converter, default_factory=lambda: default, metadata=metadata)
 
 
-def _numbers(value: T) -> T:
-    """Numbers as float64 NumPy arrays; what a JAX transformation passes through is left alone."""
+class _Converter:
+    """Takes what a field is given through the gate, by the name that the field has in its class."""
 
-    def leaf(x: Any) -> Any:
-        if is_traced(x) or not _is_number_like(x):
-            return x
-        return np.asarray(x, np.float64)
+    def __init__(self, unit: str, optional: bool):
+        self.unit, self.optional = unit, optional
+        self.name, self.tuples = "parameter", False
 
-    if isinstance(value, list):
-        value = np.asarray(value)
-    return jax.tree.map(leaf, value)
+    def __call__(self, value: Expected[Arrays]) -> Any:
+        if value is None and self.optional:
+            return None
+        return own_structure(value, self.name, self.unit, tuples=self.tuples)
 
-
-def _is_number_like(x: Any) -> bool:
-    if isinstance(x, jax.Array | np.ndarray | np.generic):
-        return bool(np.issubdtype(x.dtype, np.number) or np.issubdtype(x.dtype, np.bool_)) and not (
-            np.issubdtype(x.dtype, np.complexfloating)
+    def belongs(self, name: str, annotation: Any) -> None:
+        """Tell it the name; a plain tuple is one array where the field is annotated as one."""
+        self.name = name
+        kinds = get_args(annotation) or (annotation,)
+        self.tuples = self.unit != "circuit's" and any(
+            isinstance(each, type) and issubclass(each, AbstractArray) and each.dtype is Float  # pyright: ignore[reportAttributeAccessIssue]
+            for each in kinds
         )
-    return isinstance(x, numbers.Real)
 
 
 class Parametric(eqx.Module):
     """Anything made of parameters: circuits, connectivities, inputs, noise, measures."""
 
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        annotations = inspect.get_annotations(cls)
+        for name, field in list(vars(cls).items()):
+            if isinstance(field, dataclasses.Field) and "parameter" in field.metadata:
+                convert = field.metadata["converter"]
+                convert.belongs(f"{cls.__name__}.{name}", annotations.get(name))
+
     def __check_init__(self) -> None:
         """Refuse what can never be right, by the name of the field."""
         for field in parameter_fields(self, nested=False):
             check_values(field, field.value, owner=type(self).__name__)
+        for field in dataclasses.fields(self):
+            name, value = f"{type(self).__name__}.{field.name}", getattr(self, field.name)
+            if isinstance(value, type) and issubclass(value, Parametric):
+                check_made(value, name)
+            if isinstance(value, np.ndarray) and value.flags.writeable:
+                # of a field that is no parameter: kept as it is, but out of reach of its giver
+                check_whole(value, name)
+                own = np.array(value, subok=not isinstance(value, np.ma.MaskedArray))
+                own.setflags(write=False)
+                object.__setattr__(self, field.name, own)
 
     def __repr__(self) -> str:
         """The values with their units, as one would write them."""
-        lines = [f"  {name}={_short(value)}{_suffix(unit)}," for name, value, unit in _rows(self)]
+        lines = [f"  {name}={_short(value)}{suffix(unit)}," for name, value, unit in _rows(self)]
         return (
             "\n".join([f"{type(self).__name__}(", *lines, ")"])
             if lines
@@ -132,31 +164,57 @@ def check_values(field: ParameterField, value: Expected[Arrays], owner: str) -> 
     """Refuse values that a parameter can't have, on the host.
 
     Raises:
-        TypeError: if a value is no number.
+        TypeError: if a value is no real number.
         ValueError: if one is not finite, or not positive where it must be.
     """
-    for leaf in jax.tree.leaves(value, is_leaf=lambda x: x is None):
-        if is_traced(leaf):
+    name = f"{owner}.{field.path}"
+    for leaf in jax.tree.leaves(value, is_leaf=_is_no_array):
+        if is_traced(leaf) or isinstance(leaf, jax.ShapeDtypeStruct):
             continue
-        if not _is_number_like(leaf):
-            if isinstance(leaf, str) or (leaf is None and not field.optional) or callable(leaf):
-                raise TypeError(
-                    f"{owner}.{field.path}: expected a number{_suffix(field.unit)}, got {leaf!r}"
-                )
+        if leaf is None and field.optional:
             continue
-        numbers_ = np.asarray(leaf)
-        bad = np.asarray(~np.isfinite(numbers_))
-        if bad.any():
+        found = _numbers(leaf, name, field.unit)
+        check_finite(found, name)
+        if field.positive and (found <= 0).any():
+            bad = np.asarray(found <= 0)
             raise ValueError(
-                f"{owner}.{field.path}: expected finite numbers, got {numbers_[bad].flat[0]} "
-                f"{_place(bad)}: check where the value comes from"
+                f"{name}: expected a value above zero{suffix(field.unit)}, got "
+                f"{found[bad].flat[0]:g}{place(bad)}: give a positive one"
             )
-        if field.positive and (numbers_ <= 0).any():
-            bad = np.asarray(numbers_ <= 0)
-            raise ValueError(
-                f"{owner}.{field.path}: expected a value above zero{_suffix(field.unit)}, got "
-                f"{numbers_[bad].flat[0]:g} {_place(bad)}: give a positive one"
-            )
+
+
+def _is_no_array(x: Any) -> bool:
+    return x is None or isinstance(x, list)
+
+
+def _is_plain(leaf: Any, dtype: np.dtype | None) -> bool:
+    """Whether JAX takes it for what it is, or it is no number at all."""
+    if isinstance(leaf, np.ndarray) and type(leaf) is not np.ndarray:
+        return False
+    if isinstance(leaf, np.ndarray | np.generic):
+        return leaf.itemsize <= 8 or not np.issubdtype(dtype, np.floating)
+    return not isinstance(leaf, list | numbers.Real) or isinstance(leaf, bool | int | float)
+
+
+def _numbers(leaf: Any, name: str, unit: str) -> np.ndarray:
+    """Numbers that are in a field already, where the constructor or `tree_at` put them."""
+    if type(leaf) is np.ndarray and leaf.dtype == np.float64:
+        return leaf
+    dtype = getattr(leaf, "dtype", None)
+    if not _is_plain(leaf, dtype):
+        check_whole(leaf, name)
+        what = f"{type(leaf).__name__}{'' if dtype is None else f' of {dtype}'}"
+        raise TypeError(f"{name}: expected an array, got {what}: give np.asarray(x, float)")
+    if dtype is not None and np.issubdtype(dtype, np.timedelta64):
+        unit = ""  # here nothing is converted
+    found = own_numbers(leaf, name, unit)
+    whole = isinstance(leaf, int) or (dtype is not None and np.issubdtype(dtype, np.integer))
+    if whole and (abs(found) >= _LARGEST_WHOLE).any():
+        raise ValueError(
+            f"{name}: expected floating numbers, got whole ones as large as "
+            f"{abs(found).max():g}: give np.asarray(x, float)"
+        )
+    return found
 
 
 def check(tree: Any) -> None:
@@ -167,6 +225,38 @@ def check(tree: Any) -> None:
     if isinstance(tree, Parametric):
         for field in parameter_fields(tree):
             check_values(field, field.value, owner=type(tree).__name__)
+
+
+def named_leaf(tree: Any, number: int, names: Sequence[str] = ()) -> tuple[str, bool]:
+    """What a leaf of a tree is called, and whether only values above zero make sense for it.
+
+    Args:
+        tree: parts made of parameters, states and the like, in any structure.
+        number: of the leaf.
+        names: of the parts, if the tree is a tuple of them.
+    """
+    path = jax.tree_util.tree_leaves_with_path(tree)[number][0]
+    here, begun, owner, positive = tree, 0, "", False
+    for depth, key in enumerate(path):
+        if isinstance(here, Parametric):
+            if not owner:
+                begun, owner = depth, type(here).__name__
+            declared = here.__dataclass_fields__[key.name].metadata
+            positive = declared.get("parameter", {}).get("positive", False)
+        here = _entry(here, key)
+    if not owner and names and path:
+        begun, owner = 1, str(names[path[0].idx])
+    inner = jax.tree_util.keystr(path[begun:], simple=True, separator=".")
+    return ".".join(part for part in (owner, inner) if part), positive
+
+
+def _entry(tree: Any, key: Any) -> Any:
+    """The part of a tree that a key of a path stands for."""
+    if isinstance(key, jax.tree_util.GetAttrKey):
+        return getattr(tree, key.name)
+    if isinstance(key, jax.tree_util.SequenceKey):
+        return tree[key.idx]
+    return tree[key.key] if isinstance(key, jax.tree_util.DictKey) else None
 
 
 def counted(value: Expected[int], name: str) -> int:
@@ -182,17 +272,6 @@ def _rows(tree: Parametric) -> list[tuple[str, Any, str]]:
         unit = field.metadata.get("parameter", {}).get("unit", "1")
         rows.append((field.name, getattr(tree, field.name), unit))
     return rows
-
-
-def _suffix(unit: str) -> str:
-    return "" if unit == "1" else f" {unit}"
-
-
-def _place(bad: np.ndarray) -> str:
-    if bad.ndim == 0:
-        return ""
-    index = tuple(int(k) for k in np.argwhere(bad)[0])
-    return f"at {list(index)}" + (f" (and {int(bad.sum()) - 1} more)" if bad.sum() > 1 else "")
 
 
 def _short(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import equinox as eqx
@@ -12,6 +12,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import PyTree
 
+from rnnjax._gate import lost
+from rnnjax._parameter import named_leaf
 from rnnjax._types import Array, Arrays, DTypeLike, Numbers, T, is_key, is_traced
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
@@ -46,12 +48,20 @@ def precision(dtype: DTypeLike | None) -> Iterator[np.dtype]:
         yield found
 
 
-def cast(tree: T, dtype: DTypeLike) -> T:
+def cast(tree: T, dtype: DTypeLike, names: Sequence[str] = ()) -> T:
     """`tree` with every floating array in `dtype`; all else untouched.
 
     A Python float becomes an array, so that a value never turns into a constant of the
     compiled program. NumPy arrays are copied: JAX remembers of each array object what it became in
     the scope that saw it first, while a program holds it, and takes float32 where that was float32.
+
+    Args:
+        tree: any structure.
+        dtype: float32 or float64.
+        names: of the parts of a tuple, for messages; parameters are called by their own.
+
+    Raises:
+        ValueError: if a number would become infinite or 0, by its name.
     """
 
     def leaf(value: Any) -> Any:
@@ -63,7 +73,22 @@ def cast(tree: T, dtype: DTypeLike) -> T:
             return jax.lax.convert_element_type(value, dtype)
         return value
 
+    check_range(tree, np.dtype(dtype), names)
     return jax.tree.map(leaf, tree)
+
+
+def check_range(tree: PyTree, dtype: np.dtype, names: Sequence[str] = ()) -> None:
+    """Refuse concrete numbers that float32 does not hold, where that is the dtype; see `cast`."""
+    if dtype == np.float64:
+        return
+    for number, leaf in enumerate(jax.tree.leaves(tree)):
+        kind = np.float64 if isinstance(leaf, float) else getattr(leaf, "dtype", None)
+        if kind != np.float64 or is_traced(leaf) or not lost(leaf, dtype, each=True):
+            continue
+        name, positive = named_leaf(tree, number, names)
+        reason = lost(leaf, dtype, each=positive)
+        if reason:
+            raise ValueError(f"{name}: {reason}")
 
 
 def by_shapes(function: FunctionT) -> FunctionT:

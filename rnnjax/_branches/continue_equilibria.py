@@ -24,6 +24,7 @@ from rnnjax._continuation.path import SmoothPath
 from rnnjax._continuation.points import Bifurcation
 from rnnjax._continuation.problem import Bounds, Steps
 from rnnjax._continuation.whole_path import special, steps_up_to, whole_path
+from rnnjax._gate import instant
 from rnnjax._numerics.implicit import refuse
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
@@ -116,7 +117,7 @@ def continue_equilibria(
         begin=FROM_REST if start is None else FROM_STATE if tangent is None else FROM_BRANCH_POINT,
     )
     limits = np.asarray([*bounds, max_step], np.float64)  # pyright: ignore
-    result = in_float64(_continued, target, state, p, tangent, limits, np.float64(time), settings)
+    result = in_float64(_continued, target, state, p, tangent, limits, instant(time), settings)
     labels = tuple((t.label, t.kinds) for t in settings.types)
     return Branch(*result, name=named.name, types=labels).told(throw)
 

@@ -17,6 +17,7 @@ from rnnjax._continuation.points import Bifurcation
 from rnnjax._continuation.problem import Bounds
 from rnnjax._continuation.whole_path import Whole, special, steps_up_to, whole_path
 from rnnjax._diagrams.curve import Curve
+from rnnjax._gate import instant
 from rnnjax._numerics.implicit import refuse
 from rnnjax._orbits.orbit_branch import OrbitBifurcation
 from rnnjax._orbits.orbit_curve import curve_of_cycles
@@ -131,7 +132,7 @@ def continue_bifurcation(
         rest, most = starting_state(own, drive, None), counted(max_points, "max_points")
         found = curve_of_cycles(
             type_, target, named, values, rest, begin, bounds, max_step, most, both_directions,
-            np.float64(time),
+            instant(time),
         )  # fmt: skip
         return found.told(throw)
     state = starting_state(own, drive, begin.state)
@@ -145,7 +146,7 @@ def continue_bifurcation(
         start.label != type_.label,
     )
     limits = np.asarray([*np.ravel(bounds), max_step], np.float64)
-    result = in_float64(_curve, target, state, values, limits, np.float64(time), settings)
+    result = in_float64(_curve, target, state, values, limits, instant(time), settings)
     labels = tuple((m.label, m.kinds) for m in settings.members)
     names = named[0].name, named[1].name
     return Curve(*result, names=names, label=type_.label, kinds=type_.kinds, types=labels).told(

@@ -11,6 +11,7 @@ from jax import lax
 from rnnjax._equilibria.equilibria import Equilibria
 from rnnjax._equilibria.guesses import GUESSES as GUESSES
 from rnnjax._equilibria.guesses import Guesses, flat_guesses
+from rnnjax._gate import instant
 from rnnjax._numerics.deflation import deflated, repeats
 from rnnjax._numerics.implicit import by_products, refuse, root_of
 from rnnjax._numerics.roots import find_root, vanishes
@@ -84,7 +85,7 @@ def find_equilibria(
     rounds = counted(deflate, "deflate") if deflate != 0 else 0
     effort = max_steps, rounds, bool(matrix_free)
     result = in_float64(
-        _find, circuit, as_input(circuit, input), rest, starts, np.float64(time), effort
+        _find, circuit, as_input(circuit, input), rest, starts, instant(time), effort
     )
     if is_traced(result):
         return result

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._gate import own_structure
 from rnnjax._precision import default_dtype
 from rnnjax._types import Arrays, Expected, Float, Key, Shaped, Shapes, State, is_traced
 
@@ -48,6 +49,7 @@ def flat_guesses(
         return _around(rest, key)
     if hasattr(guesses, "times") and hasattr(guesses, "states"):
         guesses = _along(guesses, rest, key)
+    guesses = own_structure(guesses, name, None)
     shapes = [np.shape(x) for x in jax.tree.leaves(rest)]
     got = [np.shape(x) for x in jax.tree.leaves(guesses)]
     if got == shapes:
@@ -59,7 +61,10 @@ def flat_guesses(
             f"{name}: expected states with a guess axis in front, shapes (guess, ...) of "
             f"{shapes}, got {got}"
         )
-    return _rows(guesses)
+    rows = _rows(guesses)
+    if not is_traced(rows) and not np.isfinite(rows).all(1).any():
+        raise ValueError(f"{name}: expected states that are finite, got none that is")
+    return rows
 
 
 def _around(rest: State, key: Expected[Key | None]) -> Any:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Complex, Int
 
+from rnnjax._gate import instant
 from rnnjax._numerics.eigenvalues import eigenvalues_by_products
 from rnnjax._numerics.implicit import refuse
 from rnnjax._parameter import counted
@@ -134,12 +135,12 @@ def leading_eigenvalues(
         Stewart (2001), SIAM Journal on Matrix Analysis and Applications 23:601-614.
     """
     check_run(circuit, input, None, None)
-    state = starting_state(circuit, input, state)
+    state = starting_state(circuit, input, state, "state")
     n = sum(np.size(x) for x in jax.tree.leaves(state))
     size, effort = checked_effort(n, count, subspace, tolerance)
     random = random_vectors(key, (size + 1, n))
     result = in_float64(
-        _leading, circuit, as_input(circuit, input), state, random, np.float64(time), effort
+        _leading, circuit, as_input(circuit, input), state, random, instant(time), effort
     )
     if is_traced(result) or not throw or result.converged.all():
         return result
@@ -194,6 +195,7 @@ def _leading(
         lambda arrays, x: field.of(arrays)(x), field.arrays, x,
         jax.lax.stop_gradient(jnp.asarray(random)), effort,
     )  # fmt: skip
+    right &= jnp.isfinite(x).all()
     values, vectors = ritz.values, ritz.vectors
     return LeadingEigenvalues(
         real=refuse(right, values.real),

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Complex
 
+from rnnjax._gate import instant
 from rnnjax._numerics.eigenvalues import eigenvalues
+from rnnjax._numerics.implicit import refuse
 from rnnjax._numerics.trees import variable_names
 from rnnjax._precision import in_float64
 from rnnjax._types import Expected, Float, InputLike, Scalar, State, is_traced
@@ -29,6 +31,7 @@ class Stability(enum.IntEnum):
     SADDLE = 4
     CENTER = 5  # the leading pair is on the imaginary axis
     MARGINAL = 6  # the leading eigenvalue is zero: a line of equilibria, or a bifurcation
+    UNDEFINED = 7  # there is no state, or no eigenvalue
 
     def __str__(self) -> str:
         """In words."""
@@ -137,11 +140,12 @@ def linearize(
         time: in ms.
 
     Raises:
-        ValueError: for a state or an input that do not fit the circuit.
+        ValueError: for a state or an input that do not fit the circuit, or a state that is not
+            finite. Where a JAX transformation is under way its Jacobian is NaN.
     """
     check_run(circuit, input, None, None)
-    state = starting_state(circuit, input, state)
-    return in_float64(_linearized, circuit, as_input(circuit, input), state, np.float64(time))
+    state = starting_state(circuit, input, state, "state")
+    return in_float64(_linearized, circuit, as_input(circuit, input), state, instant(time))
 
 
 def classify(values: Complex[Any, "*batch n"]) -> Any:
@@ -154,11 +158,12 @@ def classify(values: Complex[Any, "*batch n"]) -> Any:
     on_axis = abs(leading.real) <= edge
     saddle = (real > edge[..., None]).any(-1) & (real < -edge[..., None]).any(-1)
     node = xp.where(leading.real < 0, Stability.STABLE_NODE, Stability.UNSTABLE_NODE)
-    return xp.where(
+    codes = xp.where(
         on_axis,
         xp.where(turns, Stability.CENTER, Stability.MARGINAL),
         xp.where(saddle, Stability.SADDLE, node + turns),
     )
+    return xp.where(xp.isfinite(values).all(-1), codes, Stability.UNDEFINED)
 
 
 @eqx.filter_jit
@@ -166,4 +171,5 @@ def _linearized(
     circuit: AbstractCircuit[Any], input: InputLike, state: State, time: Scalar
 ) -> Linearization:
     x, field = flat_field(circuit, input, state, time)
-    return Linearization(state, field.jacobian(x))
+    # nothing is known from nearby of a state that was not found
+    return Linearization(state, refuse(jnp.isfinite(x).all(), field.jacobian(x)))

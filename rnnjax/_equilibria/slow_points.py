@@ -11,6 +11,7 @@ from jaxtyping import Bool, Int
 
 from rnnjax._equilibria.guesses import Guesses, flat_guesses
 from rnnjax._equilibria.linearize import Linearization
+from rnnjax._gate import instant
 from rnnjax._numerics.deflation import repeats
 from rnnjax._numerics.implicit import refuse, root_of
 from rnnjax._numerics.roots import dogleg, find_root, vanishes
@@ -141,7 +142,7 @@ def find_slow_points(
     rest = starting_state(circuit, input, None)
     starts = flat_guesses(rest, guesses, key)
     limits = (
-        np.float64(time),
+        instant(time),
         jnp.asarray(tolerance) if is_traced(tolerance) else np.float64(tolerance),
     )
     return in_float64(_find, circuit, as_input(circuit, input), rest, starts, limits, max_steps)

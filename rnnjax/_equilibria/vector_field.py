@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
+from rnnjax._gate import instant
 from rnnjax._numerics.trees import variable_names
 from rnnjax._precision import in_float64
 from rnnjax._types import Array, Expected, Float, InputLike, Scalar, State
@@ -61,7 +62,7 @@ def vector_field(
         ValueError: for ranges without extent or names that the state does not have.
     """
     check_run(circuit, input, None, None)
-    state = starting_state(circuit, input, state)
+    state = starting_state(circuit, input, state, "state")
     names = variable_names(state)
     chosen = tuple(variables) if variables is not None else tuple(names[:2])
     if len(chosen) != 2 or any(v not in names for v in chosen) or len(set(chosen)) != 2:
@@ -72,7 +73,7 @@ def vector_field(
     where = np.array([names.index(v) for v in chosen])
     xs, ys = np.linspace(*x, points), np.linspace(*y, points)
     slopes = in_float64(
-        _slopes, circuit, as_input(circuit, input), state, where, xs, ys, np.float64(time)
+        _slopes, circuit, as_input(circuit, input), state, where, xs, ys, instant(time)
     )
     return VectorField(
         xs, ys, slopes[..., 0], slopes[..., 1], chosen, getattr(circuit, "state_unit", "")

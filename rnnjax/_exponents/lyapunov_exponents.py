@@ -212,9 +212,9 @@ def lyapunov_exponents(
             "step: expected a fixed step in ms: give one at which a run is right, e.g. a twentieth of "
             "the fastest time constant"
         )
-    solver = checked_solver(solver, noise, positive(step, "step"), False)
+    solver = checked_solver(solver, noise, positive(step, "step", "ms"), False)
     check_step(circuit, step)
-    duration = positive(duration, "duration")
+    duration = positive(duration, "duration", "ms")
     schedule = _schedule(
         duration, step, transient, counted(every, "every"), counted(blocks, "blocks")
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import importlib.util
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -108,7 +109,7 @@ def _decode(node: Mapping[str, Any], arrays: Mapping[int, np.ndarray], known: Se
 
     if has("class"):
         fields = {k: _decode(v, arrays, known) for k, v in node["fields"].items()}
-        return find("class")(**fields)
+        return _rebuilt(find("class"), fields)
     if "array" in node:
         return arrays[node["array"]]
     if "items" in node:
@@ -117,10 +118,38 @@ def _decode(node: Mapping[str, Any], arrays: Mapping[int, np.ndarray], known: Se
     return find("name") if has("name") else node["value"]
 
 
-def _exported(name: str) -> Any:
-    """What the package exports under a name, of a family or of the root; None if there is no such part.
+def _rebuilt(kind: Any, fields: dict[str, Any]) -> Any:
+    """A part with the fields that it had. Its constructor, which made them, is not run again.
 
-    Nouns of the root that circuits are made of live in a family.
+    Raises:
+        ValueError: for fields that the class does not have, or has none of.
+        TypeError: for what is no class of a part.
+    """
+    if not isinstance(kind, type) or not issubclass(kind, Parametric):
+        raise TypeError(f"known: expected classes of parts made of parameters, got {kind!r}")
+    names = {field.name: field for field in dataclasses.fields(kind)}
+    missing, unknown = [k for k in names if k not in fields], [k for k in fields if k not in names]
+    if missing or unknown:
+        raise ValueError(
+            f"{kind.__name__}: expected a file with its fields {list(names)}, got one "
+            f"without {missing} and with {unknown}: it was saved by another version of the class"
+        )
+    made = object.__new__(kind)
+    for name, value in fields.items():
+        if isinstance(value, np.ndarray):
+            value.setflags(write=False)
+        object.__setattr__(made, name, value)
+    for each in kind.__mro__:
+        if "__check_init__" in vars(each):
+            vars(each)["__check_init__"](made)
+    return made
+
+
+def _exported(name: str) -> Any:
+    """What the package has under a name, of a family or of the root; None if there is no such part.
+
+    Nouns of the root that circuits are made of live in a family; functions that are the default of
+    a field stand in its base.
     """
     if name.startswith("_"):
         return None
@@ -129,4 +158,10 @@ def _exported(name: str) -> Any:
         found = getattr(importlib.import_module(f"rnnjax.{home}"), name, None)
         if found is not None and not isinstance(found, types.ModuleType):
             return found
+    for family in FAMILIES:
+        base = f"rnnjax.{family}._base"
+        if importlib.util.find_spec(base) is not None:
+            found = getattr(importlib.import_module(base), name, None)
+            if getattr(found, "__module__", None) == base:
+                return found
     return None

@@ -12,6 +12,7 @@ from rnnjax._continuation.arguments import checked_target
 from rnnjax._continuation.both_ways import Both, both_ways
 from rnnjax._continuation.points import Bifurcation
 from rnnjax._continuation.problem import Bounds
+from rnnjax._gate import instant
 from rnnjax._numerics.collocation import Cycle, Family, ends_of, interpolated
 from rnnjax._numerics.implicit import refuse, without_derivatives
 from rnnjax._orbits.crossings import Crossings, one_way
@@ -128,7 +129,7 @@ def continue_orbits(
         doubled=doubled,
     )
     limits = (*(float(b) for b in bounds), float(max_step), longest)
-    result = in_float64(_followed, target, rest, begin, limits, np.float64(time), settings)
+    result = in_float64(_followed, target, rest, begin, limits, instant(time), settings)
     labels = tuple((t.label, t.kinds) for t in settings.types if t.label)
     return OrbitBranch(*result, name=named.name, types=labels).told(throw)
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from rnnjax._gate import instant
 from rnnjax._numerics.collocation import (
     Family,
     places_of,
@@ -73,7 +74,7 @@ def find_orbit(
     rest = starting_state(circuit, input, None)
     count = 1 << (counted(intervals, "intervals") - 1).bit_length()
     curve = _guessed(rest, guess, period, max(count, 4))
-    result = in_float64(_found, circuit, as_input(circuit, input), rest, curve, np.float64(time))
+    result = in_float64(_found, circuit, as_input(circuit, input), rest, curve, instant(time))
     orbit = Orbit(*result)
     if is_traced(result) or not throw or orbit.status == Status.OK:
         return orbit

@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 
 from rnnjax._engine.fixed_steps import FixedRun, integrate
+from rnnjax._gate import instant
 from rnnjax._numerics.collocation import (
     DEGREE,
     NODES,
@@ -148,7 +149,7 @@ def phase_response(
     _check_orbit(rest, orbit)
     states, at = in_float64(
         _response, circuit, as_input(circuit, input), rest, orbit.states, orbit.period, orbit.widths,
-        np.float64(time), origin,
+        instant(time), origin,
     )  # fmt: skip
     unit = getattr(circuit, "state_unit", "")
     found = PhaseResponse(states, orbit.phases, orbit.period, orbit.widths, at, unit)
@@ -199,13 +200,13 @@ def phase_of(
     """
     check_run(circuit, input, None, None)
     rest = starting_state(circuit, input, None)
-    state = starting_state(circuit, input, state)
+    state = starting_state(circuit, input, state, "state")
     _check_orbit(rest, orbit)
     solver = checked_solver(solver, None, 1.0, False)
     counts = counted(periods, "periods"), counted(steps, "steps")
     phase = in_float64(
         _phase, circuit, as_input(circuit, input), rest, orbit.states, orbit.period, orbit.widths,
-        np.float64(time), state, solver, counts,
+        instant(time), state, solver, counts,
     )  # fmt: skip
     if throw and not is_traced(phase) and not np.isfinite(phase):
         raise ConvergenceError(

@@ -14,6 +14,7 @@ from rnnjax._engine.driven import DrivenBy, input_at_first
 from rnnjax._engine.first_failure import first_failure
 from rnnjax._engine.fixed_steps import FixedOutcome, FixedRun, integrate
 from rnnjax._engine.one_step import Keys
+from rnnjax._gate import own_structure
 from rnnjax._machine.devices import all_or_one, may_spread, spread
 from rnnjax._machine.plan import Loop, Plan, choose_plan
 from rnnjax._machine.programs import has_product
@@ -44,7 +45,7 @@ def as_batch(
     circuit: AbstractSystem[Any], start: State | list[float] | None
 ) -> tuple[State | None, int | None]:
     """The start, and how many lanes there are if it is a batch: one axis more than a state."""
-    start = np.asarray(start) if isinstance(start, list) else start
+    start = None if start is None else own_structure(start, "start", None)
     rest = _rest(circuit)
     if start is None or jax.tree.structure(start) != jax.tree.structure(rest):
         return start, None
@@ -56,8 +57,7 @@ def as_batch(
         return start, None
     if shapes[0][0] == 0:
         raise ValueError("start: expected at least one lane, got a batch of none")
-    given = jax.tree.map(lambda x: x if is_traced(x) else np.asarray(x, np.float64), start)
-    return given, shapes[0][0]
+    return start, shapes[0][0]
 
 
 @by_shapes

@@ -11,7 +11,7 @@ from rnnjax._engine.first_failure import first_failure
 from rnnjax._engine.fixed_steps import FixedOutcome
 from rnnjax._numerics.moments import LaneMoment
 from rnnjax._numerics.trees import fastest_variable, variable_names
-from rnnjax._precision import cast, precision, to_host
+from rnnjax._precision import cast, check_range, precision, to_host
 from rnnjax._results import SimulationError, Status, describe_failure
 from rnnjax._simulation.measured_run import (
     MeasuredRun,
@@ -78,8 +78,9 @@ def measure(
     check_run(circuit, input, noise, key)
     traced = is_traced(circuit, input, start, noise, key)
     plan = MeasuredRun(measures, duration, input, step, transient, start, noise, solver, rtol, atol)
-    plan.check(circuit)
     with precision(None if traced else dtype) as found:
+        check_range((circuit, input, start, noise), found, ("circuit", "input", "start", "noise"))
+        plan.check(circuit)
         plan.check_dtype(found)
         values = cast(plan.values(circuit), found)
         given = cast(circuit, found)

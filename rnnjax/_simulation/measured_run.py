@@ -13,13 +13,20 @@ from rnnjax._engine.driven import DrivenBy, driven_by
 from rnnjax._engine.fixed_steps import FixedOutcome, FixedRun, integrate
 from rnnjax._engine.long_run import LongRun
 from rnnjax._engine.step_control import Tolerances, Window, window
+from rnnjax._gate import check_made, one_number
 from rnnjax._numerics.digits import Digits, digits
 from rnnjax._numerics.implicit import refuse
 from rnnjax._precision import default_dtype
 from rnnjax._results import Status
 from rnnjax._types import Arrays, InputLike, Key, StartLike, State
 from rnnjax.circuits._base import AbstractSystem
-from rnnjax.circuits._checks import as_input, check_noise, check_step, starting_state
+from rnnjax.circuits._checks import (
+    as_input,
+    check_noise,
+    check_step,
+    first_state,
+    starting_state,
+)
 from rnnjax.measures._base import AbstractMeasure
 from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._base import Solver
@@ -65,15 +72,19 @@ class MeasuredRun:
         rtol: float = 1e-6,
         atol: float = 1e-6,
     ):
-        for m in jax.tree.leaves(measures, is_leaf=_is_measure):
-            if not _is_measure(m):
+        given = jax.tree.leaves(measures, is_leaf=_is_measure)
+        if not given:
+            raise TypeError(f"measures: expected at least one, e.g. Amplitude(), got {measures!r}")
+        for m in given:
+            if not _is_measure(check_made(m, "measures")):
                 raise TypeError(
                     f"measures: expected measures such as Amplitude(), got {type(m).__name__}"
                 )
         self.input, self.start, self.noise = input, start, noise
         self.solver = checked_solver(solver, noise, step, False)
         self.rtol, self.atol = rtol, atol
-        self.duration, self.begin = positive(duration, "duration"), float(transient)
+        self.duration = duration = positive(duration, "duration", "ms")
+        self.begin = transient = one_number(transient, "transient", "ms")
         if not 0 <= self.begin < self.duration:
             raise ValueError(
                 f"transient: expected less than the duration of {duration:g} ms, got "
@@ -83,7 +94,7 @@ class MeasuredRun:
         if step is None:
             self._check_adaptive(measures)
         else:
-            self.step = positive(step, "step")
+            self.step = positive(step, "step", "ms")
             self.transient = whole_steps(transient, self.step, "transient")
             self.steps = whole_steps(duration, self.step, "duration") - self.transient
             if self.steps < 1:
@@ -117,7 +128,7 @@ class MeasuredRun:
 
     def first(self, circuit: AbstractSystem[Any]) -> State | None:
         """The start that was given, for this circuit."""
-        return _first(self.start, circuit)
+        return first_state(self.start, circuit)
 
     def settings(self) -> RunSettings:
         """What is fixed when the run compiles."""
@@ -162,7 +173,7 @@ def long_run(
 
 def starting_values(circuit: AbstractSystem[Any], values: RunValues) -> State:
     """The first state, in the dtype of the run."""
-    start = _first(values.start, circuit)
+    start = first_state(values.start, circuit)
     dtype = jnp.result_type(values.step.value)
     return jax.tree.map(lambda x: jnp.asarray(x, dtype), circuit.rest() if start is None else start)
 
@@ -200,11 +211,6 @@ def measured_results(values: RunValues, outcome: FixedOutcome | AdaptiveOutcome)
 
 def _listed(measures: Measures) -> list[AbstractMeasure]:
     return jax.tree.leaves(measures, is_leaf=_is_measure)
-
-
-def _first(start: StartLike | None, circuit: AbstractSystem[Any]) -> State | None:
-    """The start, for this circuit where it is a function."""
-    return start(circuit) if callable(start) else start
 
 
 def _is_measure(x: object) -> bool:

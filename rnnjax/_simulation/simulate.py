@@ -14,11 +14,12 @@ import numpy as np
 from rnnjax._engine.driven import driven_by
 from rnnjax._engine.fixed_steps import FixedRun
 from rnnjax._engine.step_control import MAX_STEPS, Tolerances
+from rnnjax._gate import own_numbers
 from rnnjax._numerics.digits import digits, two_digits
 from rnnjax._numerics.memory import AbstractMemory
 from rnnjax._numerics.trees import variable_names
 from rnnjax._parameter import counted
-from rnnjax._precision import cast, precision, to_host
+from rnnjax._precision import cast, check_range, precision, to_host
 from rnnjax._simulation.choose_run import run_timed
 from rnnjax._simulation.fixed_run import Grid, as_batch, devices_for, run_fixed
 from rnnjax._simulation.timed_run import Choice, TimedRun
@@ -39,8 +40,10 @@ from rnnjax.circuits._base import AbstractSystem
 from rnnjax.circuits._checks import (
     as_input,
     check_noise,
+    check_observe,
     check_run,
     check_step,
+    first_state,
     iterated,
     starting_state,
 )
@@ -115,26 +118,28 @@ def simulate(
     check_run(circuit, input, noise, key, maps=True)
     solver, step = iterated(circuit, solver, step)
     traced = is_traced(circuit, times, input, start, noise, key, rtol, atol)
-    at = jnp.asarray(times) if is_traced(times) else np.asarray(times, np.float64)
+    at = jnp.asarray(times) if is_traced(times) else own_numbers(times, "times", "ms")
     solver = checked_solver(solver, noise, step, dense)
     if observe is not None and not callable(observe):
         raise TypeError(
             f"observe: expected a function of the state, e.g. lambda s: s.v, got {observe!r}"
         )
     memory, adjoint = _checked_adjoint(adjoint, step)
-    start = start(circuit) if callable(start) else start
+    start = first_state(start, circuit)
     with precision(None if traced else dtype) as found:
+        check_range((circuit, input, start, noise), found, ("circuit", "input", "start", "noise"))
         check_step(circuit, step)
         start, lanes = as_batch(circuit, start)
         state = starting_state(circuit, input, start if lanes is None else lane_of(start, 0))
         state = state if lanes is None else start
+        check_observe(observe, state if lanes is None else lane_of(state, 0))
         check_noise(noise, state if lanes is None else lane_of(state, 0))
         if step is None:
             check_tolerances(rtol, atol, found)
             max_steps = counted(max_steps, "max_steps")
         grid = _grid(at, step)
         driven = driven_by(as_input(circuit, input), found)
-        circuit, state, noise = cast((circuit, state, noise), found)
+        circuit, state, noise = cast((circuit, state, noise), found, ("circuit", "start", "noise"))
         if lanes is not None and key is not None:
             key = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(lanes))
         if grid is not None:
@@ -204,7 +209,7 @@ def _grid(times: Vector, step: float | None) -> Grid | None:
         raise ValueError(f"times: expected finite, increasing times in ms, got {values[:5]}...")
     if step is None:
         return None
-    step = positive(step, "step")
+    step = positive(step, "step", "ms")
     offsets = (values - values[0]) / step
     index = np.round(offsets).astype(int)
     off = np.abs(offsets - index) > 1e-6 * np.maximum(1, offsets)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._gate import check_finite, lost, own_numbers
 from rnnjax._parameter import check_values
 from rnnjax._types import Key, Numbers, Where
 from rnnjax._where import Named, named
@@ -44,15 +45,17 @@ def axis(
         name: of the coordinate; that of the field unless given.
 
     Raises:
-        ValueError: if there are no values, or some are not finite.
+        ValueError: if there are no values, or gaps among them.
+        TypeError: for values that are no real numbers.
     """
-    values = np.asarray(values, np.float64)
-    if values.ndim == 0 or len(values) == 0:
+    called = f"axis{'' if name is None else ' ' + name}"
+    found = own_numbers(values, called, unit=None)
+    if found.ndim == 0 or len(found) == 0:
         raise ValueError(
-            f"axis{'' if name is None else ' ' + name}: expected at least one value, got "
-            f"{'none' if values.ndim else values}: give e.g. np.linspace(5, 100, 1000)"
+            f"{called}: expected at least one value, got "
+            f"{'none' if found.ndim else found}: give e.g. np.linspace(5, 100, 1000)"
         )
-    return Axis(where, values, name)
+    return Axis(where, found, name)
 
 
 def points(*axes: Axis) -> Points:
@@ -114,8 +117,7 @@ class Design:
                 )
             if of.field is not None:
                 check_values(of.field, each.values, owner="axis")
-            elif not np.isfinite(each.values).all():
-                raise ValueError(f"axis {name}: expected finite values")
+            check_finite(each.values, f"axis {name}")
 
     def _check_different(self) -> None:
         """Refuse axes that name the same, or an array and a number of it."""
@@ -124,6 +126,16 @@ class Design:
         if clash or len(set(self.named)) < len(self.named):
             paths = [each.path for each in self.named]
             raise ValueError(f"over: expected different parameters, got {paths}")
+
+    def check_dtype(self, dtype: np.dtype) -> None:
+        """Refuse values that would become others in the dtype, while their coordinate stays."""
+        for each, of, name in zip(self.axes, self.named, self.names, strict=True):
+            alone = each.values.ndim == 1 or of.positive
+            if lost(each.values, dtype, each=True):
+                for part in [each.values] if alone else each.values:
+                    reason = lost(part, dtype, each=alone)
+                    if reason:
+                        raise ValueError(f"axis {name}: {reason}")
 
     @property
     def shape(self) -> tuple[int, ...]:

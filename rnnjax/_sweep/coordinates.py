@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import ArrayLike, Int
 
 from rnnjax._files.labels import Labels, status_attributes
+from rnnjax._gate import check_gave
 from rnnjax._machine.plan import Plan
 from rnnjax._simulation.measured_run import MeasuredRun
 from rnnjax._sweep.axes import Design
@@ -105,6 +106,7 @@ def flat(results: Mapping[str, Any]) -> dict[str, Variable]:
         found[name] = variable
 
     for owner, value in results.items():
+        check_gave(value, f"measures[{owner!r}]", "numbers")
         for path, leaf in jax.tree_util.tree_leaves_with_path(value, is_leaf=_is_kept):
             part = jax.tree_util.keystr(path, simple=True, separator="_")
             name = f"{owner}_{part}" if part else owner

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rnnjax._files.sinks import open_sink
+from rnnjax._gate import check_made
 from rnnjax._machine.plan import Plan, checked_plan
 from rnnjax._numerics.digits import in_parts
 from rnnjax._precision import cast, precision
@@ -127,6 +128,7 @@ def sweep(
     if plan is not None:
         plan = checked_plan(plan)
     with precision(dtype) as found:
+        design.check_dtype(found)
         if run is not None:
             run.check_dtype(found)
         targets = in_parts(target, found) if isinstance(target, Driven) else (cast(target, found),)
@@ -157,6 +159,7 @@ def _sort(
     simulated = {n: m for n, m in measures.items() if isinstance(m, AbstractMeasure)}
     functions = {n: m for n, m in measures.items() if n not in simulated}
     for name, each in functions.items():
+        check_made(each, f"measures[{name!r}]")
         if not callable(each):
             raise TypeError(f"measures[{name!r}]: expected a measure or a function, got {each!r}")
     if "status" in measures:

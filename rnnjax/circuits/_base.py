@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool
 
+from rnnjax._gate import check_made
 from rnnjax._parameter import Parametric
 from rnnjax._types import Array, Expected, Float, Function, Input, InputLike, State
 from rnnjax.connectivity._base import AbstractConnectivity
@@ -176,6 +177,7 @@ class AbstractNetwork(AbstractCircuit[Array]):
 
     def __check_init__(self) -> None:
         """Refuse a connectivity that is none, and per-unit numbers that do not fit it."""
+        check_made(self.connectivity, f"{type(self).__name__}.connectivity")
         if not isinstance(self.connectivity, AbstractConnectivity):
             raise TypeError(
                 f"{type(self).__name__}.connectivity: expected a connectivity such as "

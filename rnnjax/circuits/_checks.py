@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from rnnjax._gate import check_finite, check_gave, check_made, instant, own_structure
 from rnnjax._parameter import Parametric, check, parameter_fields
 from rnnjax._precision import by_shapes, cast, default_dtype, to_host
 from rnnjax._types import (
@@ -15,6 +16,7 @@ from rnnjax._types import (
     InputLike,
     Key,
     Shapes,
+    StartLike,
     State,
     is_traced,
 )
@@ -22,6 +24,7 @@ from rnnjax.circuits._base import AbstractCircuit, AbstractMap, AbstractSystem, 
 from rnnjax.inputs.constant import Constant
 from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._base import Iteration
+from rnnjax.solvers._checks import positive
 
 
 def time_constants(circuit: AbstractSystem[Any]) -> dict[str, float]:
@@ -58,7 +61,7 @@ def as_input(
 def held_input(circuit: AbstractSystem[Any], input: Expected[InputLike | None], time: float) -> Any:
     """The input at one time, in float64, on the host."""
     with jax.enable_x64(True):
-        return to_host(cast(as_input(circuit, input), np.float64)(np.float64(time)))
+        return to_host(cast(as_input(circuit, input), np.float64)(instant(time)))
 
 
 def apart(
@@ -85,7 +88,7 @@ def iterated(
         ValueError: for a solver or another step than 1 with a map.
     """
     if not isinstance(circuit, AbstractMap):
-        return solver, step
+        return solver, None if step is None else positive(step, "step", "ms")
     if solver is not None or step not in (None, 1):
         raise ValueError(
             f"{type(circuit).__name__} is a map, which is iterated: leave out solver= and step="
@@ -119,6 +122,8 @@ def check_run(
             f"expected a circuit in continuous time, got the map {type(circuit).__name__}: maps are "
             "for simulate and lyapunov_exponents"
         )
+    for name, part in (("circuit", circuit), ("input", input), ("noise", noise)):
+        check_made(part, name)
     if not isinstance(circuit, AbstractCircuit | AbstractMap):
         raise TypeError(
             f"expected a circuit, got {type(circuit).__name__}: subclass rnnjax.AbstractCircuit"
@@ -126,6 +131,8 @@ def check_run(
     check(circuit)
     if isinstance(input, Parametric):
         check(input)
+    elif input is not None and not callable(input):
+        check_finite_parts(own_structure(input, "input", None), "input")
     if isinstance(noise, Parametric):
         check(noise)
     if noise is not None and key is None:
@@ -148,19 +155,54 @@ def check_noise(noise: Expected[AbstractNoise | None], start: Arrays) -> None:
 
 
 def starting_state(
-    circuit: AbstractSystem[Any], input: Expected[InputLike | None], start: Expected[State | None]
+    circuit: AbstractSystem[Any],
+    input: Expected[InputLike | None],
+    start: Expected[State | None],
+    name: str = "start",
 ) -> Any:
-    """The first state; checked, with the input and the derivative, by their shapes alone.
+    """The first state; checked, with the input and the derivative by their shapes alone.
+
+    Args:
+        circuit: the circuit.
+        input: its input.
+        start: a state, or None for that of rest.
+        name: of the argument, for messages.
 
     Raises:
-        ValueError: if the start or the input does not have the circuit's structure.
+        ValueError: if the start or the input does not have the circuit's structure, or the start is
+            not finite.
         TypeError: if the derivative does not have the structure of the state.
     """
-    start = circuit.rest() if start is None else start
-    if isinstance(start, list):
-        start = np.asarray(start)
+    if start is None:
+        start, name = circuit.rest(), f"{type(circuit).__name__}.rest()"
+        check_gave(start, name, "a state")
+    start = own_structure(start, name, None)
     _check_shapes(circuit, input, start)
-    return jax.tree.map(lambda x: x if is_traced(x) else np.asarray(x, np.float64), start)
+    check_finite_parts(start, name)
+    return start
+
+
+def first_state(start: Expected[StartLike | None], circuit: AbstractSystem[Any]) -> Any:
+    """The start, of a function that for this circuit; None for none.
+
+    Raises:
+        TypeError: if the function gives nothing.
+    """
+    return check_gave(start(circuit), "start", "a state") if callable(start) else start
+
+
+def check_observe(observe: Expected[Callable[[State], Arrays] | None], state: State) -> None:
+    """Refuse a function of the state that gives nothing."""
+    if observe is not None:
+        seen = jax.eval_shape(observe, _as_default(state))
+        check_gave(seen, "observe", "what to keep of a state")
+
+
+def check_finite_parts(tree: Arrays, name: str) -> None:
+    """Refuse a structure of numbers in which one is NaN or infinite, by the name of the part."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        inner = jax.tree_util.keystr(path, simple=True, separator=".")
+        check_finite(leaf, f"{name}.{inner}" if inner else name)
 
 
 @by_shapes
@@ -183,6 +225,8 @@ def _check_shapes(
             "input: expected a function of time that JAX can trace (jax.numpy, jnp.where instead of "
             f"if), got one that it can't: {str(error).splitlines()[0]}"
         ) from None
+    _check_real(given, "input")
+    check_gave(given, "input", "the input at a time")
     wanted = jax.eval_shape(circuit.no_input)
     if not (jax.tree.structure(given) == jax.tree.structure(0) and _one_array(wanted)):
         _same("input", given, wanted, circuit, scalars=True)
@@ -192,12 +236,23 @@ def _check_shapes(
             f"got shape {given.shape}"
         )
     derivative = jax.eval_shape(circuit, *_as_default((start, given)))
+    check_gave(derivative, f"{type(circuit).__name__}.__call__", "the derivative of the state")
+    _check_real(derivative, f"{type(circuit).__name__}.__call__")
     if jax.tree.structure(derivative) != jax.tree.structure(rest) or _shapes(derivative) != _shapes(
         start
     ):
         raise TypeError(
             f"{type(circuit).__name__}.__call__: expected the derivative in the structure of the "
             f"state, {_describe(rest)}, got {_describe(derivative)}"
+        )
+
+
+def _check_real(tree: Shapes, name: str) -> None:
+    """Refuse complex numbers, of which a part would get lost."""
+    if any(np.issubdtype(x.dtype, np.complexfloating) for x in jax.tree.leaves(tree)):
+        raise TypeError(
+            f"{name}: expected real numbers, got complex ones: give the real and the imaginary part "
+            "as two"
         )
 
 

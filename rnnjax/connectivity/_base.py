@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
+from rnnjax._gate import own_truths
 from rnnjax._parameter import Parametric
-from rnnjax._types import Array, Expected, Float, Matrix, Shaped, is_traced
+from rnnjax._types import Array, Expected, Float, Matrix, Shaped
 
 _LARGEST_UNROLLED = 4  # up to here sums over elements beat a matrix product on CPUs, 3-20 times
 
@@ -87,9 +88,9 @@ def check_square(name: str, weights: Expected[Matrix]) -> None:
         )
 
 
-def truths(mask: Expected[Matrix | None]) -> Any:
+def truths(mask: Expected[Matrix | None], name: str) -> Any:
     """Where there are synapses, as truth values; None for everywhere."""
-    return mask if mask is None or is_traced(mask) else np.asarray(mask, bool)
+    return None if mask is None else own_truths(mask, name)
 
 
 def masked(mask: Shaped[Any, "..."] | None, weights: Shaped[Any, "..."]) -> Array:

@@ -1,5 +1,7 @@
 """Weights that obey Dale's law."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -7,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._gate import own_truths
 from rnnjax._parameter import counted, parameter
-from rnnjax._types import Array, Key, Matrix, Shaped
+from rnnjax._types import Array, Expected, Key, Matrix, Shaped
 from rnnjax.connectivity._base import (
     AbstractConnectivity,
     check_density,
@@ -17,6 +20,13 @@ from rnnjax.connectivity._base import (
     masked,
     truths,
 )
+
+
+def _kinds(excitatory: Expected[Sequence[bool] | None]) -> tuple[bool, ...] | None:
+    """Whether each unit excites."""
+    if excitatory is None:
+        return None
+    return tuple(np.ravel(own_truths(excitatory, "Dale.excitatory")).tolist())
 
 
 class Dale(AbstractConnectivity):
@@ -47,10 +57,12 @@ class Dale(AbstractConnectivity):
     excitatory: tuple[bool, ...] | None = eqx.field(
         static=True,
         default=None,
-        converter=lambda x: None if x is None else tuple(bool(k) for k in x),
+        converter=_kinds,
     )
 
-    mask: Shaped[Any, "..."] | None = eqx.field(converter=truths, default=None)
+    mask: Shaped[Any, "..."] | None = eqx.field(
+        converter=partial(truths, name="Dale.mask"), default=None
+    )
 
     def __check_init__(self) -> None:
         """Refuse a matrix that is not square, or signs or a mask that do not fit it."""

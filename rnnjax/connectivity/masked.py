@@ -1,5 +1,6 @@
 """Weights where there are synapses, and none elsewhere."""
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -35,7 +36,8 @@ class Masked(AbstractConnectivity):
 
     weights: Matrix = parameter([[1.25, -1.0], [1.0, 0.0]], "1", doc="weights [post, pre]")
     mask: Shaped[Any, "..."] | None = eqx.field(
-        converter=truths, default_factory=lambda: np.array([[True, True], [True, False]])
+        converter=partial(truths, name="Masked.mask"),
+        default_factory=lambda: np.array([[True, True], [True, False]]),
     )
 
     def __check_init__(self) -> None:

@@ -5,9 +5,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._gate import one_number, own_numbers
 from rnnjax._parameter import parameter
 from rnnjax._types import Array, Expected, Float, Scalar, is_traced
 from rnnjax.inputs._base import AbstractInput
+
+_TODO = "interpolate over them or cut the recording there"
 
 
 class Recording(AbstractInput):
@@ -77,7 +80,7 @@ class Recording(AbstractInput):
 def _without_gaps(
     samples: Expected[Float[Any, "samples *units"] | None], sample_rate: Expected[Scalar]
 ) -> np.ndarray:
-    values = np.asarray(samples, np.float64)
+    values = own_numbers(samples, "Recording.samples", gaps=_TODO)
     if values.ndim not in (1, 2) or values.shape[0] < 2:
         raise ValueError(
             "Recording.samples: expected (samples,) or (samples, units) with at least two "
@@ -86,10 +89,10 @@ def _without_gaps(
     bad = np.asarray(~np.isfinite(values).reshape(values.shape[0], -1).all(1))
     if bad.any():
         first = int(np.argmax(bad))
-        at = 1000 * first / float(sample_rate)
+        at = 1000 * first / one_number(sample_rate, "Recording.sample_rate", "Hz")
         raise ValueError(
             f"Recording.samples: expected a signal without gaps, got {int(bad.sum())} of "
             f"{len(bad)} samples missing (NaN or infinite), the first at sample {first} "
-            f"({at:g} ms): interpolate over them or cut the recording there"
+            f"({at:g} ms): {_TODO}"
         )
     return values

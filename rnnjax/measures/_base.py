@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from rnnjax._gate import check_gave
 from rnnjax._machine.compute_once import computed_once
 from rnnjax._parameter import Parametric
 from rnnjax._types import Array, Arrays, Float, Numbers, PerUnit, Scalar, State
@@ -74,7 +75,8 @@ class AbstractMeasure(Parametric):
 
 def observed(measure: AbstractMeasure, state: State) -> list[Array]:
     """The arrays that a measure is taken of."""
-    return [jnp.asarray(x) for x in jax.tree.leaves(measure.of(state))]
+    seen = check_gave(measure.of(state), f"{type(measure).__name__}.of", "numbers of the state")
+    return [jnp.asarray(x) for x in jax.tree.leaves(seen)]
 
 
 def begun(measures: Sequence[AbstractMeasure], t: Scalar, state: State) -> tuple[Arrays, ...]:

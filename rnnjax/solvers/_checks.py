@@ -5,6 +5,7 @@ from typing import Any
 import diffrax
 import numpy as np
 
+from rnnjax._gate import check_made, one_number
 from rnnjax._types import is_traced
 from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._base import (
@@ -49,6 +50,7 @@ def checked_solver(
     """The solver, refused where it can't do what it is asked for."""
     if solver is None:
         solver = diffrax.Tsit5() if noise is None else diffrax.Euler()
+    check_made(solver, "solver")
     if not isinstance(solver, diffrax.AbstractSolver):
         raise TypeError(f"solver: expected a diffrax solver such as Tsit5(), got {solver!r}")
     if noise is not None:
@@ -70,12 +72,15 @@ def checked_solver(
     return solver
 
 
-def positive(value: Any, name: str) -> float:
+def positive(value: Any, name: str, unit: str = "1") -> float:
     """One positive number, or a ValueError that names it."""
-    is_number = not is_traced(value) and np.issubdtype(np.asarray(value).dtype, np.number)
-    if not is_number or np.ndim(value) != 0 or not np.isfinite(value) or value <= 0:
+    try:
+        found = one_number(value, name, unit)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: expected one positive number, got {value!r} ({error})") from None
+    if found <= 0:
         raise ValueError(f"{name}: expected one positive number, got {value!r}")
-    return float(value)
+    return found
 
 
 def check_tolerances(rtol: Any, atol: Any, dtype: np.dtype) -> None:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike, Int
 
+from rnnjax._gate import one_number
 from rnnjax._parameter import Parametric
 from rnnjax._types import Array, Float, Key
 
@@ -71,7 +72,7 @@ def steps_of(task: AbstractTask, name: str, *, least: int = 1) -> int:
         ValueError: if the step is no time, or it is no multiple of it, or fewer than `least` steps.
     """
     _check_step(task)
-    duration = getattr(task, name)
+    duration = one_number(getattr(task, name), f"{type(task).__name__}.{name}", finite=False)
     number = duration / task.step
     count = round(number) if np.isfinite(number) else -1
     if count < least or abs(number - count) > 1e-6 * max(1.0, number):
@@ -92,7 +93,8 @@ def window(
 
 def _check_step(task: AbstractTask) -> None:
     """Refuse a step that is no time."""
-    if not np.isfinite(task.step) or task.step <= 0:
+    step = one_number(task.step, f"{type(task).__name__}.step", finite=False)
+    if not np.isfinite(step) or step <= 0:
         raise ValueError(
             f"{type(task).__name__}.step: expected a positive time in ms, got {task.step!r}"
         )

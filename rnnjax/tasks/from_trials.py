@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool
 
+from rnnjax._gate import one_number, own_numbers
 from rnnjax._parameter import counted, parameter
 from rnnjax._types import ArrayLike, Key, Shaped
 from rnnjax.tasks._base import AbstractTask, Trial
@@ -59,7 +60,7 @@ class FromTrials(AbstractTask):
                 "FromTrials(inputs, targets)"
             )
         self.trials = _checked(inputs, targets, mask)
-        self.step = step
+        self.step = one_number(step, "FromTrials.step", "ms", finite=False)
 
     @classmethod
     def from_environment(cls, env: Any, trials: int, seed: int = 0) -> "FromTrials":
@@ -134,7 +135,10 @@ def _checked(
     wanted: Table,
     mask: Table | None,
 ) -> Trial:
-    inputs, targets = np.asarray(given, np.float64), np.asarray(wanted, np.float64)
+    inputs = own_numbers(given, "FromTrials.inputs")
+    targets = own_numbers(
+        wanted, "FromTrials.targets", gaps="give mask=, or x.filled(np.nan): nothing is asked there"
+    )
     if inputs.ndim != 3 or not inputs.size:
         raise ValueError(
             f"FromTrials.inputs: expected (trials, steps, inputs), got shape {inputs.shape}"
@@ -150,18 +154,21 @@ def _checked(
             f"FromTrials.inputs: expected finite numbers, got {_missing(~np.isfinite(inputs))}"
         )
     finite = np.isfinite(targets)
-    mask = (finite if mask is None else np.asarray(mask)).astype(np.float64)
-    if mask.shape not in (targets.shape, targets.shape[:2], (*targets.shape[:2], 1)):
+    asked_for = own_numbers(finite if mask is None else mask, "FromTrials.mask")
+    if asked_for.shape not in (targets.shape, targets.shape[:2], (*targets.shape[:2], 1)):
         raise ValueError(
             f"FromTrials.mask: expected {targets.shape[:2]} or {targets.shape}, got shape "
-            f"{mask.shape}"
+            f"{asked_for.shape}"
         )
-    if not np.isin(mask, (0.0, 1.0)).all() or not mask.any():
+    if not np.isin(asked_for, (0.0, 1.0)).all() or not asked_for.any():
         raise ValueError(
             "FromTrials.mask: expected 1 where an output is asked for and 0 elsewhere, with a 1 "
-            f"at least once, got values from {mask.min():g} to {mask.max():g}"
+            f"at least once, got values from {asked_for.min():g} to {asked_for.max():g}"
         )
-    asked = np.broadcast_to(mask if mask.ndim == 3 else mask[..., None], targets.shape) > 0
+    asked = (
+        np.broadcast_to(asked_for if asked_for.ndim == 3 else asked_for[..., None], targets.shape)
+        > 0
+    )
     empty = np.flatnonzero(~asked.any((1, 2)))
     if len(empty):
         raise ValueError(
@@ -173,7 +180,7 @@ def _checked(
             "FromTrials.targets: expected finite numbers where the mask is 1, got "
             f"{_missing(asked & ~finite)}: set the mask to 0 there"
         )
-    return Trial(inputs, np.where(finite, targets, 0.0), mask)
+    return Trial(inputs, np.where(finite, targets, 0.0), asked_for)
 
 
 def _missing(bad: Bool[np.ndarray, "trials steps channels"]) -> str:
