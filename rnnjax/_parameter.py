@@ -174,6 +174,10 @@ def check_values(field: ParameterField, value: Expected[Arrays], owner: str) -> 
         if leaf is None and field.optional:
             continue
         found = _numbers(leaf, name, field.unit)
+        if found.size == 0 and found.ndim < 2:
+            raise ValueError(
+                f"{name}: expected at least one number, got an empty array of shape {found.shape}"
+            )
         check_finite(found, name)
         if field.positive and (found <= 0).any():
             bad = np.asarray(found <= 0)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 import jax.numpy as jnp
+import numpy as np
 
 from rnnjax._engine.step_control import Window
 from rnnjax._types import Array, DTypeLike, Float, InputLike, Scalar
@@ -12,7 +13,12 @@ from rnnjax.inputs._base import AbstractInput
 
 def jumps_of(input: InputLike) -> tuple[Scalar, ...]:
     """When (ms) an input jumps, as far as it tells."""
-    return input.jumps() if isinstance(input, AbstractInput) else ()
+    if not isinstance(input, AbstractInput):
+        return ()
+    # where units have their own, all of them
+    return tuple(
+        at for each in input.jumps() for at in (jnp.ravel(each) if np.ndim(each) else [each])
+    )
 
 
 def next_stop(input: InputLike, window: Window, t: Float[Array, ""]) -> Float[Array, ""]:

@@ -16,13 +16,14 @@ from rnnjax._results import Status
 from rnnjax._types import Arrays, InputLike, Key, Scalar, StartLike, State
 from rnnjax.circuits._base import AbstractSystem
 from rnnjax.circuits._checks import (
+    as_default,
     as_input,
     check_noise,
     check_step,
     first_state,
     starting_state,
 )
-from rnnjax.measures._base import AbstractMeasure
+from rnnjax.measures._base import AbstractMeasure, check_measure
 from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._base import Solver
 from rnnjax.solvers._checks import check_tolerances, checked_solver, positive, whole_steps
@@ -115,6 +116,8 @@ class MeasuredRun:
         check_step(circuit, self.step)
         start = starting_state(circuit, self.input, self.first(circuit))
         check_noise(self.noise, start)
+        for each in _listed(self.measures):
+            check_measure(each, as_default(start))
 
     def check_dtype(self, dtype: np.dtype) -> None:
         """Refuse tolerances that the dtype can't hold."""

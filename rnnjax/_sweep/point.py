@@ -15,6 +15,7 @@ from rnnjax._engine.adaptive_steps import AdaptiveCarry, AdaptiveLane
 from rnnjax._machine.lanes import Lanes, Worker, map_lanes, map_workers
 from rnnjax._machine.plan import Loop, Plan
 from rnnjax._machine.programs import has_product, numbers_in_loops, traced
+from rnnjax._machine.tracing import told
 from rnnjax._results import Status
 from rnnjax._simulation.measured_run import (
     RunSettings,
@@ -244,7 +245,11 @@ class _Compiled:
         return self._known[key]
 
     def _evaluated(self, target: Target) -> dict[str, Arrays]:
-        return {name: kept(function(target)) for name, function in self._functions}
+        found = {}
+        for name, function in self._functions:
+            with told(f"measures[{name!r}]"):
+                found[name] = kept(function(target))
+        return found
 
 
 def _shapes(compiled: _Compiled, probe: Values, shared: Shared) -> dict[str, Shapes]:
