@@ -28,7 +28,7 @@ _LARGEST_WHOLE = 2**31  # whole numbers that nobody made floats of must stay bel
 
 def parameter(
     default: Expected[Arrays] = dataclasses.MISSING,
-    unit: str = "1",
+    unit: Expected[str] = "1",
     *,
     positive: bool = False,
     doc: str = "",
@@ -44,6 +44,8 @@ def parameter(
         positive: whether only values above zero make sense. Fits then train its logarithm.
         doc: a few words for tables.
     """
+    if not isinstance(unit, str):
+        raise TypeError(f"parameter: expected a unit in words, '1' for none, got {unit!r}")
     declared = {"unit": unit, "positive": positive, "doc": doc, "optional": default is None}
     metadata, converter = {"parameter": declared}, _Converter(unit, default is None)
     if default is dataclasses.MISSING:

@@ -113,7 +113,7 @@ def check_where(where: Expected[Where[Any]]) -> None:
     Raises:
         TypeError: says how to write one.
     """
-    if not callable(where) or isinstance(where, type):
+    if not callable(where) or isinstance(where, type | eqx.Module):
         name = where if isinstance(where, str) and where.isidentifier() else "tau"
         what = repr(where) if isinstance(where, str) or where is None else type(where).__name__
         raise TypeError(

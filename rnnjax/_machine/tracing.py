@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from rnnjax._types import Expected, Shapes
+from rnnjax._types import Expected, Shapes, T
 
 _MAPPED = "it uses them in jax.numpy only: jnp.tanh(x), not np.tanh(x), math.tanh(x) or float(x)"
 _CHOSEN = (
@@ -63,18 +63,25 @@ def shapes_of(what: str, function: Callable[..., Any], *arguments: Shapes) -> An
     """
 
     def looked_at(*arguments: Any) -> Any:
-        found = function(*arguments)
-        for leaf in jax.tree.leaves(found):
-            if not isinstance(leaf, jax.Array | np.ndarray | np.generic | numbers.Number):
-                raise TypeError(
-                    f"{what}: expected a function that returns numbers, got one that returns "
-                    f"{leaf!r}"
-                )
-        return found
+        return only_numbers(what, function(*arguments))
 
     check_takes(what, function, len(arguments))
     with told(what):
         return jax.eval_shape(looked_at, *arguments)
+
+
+def only_numbers(what: str, found: T) -> T:
+    """What a user's function gave, refused where it is no numbers.
+
+    Raises:
+        TypeError: says what it is.
+    """
+    for leaf in jax.tree.leaves(found):
+        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | numbers.Number):
+            raise TypeError(
+                f"{what}: expected a function that returns numbers, got one that returns {leaf!r}"
+            )
+    return found
 
 
 def check_takes(what: str, function: Expected[Callable[..., Any]], count: int) -> None:

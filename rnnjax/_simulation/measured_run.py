@@ -128,6 +128,10 @@ class MeasuredRun:
         """The start that was given, for this circuit."""
         return first_state(self.start, circuit)
 
+    def _start(self, circuit: AbstractSystem[Any]) -> StartLike | None:
+        """The start in the structure of the state; a function of the circuit as it is."""
+        return self.start if callable(self.start) else self.first(circuit)
+
     def settings(self) -> RunSettings:
         """What is fixed when the run compiles."""
         return RunSettings(self.solver, self.steps, self.transient)
@@ -136,7 +140,7 @@ class MeasuredRun:
         """What may change without compiling again."""
         number = np.asarray
         return RunValues(
-            self.measures, as_input(circuit, self.input), self.start, self.noise,
+            self.measures, as_input(circuit, self.input), self._start(circuit), self.noise,
             number(1.0 if self.step is None else self.step),
             Window(number(0.0), number(self.begin), number(self.duration)),
             Tolerances(number(float(self.rtol)), number(float(self.atol))),

@@ -15,7 +15,7 @@ from rnnjax._engine.adaptive_steps import AdaptiveCarry, AdaptiveLane
 from rnnjax._machine.lanes import Lanes, Worker, map_lanes, map_workers
 from rnnjax._machine.plan import Loop, Plan
 from rnnjax._machine.programs import has_product, numbers_in_loops, traced
-from rnnjax._machine.tracing import told
+from rnnjax._machine.tracing import only_numbers, told
 from rnnjax._results import Status
 from rnnjax._simulation.measured_run import (
     RunSettings,
@@ -248,7 +248,7 @@ class _Compiled:
         found = {}
         for name, function in self._functions:
             with told(f"measures[{name!r}]"):
-                found[name] = kept(function(target))
+                found[name] = kept(only_numbers(f"measures[{name!r}]", function(target)))
         return found
 
 

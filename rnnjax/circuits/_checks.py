@@ -218,7 +218,9 @@ def first_state(start: Expected[StartLike | None], circuit: AbstractSystem[Any])
         check_takes("start", check_made(start, "start"), 1)
         with told("start"):
             start = check_gave(start(circuit), "start", "a state")
-    return None if start is None else arranged(start, rest_of(circuit))
+    if start is None:
+        return None
+    return own_structure(arranged(start, rest_of(circuit)), "start", None)
 
 
 def given_state(
