@@ -65,6 +65,11 @@ class _Converter:
     def __call__(self, value: Expected[Arrays]) -> Any:
         if value is None and self.optional:
             return None
+        if self.tuples and isinstance(value, dict | eqx.Module):
+            raise TypeError(
+                f"{self.name}: expected a number{suffix(self.unit)}, or an array of them, got "
+                f"{type(value).__name__}"
+            )
         return own_structure(value, self.name, self.unit, tuples=self.tuples)
 
     def belongs(self, name: str, annotation: Any) -> None:

@@ -62,9 +62,9 @@ def flat_guesses(
             f"{name}: expected states with a guess axis in front, shapes (guess, ...) of "
             f"{shapes}, got {got}"
         )
-    if not got[0][:1] or got[0][0] == 0:
-        raise ValueError(f"{name}: expected at least one state, got none")
     rows = _rows(guesses)
+    if rows.shape[0] == 0:
+        raise ValueError(f"{name}: expected at least one state, got none")
     if not is_traced(rows) and not np.isfinite(rows).all(1).any():
         raise ValueError(f"{name}: expected states that are finite, got none that is")
     return rows

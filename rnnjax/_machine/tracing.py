@@ -26,11 +26,12 @@ _IMMUTABLE = "arrays are immutable"  # of JAX's words
 
 
 @contextlib.contextmanager
-def told(what: str) -> Iterator[None]:
+def told(what: str, kind: str = "a function") -> Iterator[None]:
     """Around a call of a user's function: says which it was, and what JAX wants of it.
 
     Args:
         what: the function: `WilsonCowan.__call__`, `input`, `observe`.
+        kind: what is expected: a function of what.
 
     Raises:
         TypeError: for one that JAX can't trace; JAX's own error is its cause.
@@ -40,7 +41,7 @@ def told(what: str) -> Iterator[None]:
     except tuple(kind for kind, _ in _UNTRACEABLE) as error:
         todo = next(words for kind, words in _UNTRACEABLE if isinstance(error, kind))
         raise TypeError(
-            f"{what}: expected a function that JAX can trace, for any numbers at once: {todo}"
+            f"{what}: expected {kind} that JAX can trace, for any numbers at once: {todo}"
         ) from error
     except TypeError as error:
         if _IMMUTABLE in str(error):
@@ -55,7 +56,9 @@ def told(what: str) -> Iterator[None]:
         raise
 
 
-def shapes_of(what: str, function: Callable[..., Any], *arguments: Shapes) -> Any:
+def shapes_of(
+    what: str, function: Callable[..., Any], *arguments: Shapes, kind: str = "a function"
+) -> Any:
     """The shapes of what a user's function gives for arguments of these shapes.
 
     Raises:
@@ -66,7 +69,7 @@ def shapes_of(what: str, function: Callable[..., Any], *arguments: Shapes) -> An
         return only_numbers(what, function(*arguments))
 
     check_takes(what, function, len(arguments))
-    with told(what):
+    with told(what, kind):
         return jax.eval_shape(looked_at, *arguments)
 
 

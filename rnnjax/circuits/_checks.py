@@ -261,7 +261,7 @@ def _check_shapes(
     rest = rest_of(circuit)
     _same(name, jax.eval_shape(lambda: start), rest, circuit)
     time = jax.ShapeDtypeStruct((), default_dtype())
-    given = shapes_of("input", as_input(circuit, input), time)
+    given = shapes_of("input", as_input(circuit, input), time, kind="a function of time")
     _check_real(given, "input")
     check_gave(given, "input", "the input at a time")
     wanted = jax.eval_shape(circuit.no_input)

@@ -23,10 +23,10 @@ def rest_of(circuit: AbstractSystem[Any]) -> Shapes:
     """
     name = f"{type(circuit).__name__}.rest"
     rest = check_gave(shapes_of(name, circuit.rest), name, "a state")
-    if isinstance(rest, list | dict):
+    if isinstance(rest, list):
         raise TypeError(
-            f"{name}: expected an array or a NamedTuple of arrays, got a {type(rest).__name__}: "
-            "return e.g. jnp.zeros(3)"
+            f"{name}: expected an array or a NamedTuple of arrays, got a list: return e.g. "
+            "jnp.zeros(3)"
         )
     if not sum(x.size for x in jax.tree.leaves(rest)):
         raise ValueError(f"{name}: expected at least one variable, got a state of none")
