@@ -34,7 +34,7 @@ def float_dtype(dtype: DTypeLike | None) -> np.dtype:
     if dtype is None:
         return default_dtype()
     for known in (np.dtype("float32"), np.dtype("float64")):
-        with contextlib.suppress(TypeError):
+        with contextlib.suppress(TypeError, ValueError):
             if np.dtype(dtype) == known:
                 return known
     raise ValueError(f"expected dtype float32 or float64, got {dtype!r}: give e.g. dtype='float64'")

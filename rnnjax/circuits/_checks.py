@@ -239,7 +239,7 @@ def given_state(
 def check_observe(observe: Expected[Callable[[State], Arrays] | None], state: State) -> None:
     """Refuse a function of the state that gives nothing."""
     if observe is not None:
-        seen = shapes_of("observe", observe, as_default(state))
+        seen = shapes_of("observe", check_made(observe, "observe"), as_default(state))
         check_gave(seen, "observe", "what to keep of a state")
 
 

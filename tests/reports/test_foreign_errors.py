@@ -115,7 +115,7 @@ ARGUMENTS = {
 # What is right after all.
 TAKEN = {
     ("key", "a key"), ("onset", "minus one"), ("onset", "a matrix"), ("tau", "a matrix"),
-    ("time", "minus one"), ("start", "a class"), ("state", "a class"),
+    ("time", "minus one"), ("start", "a class"), ("state", "a class"), ("observe", "an input"),
 }  # fmt: skip
 
 
