@@ -23,9 +23,8 @@ AnyKey: TypeAlias = Expected[Numbers | None]  # of one fit, or of many; looked a
 
 def check_circuit(circuit: Trained) -> None:
     """Refuse what is no circuit, and parameters that can't be right, its input's as well."""
-    check_is_circuit(
-        getattr(circuit, "circuit", circuit) if isinstance(circuit, Driven) else circuit
-    )
+    inner: Any = circuit.circuit if isinstance(circuit, Driven) else circuit
+    check_is_circuit(inner)
     check(circuit)
     check(getattr(circuit, "circuit", circuit))
     check(getattr(circuit, "input", None))
