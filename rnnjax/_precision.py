@@ -33,7 +33,8 @@ def float_dtype(dtype: DTypeLike | None) -> np.dtype:
     """
     if dtype is None:
         return default_dtype()
-    for known in (np.dtype("float32"), np.dtype("float64")):
+    named = isinstance(dtype, str | type | np.dtype)
+    for known in (np.dtype("float32"), np.dtype("float64")) if named else ():
         with contextlib.suppress(TypeError, ValueError):
             if np.dtype(dtype) == known:
                 return known

@@ -952,7 +952,7 @@ PARTS: Rows = {
     "weights with a hole": (lambda: Dense([[None, 1.0], [1.0, 0.0]]), TypeError, "Dense.weights"),
     "a tensor for weights": (lambda: np.shape(Dense(Tensor(np.eye(2))).weights), WORKS),
     "a tensor for weights, run": (lambda: simulated(circuits.LinearNetwork(Dense(Tensor(np.eye(2) / 2))))(), WORKS),
-    "weights in a dictionary": (lambda: Dense({"w": 1.0}), ValueError, "Dense.weights"),
+    "weights in a dictionary": (lambda: Dense({"w": 1.0}), TypeError, "Dense.weights"),
     "a function for weights": (lambda: Dense(np.eye), TypeError, "Dense.weights"),
     "a size in words": (lambda: Dense.random("ten", key=0), ValueError, "units"),
     "a size as a float": (lambda: Dense.random(10.0, key=0), ValueError, "units"),
