@@ -104,6 +104,8 @@ def one_number(
     """
     if is_traced(value):
         raise ValueError(f"{name}: expected a number that is known outside of jit and vmap")
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: expected a number{suffix(unit)}, got {value}")
     found = own_numbers(value, name, unit)
     if found.shape != ():
         raise ValueError(f"{name}: expected one number{suffix(unit)}, got shape {found.shape}")

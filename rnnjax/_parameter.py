@@ -28,7 +28,7 @@ _LARGEST_WHOLE = 2**31  # whole numbers that nobody made floats of must stay bel
 
 def parameter(
     default: Expected[Arrays] = dataclasses.MISSING,
-    unit: str = "1",
+    unit: Expected[str] = "1",
     *,
     positive: bool = False,
     doc: str = "",
@@ -44,6 +44,8 @@ def parameter(
         positive: whether only values above zero make sense. Fits then train its logarithm.
         doc: a few words for tables.
     """
+    if not isinstance(unit, str):
+        raise TypeError(f"parameter: expected a unit in words, '1' for none, got {unit!r}")
     declared = {"unit": unit, "positive": positive, "doc": doc, "optional": default is None}
     metadata, converter = {"parameter": declared}, _Converter(unit, default is None)
     if default is dataclasses.MISSING:
@@ -63,6 +65,11 @@ class _Converter:
     def __call__(self, value: Expected[Arrays]) -> Any:
         if value is None and self.optional:
             return None
+        if self.tuples and isinstance(value, dict | eqx.Module):
+            raise TypeError(
+                f"{self.name}: expected a number{suffix(self.unit)}, or an array of them, got "
+                f"{type(value).__name__}"
+            )
         return own_structure(value, self.name, self.unit, tuples=self.tuples)
 
     def belongs(self, name: str, annotation: Any) -> None:
@@ -174,6 +181,10 @@ def check_values(field: ParameterField, value: Expected[Arrays], owner: str) -> 
         if leaf is None and field.optional:
             continue
         found = _numbers(leaf, name, field.unit)
+        if found.size == 0 and found.ndim < 2:
+            raise ValueError(
+                f"{name}: expected at least one number, got an empty array of shape {found.shape}"
+            )
         check_finite(found, name)
         if field.positive and (found <= 0).any():
             bad = np.asarray(found <= 0)

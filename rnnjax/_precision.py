@@ -33,8 +33,9 @@ def float_dtype(dtype: DTypeLike | None) -> np.dtype:
     """
     if dtype is None:
         return default_dtype()
-    for known in (np.dtype("float32"), np.dtype("float64")):
-        with contextlib.suppress(TypeError):
+    named = isinstance(dtype, str | type | np.dtype)
+    for known in (np.dtype("float32"), np.dtype("float64")) if named else ():
+        with contextlib.suppress(TypeError, ValueError):
             if np.dtype(dtype) == known:
                 return known
     raise ValueError(f"expected dtype float32 or float64, got {dtype!r}: give e.g. dtype='float64'")

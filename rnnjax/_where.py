@@ -80,6 +80,7 @@ def named(tree: TreeT, where: Where[TreeT]) -> Named:
         NothingNamedError: if it names none, or several.
         ValueError: for an index that the array does not have.
     """
+    check_where(where)
     try:
         found = where(_labelled(tree))
     except (AttributeError, TypeError, LookupError) as error:
@@ -106,6 +107,20 @@ def number_named(tree: TreeT, where: Where[TreeT]) -> Named:
     return found
 
 
+def check_where(where: Expected[Where[Any]]) -> None:
+    """Refuse what is no function.
+
+    Raises:
+        TypeError: says how to write one.
+    """
+    if not callable(where) or isinstance(where, type | eqx.Module):
+        name = where if isinstance(where, str) and where.isidentifier() else "tau"
+        what = repr(where) if isinstance(where, str) or where is None else type(where).__name__
+        raise TypeError(
+            f"where: expected a function that names an array, like `lambda c: c.{name}`, got {what}"
+        )
+
+
 def all_named(tree: Any) -> list[Named]:
     """Every array of a tree."""
     return [label.named_in(tree) for label in jax.tree.leaves(_labelled(tree))]
@@ -117,6 +132,7 @@ def choose(tree: TreeT, where: Where[TreeT]) -> tuple[Named, ...]:
     Raises:
         ValueError: if `where` names no arrays of the tree, or one twice.
     """
+    check_where(where)
     try:
         given = where(_labelled(tree))
         parts = jax.tree.leaves(given, is_leaf=lambda x: not isinstance(x, tuple | list | dict))

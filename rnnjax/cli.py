@@ -9,7 +9,15 @@ from typing import Any
 
 import click
 
-from rnnjax._cli_arguments import axis_of, builtins, circuit_called, followed, measure_called
+from rnnjax._cli_arguments import (
+    axis_of,
+    builtins,
+    circuit_called,
+    file_of,
+    followed,
+    measure_called,
+    told_of_file,
+)
 
 # rnnjax and JAX are imported inside the commands, so that `rnnjax --help` is quick.
 
@@ -26,7 +34,14 @@ class _Group(click.Group):
         except (ValueError, TypeError, OSError, RuntimeError) as error:
             if isinstance(error, click.exceptions.Exit | click.Abort):
                 raise
-            click.echo(f"error: {error}", err=True)
+            path = file_of(error)
+            click.echo(f"error: {error if path is None else told_of_file(error, path)}", err=True)
+            ctx.exit(2)
+        except (Exception, SystemExit) as error:
+            path = file_of(error)  # the file's own errors are told; a traceback is for ours
+            if path is None:
+                raise
+            click.echo(f"error: {told_of_file(error, path)}", err=True)
             ctx.exit(2)
 
 

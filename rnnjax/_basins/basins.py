@@ -22,6 +22,8 @@ from rnnjax._equilibria.equilibria import Equilibria
 from rnnjax._equilibria.find_equilibria import find_equilibria
 from rnnjax._equilibria.guesses import GUESSES, flat_guesses
 from rnnjax._files.labels import Labels, status_attributes
+from rnnjax._gate import one_number
+from rnnjax._machine.verb import verb
 from rnnjax._numerics.trees import named_leaves
 from rnnjax._simulation.measured_run import MeasuredRun
 from rnnjax._sweep.axes import Axis, Points
@@ -138,6 +140,7 @@ class Basins(eqx.Module):
         return "\n".join([f"Basins({len(self)} starts,", *rows, ")"])
 
 
+@verb
 def basins(
     circuit: AbstractCircuit[Any],
     starts: Expected[Axis | Sequence[Axis] | Points | State],
@@ -199,6 +202,11 @@ def basins(
         raise ValueError(
             "basins looks at its runs and can't be used inside jit, vmap or grad: call it outside"
         )
+    if starts is None:
+        raise TypeError(
+            "starts: expected axes or states, e.g. [axis(lambda s: s.v, values)], got None"
+        )
+    tolerance = one_number(tolerance, "tolerance")
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance: expected a share between 0 and 1, got {tolerance!r}")
     rest = starting_state(circuit, input, state)

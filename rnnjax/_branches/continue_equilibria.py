@@ -18,13 +18,14 @@ from rnnjax._branches.start import (
     near_rest,
     started,
 )
-from rnnjax._continuation.arguments import checked_target
+from rnnjax._continuation.arguments import checked_share, checked_target, each_of
 from rnnjax._continuation.followed import Followed, Type
 from rnnjax._continuation.path import SmoothPath
 from rnnjax._continuation.points import Bifurcation
 from rnnjax._continuation.problem import Bounds, Steps
 from rnnjax._continuation.whole_path import special, steps_up_to, whole_path
 from rnnjax._gate import instant
+from rnnjax._machine.verb import verb
 from rnnjax._numerics.implicit import refuse
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
@@ -49,6 +50,7 @@ from rnnjax.circuits._flat import FlatField, flat_field
 MAX_STEP = 0.05  # scaled: the bounds are 1 apart, a state variable is its own size or 1
 
 
+@verb
 def continue_equilibria(
     circuit: AbstractCircuit[Any] | Driven,
     where: Where[Any],
@@ -106,8 +108,7 @@ def continue_equilibria(
         of Applied Bifurcation Theory, chapter 10.
     """
     target, named, (state, p, tangent) = _checked(circuit, where, bounds, input, start)
-    if not 0 < max_step <= 1:
-        raise ValueError(f"max_step: expected a share of the bounds, in (0, 1], got {max_step}")
+    max_step = checked_share(max_step)
     settings = Settings(
         types=_types(bifurcations, target.circuit, sum(np.size(x) for x in jax.tree.leaves(state))),
         named=named,
@@ -153,6 +154,7 @@ def _types(
         given = (bifurcations.Fold(), bifurcations.Hopf(), bifurcations.BranchPoint())
         if circuit.switching_functions(circuit.rest(), circuit.no_input()) is not None:
             given += (bifurcations.BoundaryEquilibrium(),)
+    given = each_of(given, "Hopf()")
     for each in given:
         if not isinstance(each, AbstractOnBranch):
             raise TypeError(

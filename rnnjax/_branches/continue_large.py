@@ -11,11 +11,12 @@ from jax import lax
 from rnnjax._branches.large_branch import LargeBranch
 from rnnjax._branches.large_crossings import Crossings, crossings
 from rnnjax._branches.large_problem import LargePlace, LargeProblem, begin, steps_up_to
-from rnnjax._continuation.arguments import checked_target
+from rnnjax._continuation.arguments import checked_share, checked_target
 from rnnjax._continuation.march import follow
 from rnnjax._continuation.problem import Bounds
 from rnnjax._equilibria.leading_eigenvalues import checked_effort, random_vectors
 from rnnjax._gate import instant
+from rnnjax._machine.verb import verb
 from rnnjax._numerics.eigenvalues import eigenvalues_by_products
 from rnnjax._numerics.implicit import by_products, refuse, root_of, without_derivatives
 from rnnjax._numerics.krylov import Ritz
@@ -45,6 +46,7 @@ class Settings(NamedTuple):
     sign: float
 
 
+@verb
 def continue_large(
     circuit: AbstractCircuit[Any] | Driven,
     where: Where[Any],
@@ -104,8 +106,7 @@ def continue_large(
         Journal of Computational Physics 193:357-397.
     """
     target, named, state, _ = checked_target(circuit, where, bounds, input, start)
-    if not 0 < max_step <= 1:
-        raise ValueError(f"max_step: expected a share of the bounds, in (0, 1], got {max_step}")
+    max_step = checked_share(max_step)
     limits = np.asarray([*bounds, max_step], np.float64)  # pyright: ignore
     n = sum(np.size(x) for x in jax.tree.leaves(state))
     size, eigenvalues = checked_effort(n, count, subspace, tolerance)

@@ -1,11 +1,13 @@
 """What every continuation asks of its arguments."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from rnnjax._gate import one_number, own_numbers
 from rnnjax._parameter import check_values
-from rnnjax._types import Arrays, Expected, InputLike, Limits, State, Where, is_traced
+from rnnjax._types import Arrays, Expected, InputLike, Limits, State, T, Where, is_traced
 from rnnjax._where import Named, number_named
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import apart, as_input, check_run, starting_state
@@ -47,11 +49,35 @@ def checked_target(
     return target, named, state, value
 
 
+def checked_share(max_step: Expected[float]) -> float:
+    """The longest step as a share of the bounds, or an error."""
+    share = one_number(max_step, "max_step")
+    if not 0 < share <= 1:
+        raise ValueError(f"max_step: expected a share of the bounds, in (0, 1], got {max_step}")
+    return share
+
+
+def each_of(given: Expected[Iterable[T]], example: str) -> tuple[T, ...]:
+    """The bifurcations to look for, as a tuple.
+
+    Raises:
+        TypeError: for what is no tuple or list of them.
+    """
+    if not isinstance(given, tuple | list):
+        raise TypeError(f"bifurcations: expected a tuple such as ({example},), got {given!r}")
+    return tuple(given)
+
+
 def checked_bounds(bounds: Expected[Limits | None], path: str) -> tuple[float, float]:
     """The lowest and the highest value of the parameter, or a ValueError."""
-    if bounds is None or np.shape(bounds) != (2,) or not np.isfinite(bounds).all():
-        raise ValueError(f"bounds: expected (lowest, highest) of {path}, got {bounds}")
-    low, high = (float(b) for b in bounds)
+    wanted = f"bounds: expected (lowest, highest) of {path}, two finite numbers, got {bounds!r}"
+    try:
+        found = own_numbers(bounds, "bounds", None)
+    except (TypeError, ValueError):
+        raise ValueError(wanted) from None
+    if is_traced(found) or found.shape != (2,) or not np.isfinite(found).all():
+        raise ValueError(wanted)
+    low, high = found.tolist()
     if low >= high:
         raise ValueError(
             f"bounds: expected (lowest, highest) of {path} with lowest < highest, got "

@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 
 from rnnjax._branches.continue_equilibria import MAX_STEP
-from rnnjax._continuation.arguments import checked_bounds
+from rnnjax._continuation.arguments import checked_bounds, checked_share, each_of
 from rnnjax._continuation.corrector import corrected
 from rnnjax._continuation.followed import Followed, Start, Type
 from rnnjax._continuation.path import Frame, SmoothPath
@@ -18,6 +18,7 @@ from rnnjax._continuation.problem import Bounds
 from rnnjax._continuation.whole_path import Whole, special, steps_up_to, whole_path
 from rnnjax._diagrams.curve import Curve
 from rnnjax._gate import instant
+from rnnjax._machine.verb import verb
 from rnnjax._numerics.implicit import refuse
 from rnnjax._orbits.orbit_branch import OrbitBifurcation
 from rnnjax._orbits.orbit_curve import curve_of_cycles
@@ -63,6 +64,7 @@ class _Settings(NamedTuple):
     at_end: bool  # it begins where the first of the unknowns beside the point is zero
 
 
+@verb
 def continue_bifurcation(
     circuit: AbstractCircuit[Any] | Driven,
     where: Expected[tuple[Where[Any], Where[Any]]],
@@ -123,8 +125,7 @@ def continue_bifurcation(
     """
     type_, begin = _followed(start), cast(Any, start)
     target, named, values = _checked(circuit, where, bounds, input, start)
-    if not 0 < max_step <= 1:
-        raise ValueError(f"max_step: expected a share of the bounds, in (0, 1], got {max_step}")
+    max_step = checked_share(max_step)
     own, drive = apart(circuit, input)
     if isinstance(type_, AbstractOfCycles):
         if bifurcations is not None:
@@ -180,6 +181,7 @@ def _members(
     """The types that are looked for on the curve."""
     known = known_types(AbstractOnCurve)
     members = [t() for t in known] if given is None else given  # pyright: ignore[reportAbstractUsage]
+    members = each_of(members, "Cusp()")
     for each in members:
         if not isinstance(each, AbstractOnCurve):
             raise TypeError(

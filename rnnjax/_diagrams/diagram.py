@@ -14,6 +14,7 @@ from rnnjax._continuation.points import Bifurcation
 from rnnjax._diagrams.continue_bifurcation import continue_bifurcation
 from rnnjax._diagrams.curve import Curve
 from rnnjax._equilibria.find_equilibria import GUESSES, find_equilibria
+from rnnjax._machine.verb import verb
 from rnnjax._orbits.continue_orbits import continue_orbits
 from rnnjax._orbits.orbit_branch import OrbitBranch
 from rnnjax._parameter import counted
@@ -22,7 +23,7 @@ from rnnjax._types import Arrays, Expected, InputLike, Key, State, Where, is_tra
 from rnnjax._where import Named, number_named
 from rnnjax.bifurcations._known import type_of
 from rnnjax.circuits._base import AbstractCircuit, Driven
-from rnnjax.circuits._checks import apart
+from rnnjax.circuits._checks import apart, check_run
 
 Circuit: TypeAlias = AbstractCircuit[Any] | Driven
 Range: TypeAlias = tuple[float, float]  # the lowest and the highest value
@@ -75,6 +76,7 @@ class Diagram(eqx.Module):
         )
 
 
+@verb
 def diagram(
     circuit: Circuit,
     where: Where[Any],
@@ -116,6 +118,14 @@ def diagram(
         ConvergenceError: if there is no branch at all; it says why.
         ValueError: for arguments that do not fit.
     """
+    own, drive = apart(circuit, input)
+    check_run(own, drive, None, None)
+    max_branches = counted(max_branches, "max_branches")
+    if second is not None and (not isinstance(second, tuple | list) or len(second) != 2):
+        raise TypeError(
+            "second: expected a function and its bounds, (lambda c: c.tau, (1.0, 20.0)), got "
+            f"{second!r}"
+        )
     named = number_named(circuit, where)
     low, high = checked_bounds(bounds, named.path)
     if is_traced(circuit, input):

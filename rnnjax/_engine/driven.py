@@ -94,16 +94,23 @@ def known_jumps(input: InputLike) -> tuple[Scalar, ...] | None:
     return input.jumps() if isinstance(input, AbstractInput) else None
 
 
+def each_jump(jumps: tuple[Scalar, ...] | None) -> list[Scalar]:
+    """The jumps one by one, those of all units where they have their own."""
+    return [at for x in jumps or () for at in (jnp.ravel(x) if jnp.ndim(x) else [x])]
+
+
 def jumps_of(input: DrivenBy) -> tuple[Digits, ...]:
     """When (ms) an input jumps, as far as it is known."""
     if not known_jumps(input.rounded):
         return ()
     if default_dtype() == jnp.float64:
-        return tuple(Digits((jnp.asarray(j, jnp.float64),)) for j in input.rounded.jumps())
+        jumps = each_jump(input.rounded.jumps())
+        return tuple(Digits((jnp.asarray(j, jnp.float64),)) for j in jumps)
 
     def found(input: DrivenBy) -> tuple[tuple[Array, Array], ...]:
         return tuple(
-            two_parts(jnp.asarray(j, jnp.float64), jnp.float32) for j in input.whole().jumps()
+            two_parts(jnp.asarray(j, jnp.float64), jnp.float32)
+            for j in each_jump(input.whole().jumps())
         )
 
     return tuple(Digits(parts) for parts in in_full(found, input))
@@ -125,7 +132,6 @@ def moved_by_jumps(
         now: the start of the step.
         after: its end.
     """
-    jumps = tuple(j for j in jumps if jnp.ndim(j.value) == 0)
     if not jumps:
         return state
     arrays, fixed = eqx.partition((slope, now, after), eqx.is_array)

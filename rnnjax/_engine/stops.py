@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 
-from rnnjax._engine.driven import DrivenBy, known_jumps
+from rnnjax._engine.driven import DrivenBy, each_jump, known_jumps
 from rnnjax._engine.step_control import Window
 from rnnjax._numerics.digits import Digits, beyond, chosen, in_full, two_parts
 from rnnjax._numerics.moments import LaneMoment
@@ -33,7 +33,7 @@ def stops_since(input: DrivenBy, start: Digits, t: Digits | None = None) -> list
 
     def found(input: DrivenBy, start: Digits, t: Digits | None) -> list[tuple[Array, Array]]:
         whole, begin = input.whole(), start.whole()
-        times = list(known_jumps(whole) or ())
+        times = each_jump(known_jumps(whole))
         if bends and t is not None:
             times.append(whole.next_bend(LaneMoment(start, t).ms()))
         dtype = start.value.dtype

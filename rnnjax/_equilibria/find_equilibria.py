@@ -12,6 +12,7 @@ from rnnjax._equilibria.equilibria import Equilibria
 from rnnjax._equilibria.guesses import GUESSES as GUESSES
 from rnnjax._equilibria.guesses import Guesses, flat_guesses
 from rnnjax._gate import instant
+from rnnjax._machine.verb import verb
 from rnnjax._numerics.deflation import deflated, repeats
 from rnnjax._numerics.implicit import by_products, refuse, root_of
 from rnnjax._numerics.roots import find_root, vanishes
@@ -35,6 +36,7 @@ from rnnjax.circuits._checks import as_input, check_run, starting_state
 from rnnjax.circuits._flat import flat_field
 
 
+@verb
 def find_equilibria(
     circuit: AbstractCircuit[Any],
     input: Expected[InputLike | None] = None,
@@ -83,6 +85,7 @@ def find_equilibria(
     alone = matrix_free and guesses is None and key is None
     starts = flat_guesses(rest, rest if alone else guesses, key)
     rounds = counted(deflate, "deflate") if deflate != 0 else 0
+    max_steps = counted(max_steps, "max_steps")
     effort = max_steps, rounds, bool(matrix_free)
     result = in_float64(
         _find, circuit, as_input(circuit, input), rest, starts, instant(time), effort

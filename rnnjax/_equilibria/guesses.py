@@ -10,6 +10,7 @@ import numpy as np
 from rnnjax._gate import own_structure
 from rnnjax._precision import default_dtype
 from rnnjax._types import Arrays, Expected, Float, Key, Shaped, Shapes, State, is_traced
+from rnnjax.circuits._structure import arranged
 
 GUESSES = 64
 
@@ -49,7 +50,7 @@ def flat_guesses(
         return _around(rest, key)
     if hasattr(guesses, "times") and hasattr(guesses, "states"):
         guesses = _along(guesses, rest, key)
-    guesses = own_structure(guesses, name, None)
+    guesses = own_structure(arranged(guesses, rest), name, None)
     shapes = [np.shape(x) for x in jax.tree.leaves(rest)]
     got = [np.shape(x) for x in jax.tree.leaves(guesses)]
     if got == shapes:
@@ -62,6 +63,8 @@ def flat_guesses(
             f"{shapes}, got {got}"
         )
     rows = _rows(guesses)
+    if rows.shape[0] == 0:
+        raise ValueError(f"{name}: expected at least one state, got none")
     if not is_traced(rows) and not np.isfinite(rows).all(1).any():
         raise ValueError(f"{name}: expected states that are finite, got none that is")
     return rows

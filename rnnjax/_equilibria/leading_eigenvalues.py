@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Complex, Int
 
-from rnnjax._gate import instant
+from rnnjax._gate import instant, one_number
+from rnnjax._machine.verb import verb
 from rnnjax._numerics.eigenvalues import eigenvalues_by_products
 from rnnjax._numerics.implicit import refuse
 from rnnjax._parameter import counted
@@ -26,7 +27,7 @@ from rnnjax._types import (
     is_traced,
 )
 from rnnjax.circuits._base import AbstractCircuit
-from rnnjax.circuits._checks import as_input, check_run, starting_state
+from rnnjax.circuits._checks import as_input, check_run, given_state
 from rnnjax.circuits._flat import flat_field
 
 _RESTARTS = 300
@@ -90,6 +91,7 @@ class LeadingEigenvalues(eqx.Module):
         return f"LeadingEigenvalues({values} /ms, residuals <= {worst:.1e})"
 
 
+@verb
 def leading_eigenvalues(
     circuit: AbstractCircuit[Any],
     state: Expected[State],
@@ -135,7 +137,7 @@ def leading_eigenvalues(
         Stewart (2001), SIAM Journal on Matrix Analysis and Applications 23:601-614.
     """
     check_run(circuit, input, None, None)
-    state = starting_state(circuit, input, state, "state")
+    state = given_state(circuit, input, state)
     n = sum(np.size(x) for x in jax.tree.leaves(state))
     size, effort = checked_effort(n, count, subspace, tolerance)
     random = random_vectors(key, (size + 1, n))
@@ -165,12 +167,13 @@ def checked_effort(
         raise ValueError(
             f"subspace: expected at least {least} for {count} eigenvalues, got {subspace}"
         )
-    if not np.finfo(np.float64).eps <= float(tolerance) < 1:
+    tolerance = one_number(tolerance, "tolerance")
+    if not np.finfo(np.float64).eps <= tolerance < 1:
         raise ValueError(
             f"tolerance: expected a relative one, from {np.finfo(np.float64).eps:.1e} to 1, got "
             f"{tolerance}"
         )
-    return min(size, n), (int(count), _RESTARTS, float(tolerance))
+    return min(size, n), (int(count), _RESTARTS, tolerance)
 
 
 def random_vectors(key: Expected[Key | None], shape: tuple[int, int]) -> Any:

@@ -9,13 +9,14 @@ import numpy as np
 from jaxtyping import Complex
 
 from rnnjax._gate import instant
+from rnnjax._machine.verb import verb
 from rnnjax._numerics.eigenvalues import eigenvalues
 from rnnjax._numerics.implicit import refuse
 from rnnjax._numerics.trees import variable_names
 from rnnjax._precision import in_float64
 from rnnjax._types import Expected, Float, InputLike, Scalar, State, is_traced
 from rnnjax.circuits._base import AbstractCircuit
-from rnnjax.circuits._checks import as_input, check_run, starting_state
+from rnnjax.circuits._checks import as_input, check_run, given_state
 from rnnjax.circuits._flat import flat_field
 
 _MARGINAL = 1e-9  # relative real part below which an eigenvalue counts as on the axis
@@ -122,6 +123,7 @@ class Linearization(eqx.Module):
         return f"Linearization({self.stability}, leading eigenvalue {self.eigenvalues[0]:.5g} /ms{tail})"
 
 
+@verb
 def linearize(
     circuit: AbstractCircuit[Any],
     state: Expected[State],
@@ -144,7 +146,7 @@ def linearize(
             finite. Where a JAX transformation is under way its Jacobian is NaN.
     """
     check_run(circuit, input, None, None)
-    state = starting_state(circuit, input, state, "state")
+    state = given_state(circuit, input, state)
     return in_float64(_linearized, circuit, as_input(circuit, input), state, instant(time))
 
 

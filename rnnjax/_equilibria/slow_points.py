@@ -11,11 +11,13 @@ from jaxtyping import Bool, Int
 
 from rnnjax._equilibria.guesses import Guesses, flat_guesses
 from rnnjax._equilibria.linearize import Linearization
-from rnnjax._gate import instant
+from rnnjax._gate import instant, own_numbers
+from rnnjax._machine.verb import verb
 from rnnjax._numerics.deflation import repeats
 from rnnjax._numerics.implicit import refuse, root_of
 from rnnjax._numerics.roots import dogleg, find_root, vanishes
 from rnnjax._numerics.trees import named_leaves
+from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
 from rnnjax._results import Status
 from rnnjax._types import (
@@ -98,6 +100,7 @@ class SlowPoints(eqx.Module):
         return f"SlowPoints({len(self)} found{f', speeds {speeds} per ms' if speeds else ''})"
 
 
+@verb
 def find_slow_points(
     circuit: AbstractCircuit[Any],
     input: Expected[InputLike | None] = None,
@@ -135,17 +138,20 @@ def find_slow_points(
         Sussillo and Barak (2013), Neural Computation 25:626-649.
     """
     check_run(circuit, input, None, None)
-    if not is_traced(tolerance) and not tolerance > 0:
-        raise ValueError(
-            f"tolerance: expected the largest q that counts as slow, above 0, got {tolerance!r}"
-        )
+    if not is_traced(tolerance):
+        tolerance = own_numbers(tolerance, "tolerance")
+        if np.shape(tolerance) != () or not tolerance > 0:
+            raise ValueError(
+                f"tolerance: expected the largest q that counts as slow, above 0, got {tolerance!r}"
+            )
     rest = starting_state(circuit, input, None)
     starts = flat_guesses(rest, guesses, key)
     limits = (
         instant(time),
         jnp.asarray(tolerance) if is_traced(tolerance) else np.float64(tolerance),
     )
-    return in_float64(_find, circuit, as_input(circuit, input), rest, starts, limits, max_steps)
+    effort = counted(max_steps, "max_steps")
+    return in_float64(_find, circuit, as_input(circuit, input), rest, starts, limits, effort)
 
 
 @eqx.filter_jit

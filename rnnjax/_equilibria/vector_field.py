@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from rnnjax._gate import instant
+from rnnjax._gate import instant, own_numbers
+from rnnjax._machine.verb import verb
 from rnnjax._numerics.trees import variable_names
+from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
 from rnnjax._types import Array, Expected, Float, InputLike, Scalar, State
 from rnnjax.circuits._base import AbstractCircuit
@@ -35,6 +37,7 @@ class VectorField(eqx.Module):
     unit: str = eqx.field(static=True, default="")
 
 
+@verb
 def vector_field(
     circuit: AbstractCircuit[Any],
     x: tuple[float, float],
@@ -68,9 +71,11 @@ def vector_field(
     if len(chosen) != 2 or any(v not in names for v in chosen) or len(set(chosen)) != 2:
         raise ValueError(f"variables: expected two of {names}, got {chosen}")
     for axis, bounds in (("x", x), ("y", y)):
-        if len(bounds) != 2 or not np.isfinite(bounds).all() or bounds[0] >= bounds[1]:
+        numbers = own_numbers(bounds, axis, None)
+        if numbers.shape != (2,) or not np.isfinite(numbers).all() or numbers[0] >= numbers[1]:
             raise ValueError(f"{axis}: expected (low, high) with low < high, got {bounds}")
     where = np.array([names.index(v) for v in chosen])
+    points = counted(points, "points")
     xs, ys = np.linspace(*x, points), np.linspace(*y, points)
     slopes = in_float64(
         _slopes, circuit, as_input(circuit, input), state, where, xs, ys, instant(time)

@@ -10,6 +10,8 @@ from jaxtyping import Bool, Int
 from rnnjax._engine.first_failure import first_failure
 from rnnjax._engine.fixed_steps import FixedRun
 from rnnjax._exponents.displacements import Schedule, generic_basis, spectrum_of
+from rnnjax._gate import one_number
+from rnnjax._machine.verb import verb
 from rnnjax._numerics.trees import variable_names
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
@@ -21,6 +23,7 @@ from rnnjax.circuits._checks import (
     check_noise,
     check_run,
     check_step,
+    first_state,
     iterated,
     starting_state,
 )
@@ -151,6 +154,7 @@ class Lyapunov(eqx.Module):
         return f"Lyapunov({', '.join(words)})"
 
 
+@verb
 def lyapunov_exponents(
     circuit: AbstractSystem[Any],
     duration: float,
@@ -218,7 +222,7 @@ def lyapunov_exponents(
     schedule = _schedule(
         duration, step, transient, counted(every, "every"), counted(blocks, "blocks")
     )
-    start = starting_state(circuit, input, start(circuit) if callable(start) else start)
+    start = starting_state(circuit, input, first_state(start, circuit))
     check_noise(noise, start)
     variables = sum(int(np.size(x)) for x in jax.tree.leaves(start))
     count = variables if count is None else counted(count, "count")
@@ -249,7 +253,9 @@ def _schedule(
             f"got {blocks}"
         )
     steps = whole_steps(duration, step, "duration")
-    before = steps // 10 if transient is None else whole_steps(transient, step, "transient")
+    before = steps // 10
+    if transient is not None:
+        before = whole_steps(one_number(transient, "transient", "ms"), step, "transient")
     rounds = (steps - before) // every // blocks
     if rounds < 1:
         raise ValueError(

@@ -13,9 +13,21 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from rnnjax._types import Expected
+
 FilePath: TypeAlias = str | os.PathLike[str]
 
 _DAMAGED = ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error
+
+
+def check_path(path: Expected[FilePath], name: str = "path") -> None:
+    """Refuse what is no name of a file.
+
+    Raises:
+        TypeError: says what it is.
+    """
+    if not isinstance(path, str | os.PathLike) or not str(path):
+        raise TypeError(f"{name}: expected the name of a file, got {path!r}")
 
 
 def write_archive(path: FilePath, header: Mapping[str, Any], arrays: Sequence[Any]) -> None:
@@ -46,7 +58,7 @@ def read_archive(path: FilePath) -> tuple[dict[str, Any], list[np.ndarray]]:
             parts = (io.BytesIO(file.read(f"{k}.npy")) for k in range(header["arrays"]))
             return header, [np.lib.format.read_array(p, allow_pickle=False) for p in parts]
     except FileNotFoundError:
-        raise
+        raise FileNotFoundError(f"there is no file {path}") from None
     except (OSError, zipfile.BadZipFile, KeyError, TypeError, *_DAMAGED) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from None
 

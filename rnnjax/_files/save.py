@@ -11,14 +11,16 @@ import jax
 import numpy as np
 
 from rnnjax._exports import FAMILIES, HOMES
-from rnnjax._files.archive import FilePath, read_archive, write_archive
+from rnnjax._files.archive import FilePath, check_path, read_archive, write_archive
+from rnnjax._machine.verb import verb
 from rnnjax._parameter import Parametric
 from rnnjax._types import Expected
 
 _FORMAT = 1
 
 
-def save(path: FilePath, circuit: Expected[Parametric]) -> None:
+@verb
+def save(path: Expected[FilePath], circuit: Expected[Parametric]) -> None:
     """Write a circuit, with all its numbers to the last bit, to one file.
 
     The file is a zip of a JSON header and NumPy arrays; each part carries a checksum.
@@ -31,12 +33,18 @@ def save(path: FilePath, circuit: Expected[Parametric]) -> None:
         TypeError: for what can't be saved without code, such as a function of your own.
         OSError: if the file can't be written; nothing is left half-written.
     """
+    check_path(path)
+    if not isinstance(circuit, Parametric):
+        raise TypeError(
+            f"circuit: expected a circuit or a part made of parameters, got {circuit!r}"
+        )
     arrays: list[np.ndarray] = []
     header = {"format": _FORMAT, "content": _encode(circuit, arrays)}
     write_archive(path, header, arrays)
 
 
-def load(path: FilePath, known: Sequence[Any] = ()) -> Any:
+@verb
+def load(path: Expected[FilePath], known: Sequence[Any] = ()) -> Any:
     """Read a circuit that `save` wrote. No code from the file is run.
 
     Args:
@@ -47,6 +55,7 @@ def load(path: FilePath, known: Sequence[Any] = ()) -> Any:
     Raises:
         ValueError: for a damaged file, or a class that is not known.
     """
+    check_path(path)
     try:
         header, arrays = read_archive(path)
     except ValueError as error:

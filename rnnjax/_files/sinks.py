@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnjax._files.archive import FilePath, check_writable, replacing
+from rnnjax._files.archive import FilePath, check_path, check_writable, replacing
 from rnnjax._files.labels import Labels
 from rnnjax._results import Status
 from rnnjax._types import Expected
@@ -151,6 +151,7 @@ def open_sink(store: FilePath | None, labels: Labels, points: int) -> Any:
     """
     if store is None:
         return MemorySink(labels)
+    check_path(store, "store")
     path = Path(store)
     if path.suffix == ".zarr":
         return ZarrSink(path, labels, points)

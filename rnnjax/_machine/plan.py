@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 
 from rnnjax._machine.setup import tuned_devices
+from rnnjax._parameter import counted
 
 UNTUNED_TILE = 4096  # lanes; where each kernel is called by itself, it must be worth the call
 LARGE = 512  # variables from which on one product keeps all cores busy by itself
@@ -94,9 +95,9 @@ def checked_plan(plan: Any) -> Plan:
     """
     if not isinstance(plan, Plan):
         raise TypeError(f"plan: expected rnnjax.Plan(tile, devices), got {plan!r}")
-    if plan.tile is not None and plan.tile < 1:
-        raise ValueError(f"plan.tile: expected a positive number of lanes or None, got {plan.tile}")
-    if not 1 <= plan.devices <= len(jax.devices()):
+    if plan.tile is not None:
+        counted(plan.tile, "plan.tile")
+    if not 1 <= counted(plan.devices, "plan.devices") <= len(jax.devices()):
         raise ValueError(
             f"plan.devices: expected 1 to {len(jax.devices())}, the devices of this process, got "
             f"{plan.devices}: on a CPU call rnnjax.tune_cpu(devices=...) first"

@@ -35,6 +35,8 @@ def tune_cpu(devices: int | None = None) -> bool:
     """
     if _tuned:
         return True
+    if devices is not None and (isinstance(devices, bool) or not isinstance(devices, int)):
+        raise TypeError(f"devices: expected a whole number of them, got {devices!r}")
     devices = devices or _cores()
     version = importlib.metadata.version("jaxlib")
     if not version.startswith(_KNOWN_JAXLIB) and not _accepted():
@@ -76,6 +78,8 @@ def cache(folder: str | os.PathLike[str] | None = None) -> pathlib.Path:
     Raises:
         OSError: if it can't be made or written to.
     """
+    if folder is not None and not isinstance(folder, str | os.PathLike):
+        raise TypeError(f"folder: expected the name of a folder, got {folder!r}")
     path = pathlib.Path(folder) if folder is not None else _user_cache() / "rnnjax"
     path.mkdir(parents=True, exist_ok=True)
     if not os.access(path, os.W_OK):

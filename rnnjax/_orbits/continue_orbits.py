@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnnjax._continuation.arguments import checked_target
+from rnnjax._continuation.arguments import checked_share, checked_target, each_of
 from rnnjax._continuation.both_ways import Both, both_ways
 from rnnjax._continuation.points import Bifurcation
 from rnnjax._continuation.problem import Bounds
 from rnnjax._gate import instant
+from rnnjax._machine.verb import verb
 from rnnjax._numerics.collocation import Cycle, Family, ends_of, interpolated
 from rnnjax._numerics.implicit import refuse, without_derivatives
 from rnnjax._orbits.crossings import Crossings, one_way
@@ -41,6 +42,7 @@ Live: TypeAlias = tuple[Arrays, Array]  # what may be differentiated, and the sc
 _SAMPLES = 8  # places in each interval at which extremes are looked for
 
 
+@verb
 def continue_orbits(
     circuit: AbstractCircuit[Any] | Driven,
     where: Where[Any],
@@ -112,8 +114,7 @@ def continue_orbits(
         start = start.orbit
         count = max(count, (2 if doubled else 1) * np.shape(start.widths)[-1])
     target, named, rest, value = checked_target(circuit, where, bounds, input, None, value)
-    if not 0 < max_step <= 1:
-        raise ValueError(f"max_step: expected a share of the bounds, in (0, 1], got {max_step}")
+    max_step = checked_share(max_step)
     begin = _begin(start, rest, value, count)
     longest = 1000 * begin.period if longest_period is None else longest_period
     n = sum(np.size(x) for x in jax.tree.leaves(rest))
@@ -142,7 +143,7 @@ def _begin(start: Expected[Bifurcation | Orbit], rest: State, value: Scalar, cou
         nodes = rows_of(rest, jax.tree.map(lambda x: jnp.asarray(x)[None], start.state))
         return Begin(nodes, np.full(count, 1 / count), 1000 / start.frequency, value)
     if not isinstance(start, Orbit):
-        raise ValueError(
+        raise TypeError(
             "start: expected a Hopf point of a branch, an Orbit or a Trajectory, got "
             f"{type(start).__name__}"
         )
@@ -165,6 +166,7 @@ def _types(
             bifurcations.FoldOfCycles(), bifurcations.PeriodDoubling(),
             bifurcations.NeimarkSacker(), *((bifurcations.Grazing(),) if kinks else ()),
         )  # fmt: skip
+    given = each_of(given, "PeriodDoubling()")
     for each in given:
         if not isinstance(each, AbstractOfCycles):
             raise TypeError(

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnnjax._gate import instant
+from rnnjax._gate import instant, own_structure
+from rnnjax._machine.verb import verb
 from rnnjax._numerics.collocation import (
     Family,
     places_of,
@@ -26,6 +27,8 @@ from rnnjax._types import Expected, InputLike, Scalar, State, is_traced
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._checks import as_input, check_run, starting_state
 from rnnjax.circuits._flat import flat_field
+from rnnjax.circuits._structure import arranged
+from rnnjax.solvers._checks import positive
 
 _NO_ORBIT = (
     " Of an orbit also: (c) the run is chaotic or not settled, (d) the mesh is coarse. Try a longer run, "
@@ -33,6 +36,7 @@ _NO_ORBIT = (
 )
 
 
+@verb
 def find_orbit(
     circuit: AbstractCircuit[Any],
     guess: Expected[Trajectory | State],
@@ -114,13 +118,18 @@ def _guessed(
         samples = jnp.concatenate([samples, samples[:1]])
         times = jnp.append(jnp.asarray(guess.phases), 1.0) * guess.period
         return Curve(samples, times, True, even)
+    if guess is None or callable(guess):
+        raise TypeError(
+            "guess: expected a Trajectory, an Orbit or states over one period, got "
+            f"{'None' if guess is None else type(guess).__name__}"
+        )
     if period is None:
         raise ValueError(
             "period: expected about how long the orbit takes, in ms, as the guess is states alone"
         )
-    if not is_traced(period) and not float(period) > 0:
-        raise ValueError(f"period: expected a positive time in ms, got {period}")
-    samples = rows_of(rest, guess)
+    if not is_traced(period):
+        period = positive(period, "period", "ms")
+    samples = rows_of(rest, own_structure(arranged(guess, rest), "guess", None))
     if samples.shape[0] < 8:
         raise ValueError(f"guess: expected at least 8 samples, got {samples.shape[0]}")
     samples = jnp.concatenate([samples, samples[:1]])

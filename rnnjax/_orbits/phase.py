@@ -11,6 +11,7 @@ from jax import lax
 
 from rnnjax._engine.fixed_steps import FixedRun, integrate
 from rnnjax._gate import instant
+from rnnjax._machine.verb import verb
 from rnnjax._numerics.collocation import (
     DEGREE,
     NODES,
@@ -45,7 +46,7 @@ from rnnjax._types import (
     is_traced,
 )
 from rnnjax.circuits._base import AbstractCircuit
-from rnnjax.circuits._checks import as_input, check_run, starting_state
+from rnnjax.circuits._checks import as_input, check_run, given_state, starting_state
 from rnnjax.circuits._flat import flat_field
 from rnnjax.solvers._base import Solver
 from rnnjax.solvers._checks import checked_solver
@@ -111,6 +112,7 @@ class PhaseResponse(eqx.Module):
         return data.assign_coords(phase=phases).assign_attrs(period=float(self.period))
 
 
+@verb
 def phase_response(
     circuit: AbstractCircuit[Any],
     orbit: Expected[Orbit],
@@ -161,6 +163,7 @@ def phase_response(
     return found
 
 
+@verb
 def phase_of(
     circuit: AbstractCircuit[Any],
     orbit: Expected[Orbit],
@@ -200,7 +203,7 @@ def phase_of(
     """
     check_run(circuit, input, None, None)
     rest = starting_state(circuit, input, None)
-    state = starting_state(circuit, input, state, "state")
+    state = given_state(circuit, input, state)
     _check_orbit(rest, orbit)
     solver = checked_solver(solver, None, 1.0, False)
     counts = counted(periods, "periods"), counted(steps, "steps")
@@ -219,7 +222,7 @@ def phase_of(
 def _check_orbit(rest: State, orbit: Expected[Orbit]) -> None:
     """Refuse what is no single orbit of the circuit."""
     if not isinstance(orbit, Orbit):
-        raise ValueError(
+        raise TypeError(
             f"orbit: expected an Orbit, got {type(orbit).__name__}: give what find_orbit returns, or one "
             "of a branch, `branch[k]`"
         )

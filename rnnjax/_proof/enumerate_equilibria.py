@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._equilibria.equilibria import Equilibria
+from rnnjax._gate import one_number
+from rnnjax._machine.verb import verb
 from rnnjax._numerics.trees import variable_names
 from rnnjax._parameter import counted
 from rnnjax._precision import cast, in_float64
@@ -59,6 +61,7 @@ class Certificate(eqx.Module):
         return f"Certificate({self.summary}; {self.examined} examined)"
 
 
+@verb
 def enumerate_equilibria(
     circuit: AbstractCircuit[Any],
     input: Expected[InputLike | None] = None,
@@ -278,7 +281,7 @@ def _bounds(rest: State, box: Expected[tuple[State, State] | None]) -> Interval:
     Raises:
         ValueError: for what is no box.
     """
-    if not isinstance(box, tuple | list) or len(box) != 2:
+    if not isinstance(box, tuple | list | np.ndarray) or len(box) != 2:
         raise ValueError(f"box: expected a pair (low, high) of states or of numbers, got {box!r}")
     low, high = (_side(rest, side) for side in box)
     names = variable_names(rest)
@@ -324,6 +327,7 @@ def _searched(
             f"{', '.join(variable_names(problem.rest))}, or one pair of numbers for all, e.g. "
             "box=(-100.0, 100.0)"
         )
+    resolution = one_number(resolution, "resolution")
     if not _FINEST <= resolution <= 0.1:
         raise ValueError(
             f"resolution: expected a share of the box between {_FINEST:g}, below which rounding "

@@ -9,6 +9,7 @@ from jaxtyping import Int
 from rnnjax._engine.adaptive_steps import AdaptiveOutcome
 from rnnjax._engine.first_failure import first_failure
 from rnnjax._engine.fixed_steps import FixedOutcome
+from rnnjax._machine.verb import verb
 from rnnjax._numerics.moments import LaneMoment
 from rnnjax._numerics.trees import fastest_variable, variable_names
 from rnnjax._precision import cast, check_range, precision, to_host
@@ -28,6 +29,7 @@ from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._base import Solver
 
 
+@verb
 def measure(
     circuit: AbstractCircuit[Any],
     measures: Mapping[str, AbstractMeasure] | AbstractMeasure,

@@ -21,13 +21,14 @@ from rnnjax._results import Status
 from rnnjax._types import Arrays, InputLike, Key, StartLike, State
 from rnnjax.circuits._base import AbstractSystem
 from rnnjax.circuits._checks import (
+    as_default,
     as_input,
     check_noise,
     check_step,
     first_state,
     starting_state,
 )
-from rnnjax.measures._base import AbstractMeasure
+from rnnjax.measures._base import AbstractMeasure, check_measure
 from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._base import Solver
 from rnnjax.solvers._checks import check_tolerances, checked_solver, positive, whole_steps
@@ -120,6 +121,8 @@ class MeasuredRun:
         check_step(circuit, self.step)
         start = starting_state(circuit, self.input, self.first(circuit))
         check_noise(self.noise, start)
+        for each in _listed(self.measures):
+            check_measure(each, as_default(start))
 
     def check_dtype(self, dtype: np.dtype) -> None:
         """Refuse tolerances that the dtype can't hold."""
@@ -130,6 +133,10 @@ class MeasuredRun:
         """The start that was given, for this circuit."""
         return first_state(self.start, circuit)
 
+    def _start(self, circuit: AbstractSystem[Any]) -> StartLike | None:
+        """The start in the structure of the state; a function of the circuit as it is."""
+        return self.start if callable(self.start) else self.first(circuit)
+
     def settings(self) -> RunSettings:
         """What is fixed when the run compiles."""
         return RunSettings(self.solver, self.steps, self.transient)
@@ -138,7 +145,7 @@ class MeasuredRun:
         """What may change without compiling again."""
         number = np.asarray
         return RunValues(
-            self.measures, driven_by(as_input(circuit, self.input)), self.start, self.noise,
+            self.measures, driven_by(as_input(circuit, self.input)), self._start(circuit), self.noise,
             digits(number(1.0 if self.step is None else self.step), default_dtype()),
             window(number(0.0), number(self.begin), number(self.duration)),
             Tolerances(number(float(self.rtol)), number(float(self.atol))),

@@ -15,6 +15,7 @@ from rnnjax._engine.driven import driven_by
 from rnnjax._engine.fixed_steps import FixedRun
 from rnnjax._engine.step_control import MAX_STEPS, Tolerances
 from rnnjax._gate import own_numbers
+from rnnjax._machine.verb import verb
 from rnnjax._numerics.digits import digits, two_digits
 from rnnjax._numerics.memory import AbstractMemory
 from rnnjax._numerics.trees import variable_names
@@ -53,6 +54,7 @@ from rnnjax.solvers._checks import check_tolerances, checked_solver, countable, 
 Adjoint = diffrax.AbstractAdjoint | AbstractMemory
 
 
+@verb
 def simulate(
     circuit: AbstractSystem[Any],
     times: Vector | Sequence[float],
@@ -185,6 +187,11 @@ def _checked_adjoint(
             raise ValueError(
                 f"{type(adjoint).__name__} is for fixed steps: give step=, or an adjoint of "
                 "diffrax such as RecursiveCheckpointAdjoint()"
+            )
+        if adjoint is not None and not isinstance(adjoint, diffrax.AbstractAdjoint):
+            raise TypeError(
+                "adjoint: expected one of diffrax such as RecursiveCheckpointAdjoint(), got "
+                f"{adjoint!r}"
             )
         return None, adjoint
     if adjoint is not None and not isinstance(adjoint, AbstractMemory):

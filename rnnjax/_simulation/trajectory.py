@@ -9,10 +9,15 @@ import jax
 import numpy as np
 from jaxtyping import ArrayLike, Int, Shaped
 
+from rnnjax._gate import own_numbers
 from rnnjax._numerics.trees import named_leaves, variable_names
 from rnnjax._precision import precision, to_host
 from rnnjax._results import SimulationError, Status, describe_failure
-from rnnjax._types import Arrays, Float, Numbers, is_traced
+from rnnjax._types import Arrays, Float, Numbers, Scalar, State, is_traced
+
+
+def _state_at(dense: diffrax.DenseInterpolation, time: Scalar) -> State:
+    return dense.evaluate(time)
 
 
 class Trajectory(eqx.Module):
@@ -54,14 +59,15 @@ class Trajectory(eqx.Module):
             raise ValueError("no dense output was kept: call simulate(..., dense=True)")
         dtype = np.result_type(*jax.tree.leaves(self.states))
         with precision(dtype):
-            at = np.asarray(t, np.float64)
-            if at.min() < self.times[0] or at.max() > self.times[-1]:
-                raise ValueError(
-                    f"t: expected times from {self.times[0]:g} to {self.times[-1]:g} ms, got {t}"
-                )
-            at = np.asarray(at - self.times[0], dtype)
-            evaluate = self.interpolation.evaluate
-            return to_host(jax.vmap(evaluate)(at) if at.ndim else evaluate(at))
+            at = own_numbers(t, "t", "ms")
+            first, last = np.max(self.times[..., 0]), np.min(self.times[..., -1])
+            if at.size == 0 or not (at.min() >= first and at.max() <= last):
+                raise ValueError(f"t: expected times from {first:g} to {last:g} ms, got {t}")
+            at = np.asarray(at - first, dtype)  # the dense output counts from the first time
+            evaluate = jax.vmap(_state_at, (None, 0)) if at.ndim else _state_at
+            for _ in range(np.ndim(self.status)):
+                evaluate = eqx.filter_vmap(evaluate, in_axes=(eqx.if_array(0), None))
+            return to_host(evaluate(self.interpolation, at))
 
     @property
     def variables(self) -> list[str]:

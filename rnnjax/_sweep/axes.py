@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._gate import check_finite, lost, own_numbers
-from rnnjax._parameter import check_values
-from rnnjax._types import Key, Numbers, Where
-from rnnjax._where import Named, named
+from rnnjax._machine.verb import verb
+from rnnjax._parameter import check_values, counted
+from rnnjax._types import Expected, Key, Numbers, Where
+from rnnjax._where import Named, check_where, named
 from rnnjax.circuits._base import AbstractCircuit, Driven
 
 
@@ -31,10 +32,11 @@ class Points:
     axes: tuple[Axis, ...]
 
 
+@verb
 def axis(
-    where: Where[Any],
-    values: Numbers | Sequence[float] | Sequence[Sequence[float]],
-    name: str | None = None,
+    where: Expected[Where[Any]],
+    values: Expected[Numbers | Sequence[float] | Sequence[Sequence[float]]],
+    name: Expected[str | None] = None,
 ) -> Axis:
     """Vary what `where` names over `values`.
 
@@ -48,6 +50,9 @@ def axis(
         ValueError: if there are no values, or gaps among them.
         TypeError: for values that are no real numbers.
     """
+    check_where(where)
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"axis: expected a word for a name, got {name!r}")
     called = f"axis{'' if name is None else ' ' + name}"
     found = own_numbers(values, called, unit=None)
     if found.ndim == 0 or len(found) == 0:
@@ -58,12 +63,13 @@ def axis(
     return Axis(where, found, name)
 
 
-def points(*axes: Axis) -> Points:
+def points(*axes: Expected[Axis]) -> Points:
     """Vary several things together: point k takes value k of every axis.
 
     Raises:
         ValueError: if the axes are not of the same length.
     """
+    _check_axes(axes, "points")
     lengths = {len(a.values) for a in axes}
     if len(lengths) != 1:
         raise ValueError(
@@ -72,7 +78,8 @@ def points(*axes: Axis) -> Points:
     return Points(tuple(axes))
 
 
-def random_points(*ranges: Axis, count: int, key: Key) -> Points:
+@verb
+def random_points(*ranges: Expected[Axis], count: int, key: Key) -> Points:
     """A random design: `count` points, uniform and independent within the given ranges.
 
     Args:
@@ -83,6 +90,8 @@ def random_points(*ranges: Axis, count: int, key: Key) -> Points:
     Raises:
         ValueError: for a range that is not two increasing numbers.
     """
+    _check_axes(ranges, "random_points")
+    count = counted(count, "count")
     for k, each in enumerate(ranges):
         if each.values.shape != (2,) or not each.values[0] < each.values[1]:
             raise ValueError(
@@ -97,14 +106,30 @@ def random_points(*ranges: Axis, count: int, key: Key) -> Points:
     return points(*(Axis(r.where, v, r.name) for r, v in zip(ranges, scaled, strict=True)))
 
 
+def _check_axes(axes: Sequence[Expected[Axis]], what: str) -> None:
+    """Refuse none, and what is no axis."""
+    if not axes:
+        raise ValueError(f"{what}: expected at least one axis(where, values), got none")
+    odd = [each for each in axes if not isinstance(each, Axis)]
+    if odd:
+        raise TypeError(
+            f"{what}: expected axes such as axis(lambda c: c.tau, values), got {odd[0]!r}"
+        )
+
+
 class Design:
     """The points of a sweep, checked: which numbers go to which leaf, and what they are called."""
 
     def __init__(self, target: AbstractCircuit[Any] | Driven, over: Sequence[Axis] | Points):
         self.grid = not isinstance(over, Points)
+        over = [over] if isinstance(over, Axis) else over
+        if not isinstance(over, Points | tuple | list):
+            raise TypeError(
+                "over: expected a list of axis(where, values), or points(...), got "
+                f"{type(over).__name__}"
+            )
         self.axes = tuple(over.axes if isinstance(over, Points) else over)
-        if not self.axes or not all(isinstance(a, Axis) for a in self.axes):
-            raise ValueError("over: expected at least one axis(where, values), or points(...)")
+        _check_axes(self.axes, "over")
         self.named = tuple(named(target, a.where) for a in self.axes)
         self._check_different()
         self.names = _names(self.named, self.axes)

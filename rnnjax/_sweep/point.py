@@ -18,6 +18,7 @@ from rnnjax._engine.long_run import LongRun, part_by_part, whole_blocks
 from rnnjax._machine.lanes import Lanes, Worker, map_lanes, map_workers
 from rnnjax._machine.plan import Loop, Plan
 from rnnjax._machine.programs import has_product, numbers_in_loops, traced
+from rnnjax._machine.tracing import only_numbers, told
 from rnnjax._results import Status
 from rnnjax._simulation.measured_run import (
     RunSettings,
@@ -302,7 +303,11 @@ class _Compiled:
         return self._known[key]
 
     def _evaluated(self, target: Target) -> dict[str, Arrays]:
-        return {name: kept(function(target)) for name, function in self._functions}
+        found = {}
+        for name, function in self._functions:
+            with told(f"measures[{name!r}]"):
+                found[name] = kept(only_numbers(f"measures[{name!r}]", function(target)))
+        return found
 
 
 def _shapes(compiled: _Compiled, probe: Values, shared: Shared) -> dict[str, Shapes]:

@@ -8,6 +8,8 @@ from typing import Any
 from rnnjax._files.sinks import open_sink
 from rnnjax._gate import check_made
 from rnnjax._machine.plan import Plan, checked_plan
+from rnnjax._machine.tracing import check_takes
+from rnnjax._machine.verb import verb
 from rnnjax._numerics.digits import in_parts
 from rnnjax._precision import cast, precision
 from rnnjax._simulation.measured_run import MeasuredRun
@@ -24,6 +26,7 @@ from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._base import Solver
 
 
+@verb
 def sweep(
     circuit: Target,
     measures: Mapping[str, Any],
@@ -162,6 +165,10 @@ def _sort(
         check_made(each, f"measures[{name!r}]")
         if not callable(each):
             raise TypeError(f"measures[{name!r}]: expected a measure or a function, got {each!r}")
+        check_takes(f"measures[{name!r}]", each, 1)
+    odd = [name for name in measures if not isinstance(name, str)]
+    if odd:
+        raise TypeError(f"measures: expected names that are words, got {odd[0]!r}")
     if "status" in measures:
         raise ValueError("measures: the name 'status' is taken")
     return simulated, functions

@@ -8,17 +8,23 @@ import jax
 import numpy as np
 import optax
 
+from rnnjax._files.archive import check_path
+from rnnjax._gate import one_number
 from rnnjax._parameter import check, counted
 from rnnjax._training.audit import Every
 from rnnjax._training.objective import Trained
 from rnnjax._training.stop import Stop
 from rnnjax._types import Expected, Numbers, is_key
+from rnnjax.circuits._base import Driven
+from rnnjax.circuits._checks import check_circuit as check_is_circuit
 
 AnyKey: TypeAlias = Expected[Numbers | None]  # of one fit, or of many; looked at here
 
 
 def check_circuit(circuit: Trained) -> None:
-    """Refuse parameters that can't be right, of a circuit, or of one that is driven and its input."""
+    """Refuse what is no circuit, and parameters that can't be right, its input's as well."""
+    inner: Any = circuit.circuit if isinstance(circuit, Driven) else circuit
+    check_is_circuit(inner)
     check(circuit)
     check(getattr(circuit, "circuit", circuit))
     check(getattr(circuit, "input", None))
@@ -50,6 +56,20 @@ def checked_optimizer(
 def _default_optimizer() -> optax.GradientTransformation:
     """The same one every time: another is another compilation."""
     return optax.adam(1e-2)
+
+
+def check_file(checkpoint: Any, interval: Any) -> None:
+    """Refuse a checkpoint that is no path, and an interval that is no time.
+
+    Raises:
+        TypeError, ValueError: says which.
+    """
+    if checkpoint is not None:
+        check_path(checkpoint, "checkpoint")
+    if one_number(interval, "checkpoint_interval") < 0:
+        raise ValueError(
+            f"checkpoint_interval: expected a number of seconds, 0 or more, got {interval!r}"
+        )
 
 
 def lanes_of(circuit: Trained, key: AnyKey) -> int | None:

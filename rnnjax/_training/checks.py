@@ -16,6 +16,7 @@ from rnnjax.circuits._task_network import TaskNetwork
 from rnnjax.credit._base import AbstractCredit
 from rnnjax.forcing._base import AbstractForcing
 from rnnjax.noise._base import AbstractNoise
+from rnnjax.solvers._checks import checked_solver
 from rnnjax.tasks._base import AbstractTask, Trial
 
 _LARGE = 5.0  # a correction so many times the state is warned of
@@ -41,6 +42,7 @@ def check_parts(practice: Practice) -> None:
         raise TypeError(
             f"OnTask.noise: expected e.g. rnnjax.noise.Additive(0.1), got {practice.noise!r}"
         )
+    checked_solver(practice.solver, practice.noise, None if practice.solver is None else 1.0, False)
     counted(practice.batch, "OnTask.batch")
     counted(practice.validation, "OnTask.validation")
     if not callable(practice.loss):

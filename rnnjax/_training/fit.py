@@ -11,12 +11,14 @@ import optax
 from jaxtyping import Int
 
 from rnnjax._machine.devices import unplaced
+from rnnjax._machine.verb import verb_of_many
 from rnnjax._parameter import counted
 from rnnjax._precision import cast, precision, to_host
 from rnnjax._results import FitError, FitInterrupted, Status
 from rnnjax._training.arguments import (
     AnyKey,
     check_circuit,
+    check_file,
     check_traced,
     checked_optimizer,
     lanes_of,
@@ -31,6 +33,7 @@ from rnnjax._types import Array, DTypeLike, Float, Key, Where, is_traced, lane_o
 from rnnjax._where import choose, free_of, rebuild
 
 
+@verb_of_many
 def fit(
     circuit: Trained,
     where: Where,
@@ -101,6 +104,7 @@ def fit(
     check_circuit(circuit)
     steps, goal = counted(steps, "steps"), as_objective(objective)
     optimizer = checked_optimizer(optimizer, validate_every, stop, audit)
+    check_file(checkpoint, checkpoint_interval)
     traced, lanes = is_traced(circuit, key), lanes_of(circuit, key)
     if traced:
         check_traced(lanes, audit, checkpoint)
@@ -129,6 +133,7 @@ def fit(
     return result
 
 
+@verb_of_many
 def gradient(
     circuit: Trained,
     where: Where,

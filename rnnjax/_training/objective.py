@@ -11,9 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
+from rnnjax._gate import check_made
 from rnnjax._machine.devices import may_spread, one_device
 from rnnjax._machine.programs import has_lapack
 from rnnjax._machine.setup import LAPACK_WAITS, tuned_devices
+from rnnjax._machine.tracing import check_takes, told
 from rnnjax._parameter import Parametric, parameter
 from rnnjax._precision import by_shapes
 from rnnjax._training.batches import Keys
@@ -111,6 +113,11 @@ LossOfCircuit: TypeAlias = Callable[[Any, Key | None], Array]
 ObjectiveLike: TypeAlias = Expected[AbstractObjective[Any] | LossOfCircuit]
 
 
+def _in_words(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return repr(value) if shape is None else f"an array of shape {shape}"
+
+
 class PlainFunction(AbstractObjective[Trained]):
     """A plain function of `(circuit, key)`, differentiated by JAX."""
 
@@ -118,11 +125,13 @@ class PlainFunction(AbstractObjective[Trained]):
 
     def check(self, circuit: Trained, key: Key | None) -> None:
         """Refuse a function that does not give one number."""
-        shape = eqx.filter_eval_shape(self.function, circuit, key)
+        check_takes("objective", self.function, 2)
+        with told("objective"):
+            shape = eqx.filter_eval_shape(self.function, circuit, key)
         if getattr(shape, "shape", None) != ():
             raise ValueError(
-                f"objective: expected one number, got {jax.tree.map(lambda x: x.shape, shape)}: "
-                "return a scalar loss, e.g. a mean of squares"
+                f"objective: expected one JAX number, got {jax.tree.map(_in_words, shape)}: "
+                "return a scalar loss that depends on the circuit, e.g. a mean of squares"
             )
 
     def __call__(self, circuit: Trained, key: Key | None) -> Float[Array, ""]:
@@ -249,8 +258,12 @@ def as_objective(value: Any) -> AbstractObjective[Any]:
     """
     if isinstance(value, AbstractObjective):
         return value
+    check_made(value, "objective")
     if not callable(value):
-        raise TypeError(f"objective: expected a function of (circuit, key), got {value!r}")
+        raise TypeError(
+            "objective: expected OnTask(...), a target or a function of (circuit, key), got "
+            f"{value!r}"
+        )
     return PlainFunction(cast(LossOfCircuit, value))
 
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._engine.fixed_steps import Solver
+from rnnjax._machine.verb import verb
 from rnnjax._parameter import check, counted
 from rnnjax._precision import cast, precision, to_host
 from rnnjax._training.batches import drawn
@@ -55,6 +56,7 @@ class Performance(eqx.Module):
         return f"Performance({count} trial(s), {steps} steps, {outputs} output(s))"
 
 
+@verb
 def perform(
     network: TaskNetwork,
     task: AbstractTask,

@@ -183,6 +183,12 @@ class AbstractNetwork(AbstractCircuit[Array]):
                 f"{type(self).__name__}.connectivity: expected a connectivity such as "
                 f"Dense(weights), got {type(self.connectivity).__name__}: wrap the matrix in Dense"
             )
+        response = getattr(self, "nonlinearity", rectified)
+        if not callable(response):
+            raise TypeError(
+                f"{type(self).__name__}.nonlinearity: expected a function, as rnnjax.circuits.tanh, "
+                f".rectified, .logistic or .softplus, or one of your own, got {response!r}"
+            )
         for name in ("tau", "bias"):
             shape = np.shape(getattr(self, name, 0.0))
             if shape not in ((), (self.connectivity.units,)):

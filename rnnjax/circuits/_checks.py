@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from rnnjax._gate import check_finite, check_gave, check_made, instant, own_structure
+from rnnjax._machine.tracing import check_takes, shapes_of, told
 from rnnjax._parameter import Parametric, check, parameter_fields
 from rnnjax._precision import by_shapes, cast, default_dtype, to_host
 from rnnjax._types import (
@@ -21,6 +22,7 @@ from rnnjax._types import (
     is_traced,
 )
 from rnnjax.circuits._base import AbstractCircuit, AbstractMap, AbstractSystem, Driven
+from rnnjax.circuits._structure import arranged, check_no_module, rest_of
 from rnnjax.inputs.constant import Constant
 from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._base import Iteration
@@ -55,7 +57,7 @@ def as_input(
     """The input as a function of time: none, a constant, or a function already."""
     if input is None:
         return Constant(circuit.no_input())
-    return input if callable(input) else Constant(input)
+    return input if callable(input) else Constant(arranged(input, circuit.no_input()))
 
 
 def held_input(circuit: AbstractSystem[Any], input: Expected[InputLike | None], time: float) -> Any:
@@ -124,15 +126,16 @@ def check_run(
         )
     for name, part in (("circuit", circuit), ("input", input), ("noise", noise)):
         check_made(part, name)
-    if not isinstance(circuit, AbstractCircuit | AbstractMap):
-        raise TypeError(
-            f"expected a circuit, got {type(circuit).__name__}: subclass rnnjax.AbstractCircuit"
-        )
+    check_circuit(circuit)
     check(circuit)
+    rest_of(circuit)
     if isinstance(input, Parametric):
         check(input)
     elif input is not None and not callable(input):
-        check_finite_parts(own_structure(input, "input", None), "input")
+        wanted = jax.eval_shape(circuit.no_input)
+        check_finite_parts(own_structure(arranged(input, wanted), "input", None), "input")
+    if noise is not None and not isinstance(noise, AbstractNoise):
+        raise TypeError(f"noise: expected e.g. rnnjax.noise.Additive(0.1), got {noise!r}")
     if isinstance(noise, Parametric):
         check(noise)
     if noise is not None and key is None:
@@ -141,12 +144,30 @@ def check_run(
         raise ValueError("key is only for noise, and there is none: give noise=, or leave out key")
 
 
+def check_circuit(circuit: Expected[AbstractSystem[Any]]) -> None:
+    """Refuse what is neither a circuit nor a map.
+
+    Raises:
+        TypeError: says what it is, and what to do.
+    """
+    check_made(circuit, "circuit")
+    if isinstance(circuit, Driven):
+        raise TypeError(
+            "expected a circuit alone, got the pair Driven(circuit, input), which is for verbs with "
+            "`where`: give its circuit, and its input as input="
+        )
+    if not isinstance(circuit, AbstractCircuit | AbstractMap):
+        raise TypeError(
+            f"expected a circuit, got {type(circuit).__name__}: subclass rnnjax.AbstractCircuit"
+        )
+
+
 def check_noise(noise: Expected[AbstractNoise | None], start: Arrays) -> None:
     """Refuse noise whose diffusion does not have the structure and shapes of the state."""
     if noise is None:
         return
     try:
-        given = jax.eval_shape(noise, *_as_default((start,)))
+        given = jax.eval_shape(noise, *as_default((start,)))
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"{type(noise).__name__}: expected strengths for {_describe(start)}; {error}"
@@ -176,8 +197,12 @@ def starting_state(
     if start is None:
         start, name = circuit.rest(), f"{type(circuit).__name__}.rest()"
         check_gave(start, name, "a state")
-    start = own_structure(start, name, None)
-    _check_shapes(circuit, input, start)
+    rest = rest_of(circuit)
+    check_no_module(start, rest, name)
+    start = own_structure(arranged(start, rest), name, None)
+    if not any(np.size(x) for x in jax.tree.leaves(start)):
+        raise ValueError(f"{name}: expected at least one number, got none")
+    _check_shapes(circuit, input, start, name)
     check_finite_parts(start, name)
     return start
 
@@ -188,13 +213,33 @@ def first_state(start: Expected[StartLike | None], circuit: AbstractSystem[Any])
     Raises:
         TypeError: if the function gives nothing.
     """
-    return check_gave(start(circuit), "start", "a state") if callable(start) else start
+    if callable(start):
+        check_no_module(start, rest_of(circuit), "start")
+        check_takes("start", check_made(start, "start"), 1)
+        with told("start"):
+            start = check_gave(start(circuit), "start", "a state")
+    if start is None:
+        return None
+    return own_structure(arranged(start, rest_of(circuit)), "start", None)
+
+
+def given_state(
+    circuit: AbstractSystem[Any], input: Expected[InputLike | None], state: Expected[State]
+) -> Any:
+    """A state that has to be given, checked as `starting_state` does.
+
+    Raises:
+        TypeError: for none.
+    """
+    if state is None:
+        raise TypeError("state: expected a state of the circuit, e.g. circuit.rest(), got None")
+    return starting_state(circuit, input, state, "state")
 
 
 def check_observe(observe: Expected[Callable[[State], Arrays] | None], state: State) -> None:
     """Refuse a function of the state that gives nothing."""
     if observe is not None:
-        seen = jax.eval_shape(observe, _as_default(state))
+        seen = shapes_of("observe", check_made(observe, "observe"), as_default(state))
         check_gave(seen, "observe", "what to keep of a state")
 
 
@@ -207,24 +252,17 @@ def check_finite_parts(tree: Arrays, name: str) -> None:
 
 @by_shapes
 def _check_shapes(
-    circuit: AbstractSystem[Any], input: Expected[InputLike | None], start: Expected[State | None]
+    circuit: AbstractSystem[Any],
+    input: Expected[InputLike | None],
+    start: Expected[State | None],
+    name: str,
 ) -> None:
     """Refuse a start, an input or a derivative that does not fit."""
-    rest = jax.eval_shape(circuit.rest)
-    _same("start", jax.eval_shape(lambda: start), rest, circuit)
-    try:
-        with jax.enable_x64(True):  # times have all their digits
-            at = jax.ShapeDtypeStruct((), np.float64)
-            given = jax.eval_shape(as_input(circuit, input), at)
-    except (
-        jax.errors.ConcretizationTypeError,
-        jax.errors.TracerArrayConversionError,
-        TypeError,
-    ) as error:
-        raise TypeError(
-            "input: expected a function of time that JAX can trace (jax.numpy, jnp.where instead of "
-            f"if), got one that it can't: {str(error).splitlines()[0]}"
-        ) from None
+    rest = rest_of(circuit)
+    _same(name, jax.eval_shape(lambda: start), rest, circuit)
+    with jax.enable_x64(True):  # times have all their digits
+        time = jax.ShapeDtypeStruct((), np.float64)
+        given = shapes_of("input", as_input(circuit, input), time, kind="a function of time")
     _check_real(given, "input")
     check_gave(given, "input", "the input at a time")
     wanted = jax.eval_shape(circuit.no_input)
@@ -233,16 +271,17 @@ def _check_shapes(
     elif given.shape not in ((), wanted_shape := jax.tree.leaves(wanted)[0].shape):
         raise ValueError(
             f"input: expected one number or {wanted_shape} numbers for {type(circuit).__name__}, "
-            f"got shape {given.shape}"
+            f"got shape {given.shape}: a signal over time is rnnjax.inputs.Recording(x, sample_rate)"
         )
-    derivative = jax.eval_shape(circuit, *_as_default((start, given)))
-    check_gave(derivative, f"{type(circuit).__name__}.__call__", "the derivative of the state")
-    _check_real(derivative, f"{type(circuit).__name__}.__call__")
+    call = f"{type(circuit).__name__}.__call__"
+    derivative = shapes_of(call, circuit, *as_default((start, given)))
+    check_gave(derivative, call, "the derivative of the state")
+    _check_real(derivative, call)
     if jax.tree.structure(derivative) != jax.tree.structure(rest) or _shapes(derivative) != _shapes(
         start
     ):
         raise TypeError(
-            f"{type(circuit).__name__}.__call__: expected the derivative in the structure of the "
+            f"{call}: expected the derivative in the structure of the "
             f"state, {_describe(rest)}, got {_describe(derivative)}"
         )
 
@@ -291,7 +330,7 @@ def _one_array(tree: Shapes) -> bool:
     return jax.tree.structure(tree) == jax.tree.structure(0)
 
 
-def _as_default(tree: Shapes) -> Any:
+def as_default(tree: Shapes) -> Any:
     """Shapes with every float in the scope's dtype, as the verbs will cast them."""
 
     def leaf(x: Shapes) -> Any:

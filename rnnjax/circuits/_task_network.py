@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._machine.verb import verb
 from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import Parametric, parameter
 from rnnjax._types import Array, Arrays, Expected, Float, Function, Input, Key, PerUnit, State, T
@@ -282,6 +283,7 @@ class TaskNetwork(AbstractCircuit[Any]):
         return self.circuit.threshold_linear(self.encoder(input))
 
     @classmethod
+    @verb
     def random(
         cls,
         circuit: AbstractCircuit[Any],
@@ -311,6 +313,8 @@ class TaskNetwork(AbstractCircuit[Any]):
             Sagtekin, Bredenberg and Savin (2025), Error forcing in recurrent neural networks,
             NeurIPS; values of its published code.
         """
+        if not isinstance(circuit, AbstractCircuit):
+            raise TypeError(f"circuit: expected one such as CurrentNetwork(), got {circuit!r}")
         of_inputs, of_outputs = jax.random.split(key)
         targets, structure = jax.tree.flatten(circuit.no_input())
         keys = jax.random.split(of_inputs, len(targets))

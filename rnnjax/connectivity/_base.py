@@ -86,6 +86,8 @@ def check_square(name: str, weights: Expected[Matrix]) -> None:
             f"{name}.weights: expected a square matrix [post, pre], got shape {shape}: "
             "give one row per receiving unit and one column per sending unit"
         )
+    if shape[0] == 0:
+        raise ValueError(f"{name}.weights: expected at least one unit, got weights of none")
 
 
 def truths(mask: Expected[Matrix | None], name: str) -> Any:

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax._gate import own_truths
+from rnnjax._gate import one_number, own_truths
+from rnnjax._machine.verb import verb
 from rnnjax._parameter import counted, parameter
 from rnnjax._types import Array, Expected, Key, Matrix, Shaped
 from rnnjax.connectivity._base import (
@@ -75,6 +76,7 @@ class Dale(AbstractConnectivity):
             )
 
     @classmethod
+    @verb
     def random(
         cls, units: int, *, key: Key, gain: float = 1.5, excitatory: float = 0.8,
         density: float = 1.0,
@@ -99,7 +101,9 @@ class Dale(AbstractConnectivity):
             Rajan and Abbott (2006), Physical Review Letters 97:188104, for the radius; half-normal
             weights are our choice.
         """
+        gain, density = one_number(gain, "gain"), one_number(density, "density")
         check_density("Dale", density)
+        excitatory = one_number(excitatory, "excitatory")
         count = round(excitatory * counted(units, "units"))
         if not 0 < count < units:
             raise ValueError(

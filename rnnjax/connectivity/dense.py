@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._gate import one_number
+from rnnjax._machine.verb import verb
 from rnnjax._parameter import counted, parameter
 from rnnjax._types import Key, Matrix
 from rnnjax.connectivity._base import AbstractConnectivity, check_square
@@ -30,6 +32,7 @@ class Dense(AbstractConnectivity):
         check_square("Dense", self.weights)
 
     @classmethod
+    @verb
     def random(cls, units: int, *, key: Key, gain: float = 1.5) -> "Dense":
         r"""Independent normal weights, $M_{ij} \sim N(0, g^2 / N)$; the spectrum fills a disk of radius $g$.
 
@@ -41,6 +44,7 @@ class Dense(AbstractConnectivity):
         References:
             Sompolinsky, Crisanti and Sommers (1988), Physical Review Letters 61:259-262.
         """
+        gain = one_number(gain, "gain")
         drawn = jax.random.normal(key, (counted(units, "units"),) * 2, jnp.result_type(float))
         return cls(gain * drawn / np.sqrt(units).astype(drawn.dtype))
 

@@ -47,6 +47,10 @@ class LowRank(AbstractConnectivity):
                 f"LowRank: expected left and right both (units, rank), got {shapes[0]} and "
                 f"{shapes[1]}: give one column per rank in each"
             )
+        if 0 in shapes[0]:
+            raise ValueError(
+                f"LowRank: expected at least one unit and one direction, got shape {shapes[0]}"
+            )
 
     def matrix(self) -> Array:
         """The weights, the receiving unit first."""

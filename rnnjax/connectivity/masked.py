@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._gate import one_number
+from rnnjax._machine.verb import verb
 from rnnjax._parameter import counted, parameter
 from rnnjax._types import Array, Key, Matrix, Shaped
 from rnnjax.connectivity._base import (
@@ -46,6 +48,7 @@ class Masked(AbstractConnectivity):
         check_mask("Masked", self.mask, self.weights)
 
     @classmethod
+    @verb
     def random(cls, units: int, *, key: Key, gain: float = 1.5, density: float = 0.1) -> "Masked":
         r"""Each synapse is there with probability $p$, and then $M_{ij} \sim N(0, g^2 / (p N))$.
 
@@ -58,6 +61,7 @@ class Masked(AbstractConnectivity):
         Raises:
             ValueError: for a density that is none.
         """
+        gain, density = one_number(gain, "gain"), one_number(density, "density")
         check_density("Masked", density)
         of_weights, of_mask = jax.random.split(key)
         shape = (counted(units, "units"),) * 2

@@ -45,7 +45,7 @@ class AbstractInput(Parametric):
 
     def __add__(self, other: Expected["AbstractInput"]) -> "Sum":
         """Both at once."""
-        return Sum(self, other) if isinstance(other, AbstractInput) else NotImplemented
+        return Sum(self, _summand(other))
 
     def __neg__(self) -> "Profile":
         """The other way round."""
@@ -53,15 +53,15 @@ class AbstractInput(Parametric):
 
     def __sub__(self, other: Expected["AbstractInput"]) -> "Sum":
         """The first without the second."""
-        return Sum(self, -other) if isinstance(other, AbstractInput) else NotImplemented
+        return Sum(self, -_summand(other))
 
     def __mul__(self, profile: Expected[Numbers]) -> "Profile":
         """Each unit's share of it."""
-        return Profile(profile, self)
+        return Profile(_share(profile), self)
 
     def __rmul__(self, profile: Expected[Numbers]) -> "Profile":
         """Each unit's share of it."""
-        return Profile(profile, self)
+        return Profile(_share(profile), self)
 
 
 class Sum(AbstractInput):
@@ -120,6 +120,23 @@ class Profile(AbstractInput):
     def next_bend(self, t: Scalar) -> Any:
         """That of the signal."""
         return self.signal.next_bend(t)
+
+
+def _summand(other: Expected[AbstractInput]) -> AbstractInput:
+    if not isinstance(other, AbstractInput):
+        raise TypeError(
+            f"expected another input to add, got {other!r}: a number or an array is Constant(value)"
+        )
+    return other
+
+
+def _share(profile: Expected[Numbers]) -> Any:
+    if isinstance(profile, AbstractInput):
+        raise TypeError(
+            "profile: expected numbers that an input is multiplied by, got another input: a product "
+            "of two is a function of your own, lambda t: a(t) * b(t)"
+        )
+    return profile
 
 
 def between(t: Scalar, onset: Scalar, value: Input) -> Any:

@@ -40,6 +40,8 @@ class Recording(AbstractInput):
         sample_rate: Expected[Scalar | None] = None,
         start: Expected[Scalar] = 0.0,
     ):
+        if samples is None and sample_rate is not None:
+            raise TypeError("Recording.samples: expected numbers, (samples,), got None")
         if samples is None:
             samples, sample_rate = np.zeros(2), 1.0
         if sample_rate is None:

@@ -10,8 +10,10 @@ import jax.numpy as jnp
 
 from rnnjax._gate import check_gave
 from rnnjax._machine.compute_once import computed_once
+from rnnjax._machine.tracing import shapes_of
 from rnnjax._parameter import Parametric
-from rnnjax._types import Array, Arrays, Float, Numbers, PerUnit, Scalar, State
+from rnnjax._precision import by_shapes, default_dtype
+from rnnjax._types import Array, Arrays, Float, Numbers, PerUnit, Scalar, Shapes, State
 from rnnjax.measures._stretch import LevelCrossing, Stretch
 
 if TYPE_CHECKING:  # which a type checker knows by this name alone
@@ -43,6 +45,14 @@ class AbstractMeasure(Parametric):
     of: eqx.AbstractVar[Observing]
     meaning: AbstractClassVar[str]
     unit: AbstractClassVar[str]  # "state" for that of the observed variable
+
+    def __check_init__(self) -> None:
+        """Refuse what is no function of the state."""
+        if not callable(self.of):
+            raise TypeError(
+                f"{type(self).__name__}.of: expected a function of the state, e.g. lambda s: s.v, got "
+                f"{self.of!r}"
+            )
 
     def placed(self, begin: float, end: float) -> "AbstractMeasure":
         """This measure for a window from `begin` to `end` (ms); for those that depend on it."""
@@ -77,6 +87,28 @@ def observed(measure: AbstractMeasure, state: State) -> list[Array]:
     """The arrays that a measure is taken of."""
     seen = check_gave(measure.of(state), f"{type(measure).__name__}.of", "numbers of the state")
     return [jnp.asarray(x) for x in jax.tree.leaves(seen)]
+
+
+@by_shapes
+def check_measure(measure: AbstractMeasure, state: Shapes) -> None:
+    """Refuse one that JAX can't trace, by shapes alone.
+
+    Raises:
+        TypeError: says which of its functions.
+    """
+    name, time = type(measure).__name__, jax.ShapeDtypeStruct((), default_dtype())
+    shapes_of(f"{name}.of", measure.of, state)
+
+    def taken(t: Scalar, state: State) -> Arrays:
+        carried = tuple(
+            measure.update(carry, t, x)
+            for carry, x in zip(
+                begun([measure], t, state)[0], observed(measure, state), strict=True
+            )
+        )
+        return finished([measure], (carried,), t, state)
+
+    shapes_of(name, taken, time, state)
 
 
 def begun(measures: Sequence[AbstractMeasure], t: Scalar, state: State) -> tuple[Arrays, ...]:

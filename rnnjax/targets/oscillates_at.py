@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._equilibria.find_equilibria import find_equilibria
+from rnnjax._gate import own_numbers
 from rnnjax._numerics.trees import flatten
 from rnnjax._orbits.find_orbit import find_orbit
 from rnnjax._parameter import counted, parameter
@@ -72,6 +73,7 @@ class OscillatesAt(AbstractTarget):
         margin: Expected[Scalar] = 0.1,
     ):
         self.frequency, self.start, self.input, self.margin = frequency, start, input, margin
+        frequency = own_numbers(frequency, "OscillatesAt.frequency", "Hz")
         period = 1000 / float(frequency) if np.ndim(frequency) == 0 and frequency > 0 else 1.0
         self.duration = float(_PERIODS * period if duration is None else duration)
         self.step = float(period / _STEPS if step is None else step)

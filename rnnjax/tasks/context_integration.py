@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from rnnjax._machine.verb import verb
 from rnnjax._parameter import parameter
 from rnnjax._types import Key, Scalar
 from rnnjax.tasks._base import AbstractTask, Trial, steps_of, window
@@ -65,6 +66,7 @@ class ContextIntegration(AbstractTask):
         """The number of steps of a trial."""
         return steps_of(self, "stimulus") + steps_of(self, "response")
 
+    @verb
     def sample(self, key: Key) -> Trial:
         """One trial."""
         dtype = jnp.result_type(float)

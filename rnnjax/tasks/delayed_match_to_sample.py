@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from rnnjax._machine.verb import verb
 from rnnjax._parameter import counted, parameter
 from rnnjax._types import Key, Scalar
 from rnnjax.tasks._base import AbstractTask, Trial, steps_of, window
@@ -75,6 +76,7 @@ class DelayedMatchToSample(AbstractTask):
         before = steps_of(self, "fixation") + steps_of(self, "delay")
         return before + 2 * steps_of(self, "presentation") + steps_of(self, "decision")
 
+    @verb
     def sample(self, key: Key) -> Trial:
         """One trial."""
         dtype, kinds = jnp.result_type(float), self.stimuli

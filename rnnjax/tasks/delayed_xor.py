@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from rnnjax._machine.verb import verb
 from rnnjax._types import Key
 from rnnjax.tasks._base import AbstractTask, Trial, steps_of, window
 
@@ -60,6 +61,7 @@ class DelayedXOR(AbstractTask):
         d = steps_of(self, "pulse")
         return 4 * d + d // 2 + steps_of(self, "delay")
 
+    @verb
     def sample(self, key: Key) -> Trial:
         """One trial."""
         d, delay = steps_of(self, "pulse"), steps_of(self, "delay")

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._machine.verb import verb
 from rnnjax._parameter import parameter
 from rnnjax._types import Array, Float, Key, Scalar
 from rnnjax.tasks._base import AbstractTask, Trial, steps_of, window
@@ -80,6 +81,7 @@ class EvidenceIntegration(AbstractTask):
         gaps = (self.cues - 1) * steps_of(self, "gap", least=0)
         return self.cues * steps_of(self, "cue") + gaps
 
+    @verb
     def sample(self, key: Key) -> Trial:
         """One trial."""
         of_number, of_order = jax.random.split(key)

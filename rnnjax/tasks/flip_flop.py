@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._machine.verb import verb
 from rnnjax._parameter import counted, parameter
 from rnnjax._types import Key, Scalar, is_traced
 from rnnjax.tasks._base import AbstractTask, Trial, steps_of
@@ -76,6 +77,7 @@ class FlipFlop(AbstractTask):
         """The number of steps of a trial."""
         return steps_of(self, "duration")
 
+    @verb
     def sample(self, key: Key) -> Trial:
         """One trial."""
         dtype, d = jnp.result_type(float), steps_of(self, "pulse")

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from rnnjax._gate import one_number, own_numbers
+from rnnjax._machine.verb import verb
 from rnnjax._parameter import counted, parameter
 from rnnjax._types import ArrayLike, Key, Shaped
 from rnnjax.tasks._base import AbstractTask, Trial
@@ -113,6 +114,7 @@ class FromTrials(AbstractTask):
         """The number of steps of a trial."""
         return self.trials.inputs.shape[-2]
 
+    @verb
     def sample(self, key: Key) -> Trial:
         """One of the trials."""
         dtype = jnp.result_type(float)

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._machine.verb import verb
 from rnnjax._parameter import parameter
 from rnnjax._types import Key, Scalar, Vector, is_traced
 from rnnjax.tasks._base import AbstractTask, Trial, steps_of, window
@@ -86,6 +87,7 @@ class PerceptualDecision(AbstractTask):
         """The number of steps of a trial."""
         return sum(steps_of(self, name) for name in ("fixation", "stimulus", "decision"))
 
+    @verb
     def sample(self, key: Key) -> Trial:
         """One trial."""
         dtype = jnp.result_type(float)

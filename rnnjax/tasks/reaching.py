@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._machine.verb import verb
 from rnnjax._parameter import parameter
 from rnnjax._types import Key, Scalar
 from rnnjax.tasks._base import AbstractTask, Trial, steps_of, window
@@ -72,6 +73,7 @@ class Reaching(AbstractTask):
         names = ("fixation", "delay", "jitter", "movement", "hold")
         return sum(steps_of(self, name, least=0) for name in names)
 
+    @verb
     def sample(self, key: Key) -> Trial:
         """One trial."""
         dtype = jnp.result_type(float)

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._machine.verb import verb
 from rnnjax._parameter import parameter
 from rnnjax._types import Array, Float, Key, Scalar
 from rnnjax.tasks._base import AbstractTask, Trial, steps_of, window
@@ -73,6 +74,7 @@ class RingPathIntegration(AbstractTask):
         """The number of steps of a trial."""
         return steps_of(self, "duration")
 
+    @verb
     def sample(self, key: Key) -> Trial:
         """One trial."""
         dtype, cue = jnp.result_type(float), steps_of(self, "cue")
