@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from rnnjax._files.lock import Lock
+
 FilePath: TypeAlias = str | os.PathLike[str]
 
 _DAMAGED = ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error
@@ -53,9 +55,14 @@ def read_archive(path: FilePath) -> tuple[dict[str, Any], list[np.ndarray]]:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place when the block ends well."""
+    """A temporary file beside `path` that takes its place when the block ends well.
+
+    Raises:
+        OSError: if it can't be written, or another process does so.
+    """
     check_writable(path)
     partial = path.with_name(path.name + ".partial")
+    lock = Lock(partial)
     try:
         yield partial
         with open(partial, "rb") as file:
@@ -63,6 +70,7 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+        lock.release()
 
 
 def check_writable(path: Path) -> None:
