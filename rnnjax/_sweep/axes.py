@@ -49,7 +49,7 @@ def axis(
         ValueError: if there are no values, or some are not finite.
     """
     if name is not None and not (isinstance(name, str) and name):
-        raise TypeError(f"axis: expected a name, as name='gain', got {name!r}")
+        raise TypeError(f"axis: expected a word for a name, got {name!r}")
     values = np.asarray(values, np.float64)
     if values.ndim == 0 or len(values) == 0:
         raise ValueError(

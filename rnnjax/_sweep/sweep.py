@@ -163,9 +163,9 @@ def _sort(
     for name, each in functions.items():
         if not callable(each):
             raise TypeError(f"measures[{name!r}]: expected a measure or a function, got {each!r}")
-    for name in measures:
-        if not isinstance(name, str) or not name:
-            raise TypeError(f"measures: expected names, as {{'mean': Mean()}}, got {name!r}")
+    odd = [name for name in measures if not isinstance(name, str) or not name]
+    if odd:
+        raise TypeError(f"measures: expected names that are words, got {odd[0]!r}")
     if "status" in measures:
         raise ValueError("measures: the name 'status' is taken")
     return simulated, functions

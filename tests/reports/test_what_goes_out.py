@@ -427,8 +427,8 @@ ONE = [rnnjax.axis(lambda c: c.drive, [0.1, 0.2])]
 @pytest.mark.parametrize(
     ("measures", "over", "error", "words"),
     [
-        ({1: Mean()}, ONE, TypeError, "expected names"),
-        ({"": Mean()}, ONE, TypeError, "expected names"),
+        ({1: Mean()}, ONE, TypeError, "expected names that are words"),
+        ({"": Mean()}, ONE, TypeError, "expected names that are words"),
         ({"drive": Mean(of=lambda s: s.e)}, ONE, ValueError, "name of an axis"),
         ({"status": Mean()}, ONE, ValueError, "'status' is taken"),
         ({"m": Mean(), "m_e": Mean(of=lambda s: s.i)}, ONE, ValueError, "both give a variable 'm_e'"),
@@ -447,7 +447,7 @@ def test_names_that_collide_are_refused_in_words(measures, over, error, words):
 
 @pytest.mark.parametrize("name", [3, "", ("a", "b")])
 def test_a_name_of_an_axis_is_a_name(name):
-    with pytest.raises(TypeError, match="expected a name"):
+    with pytest.raises(TypeError, match="expected a word for a name"):
         rnnjax.axis(lambda c: c.drive, [1.0], name)
 
 
