@@ -50,7 +50,8 @@ def _summary(value: Any) -> str:
     loose = isinstance(value, list | Mapping)
     leaves: list[Any] = [value] if loose else jax.tree.leaves(value, is_leaf=_loose)
     words = [_nameless(leaf.__qualname__) for leaf in leaves if hasattr(leaf, "__qualname__")]
-    return " ".join([type(value).__name__, f"{total:08x}", *words])
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return " ".join(["number" if number else type(value).__name__, f"{total:08x}", *words])
 
 
 def _loose(value: Any) -> bool:

@@ -1,6 +1,5 @@
 """What tells one fit from another: the same in every process, and another for other numbers."""
 
-import copy
 import dataclasses
 import functools
 import math
@@ -35,7 +34,7 @@ trees = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(trees, st.floats(-9, 9))
 def test_copies_are_the_same_and_other_numbers_are_others(tree, number):
     known = identity_of(a=tree)
@@ -52,7 +51,7 @@ def _copied(tree):
         return {k: _copied(x) for k, x in reversed(tree.items())}
     if isinstance(tree, list | tuple):
         return type(tree)(_copied(x) for x in tree)
-    return tree if isinstance(tree, type(np)) else copy.deepcopy(tree)
+    return tree.copy() if isinstance(tree, np.ndarray) else tree
 
 
 @dataclasses.dataclass
