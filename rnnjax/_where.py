@@ -90,6 +90,15 @@ def named(tree: TreeT, where: Where[TreeT]) -> Named:
     return found.named_in(tree)
 
 
+def names_apart(several: Sequence[Named]) -> tuple[str, ...]:
+    """Their names, or the whole paths of those whose names are the same."""
+    short = [each.name for each in several]
+    return tuple(
+        name if short.count(name) == 1 else each.path.replace(".", "_")
+        for name, each in zip(short, several, strict=True)
+    )
+
+
 def number_named(tree: TreeT, where: Where[TreeT]) -> Named:
     """The one number that `where` names: an array of shape `()`, or an element of one.
 

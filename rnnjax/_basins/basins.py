@@ -21,7 +21,7 @@ from rnnjax._basins.starts import as_starts
 from rnnjax._equilibria.equilibria import Equilibria
 from rnnjax._equilibria.find_equilibria import find_equilibria
 from rnnjax._equilibria.guesses import GUESSES, flat_guesses
-from rnnjax._files.labels import Labels, status_attributes
+from rnnjax._files.datasets import basins_dataset
 from rnnjax._gate import one_number
 from rnnjax._machine.verb import verb
 from rnnjax._numerics.trees import named_leaves
@@ -109,22 +109,12 @@ class Basins(eqx.Module):
         known = [*_WORDS, *range(len(self.attractors))]
         words = [self.name(k).replace(" ", "_") for k in known]
         label = {"long_name": "outcome", "flag_values": known, "flag_meanings": " ".join(words)}
-        meanings: dict[str, Any] = {"label": label, "status": status_attributes()}
-        data = {"label": self.label, "status": self.status.astype(np.uint8)}
-        extra = {}
-        for part in ("starts", "final", "swing"):
-            for name, x in named_leaves(getattr(self, part)).items():
-                data[f"{part}_{name}"] = x
-                meanings[f"{part}_{name}"] = {"units": self.unit}
-                extra[f"{part}_{name}"] = tuple(f"unit_{k}" for k in range(np.ndim(x) - 1))
-        attributes = {}
+        attributes: dict[str, Any] = {}
         for k in self.outcomes:
             word = self.name(k).replace(" ", "_")
             attributes |= {f"share_{word}": self.share(k), f"error_{word}": self.error(k)}
-        dims = self.varied if self.grid else ("start",)
-        shape = tuple(len(x) for x in self.grid) or (len(self),)
-        along = {n: ([n], x, {"units": self.unit}) for n, x in zip(dims, self.grid, strict=False)}
-        return Labels(dims, shape, along, meanings, attributes, extra).dataset(data)
+        states = {k: named_leaves(getattr(self, k)) for k in ("starts", "final", "swing")}
+        return basins_dataset(self, states, (label, attributes))
 
     def _repr_html_(self) -> str:
         return self.to_xarray()._repr_html_()

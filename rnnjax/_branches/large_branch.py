@@ -134,15 +134,8 @@ class LargeBranch(AbstractLine):
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` along `point`, with the eigenvalues along `eigenvalue`."""
-        from rnnjax._files.labels import Labels
+        from rnnjax._files.datasets import large_branch_dataset
 
         count = len(self)
         states = {k: np.asarray(x)[:count] for k, x in named_leaves(self.states).items()}
-        rates = {
-            "eigenvalue_real": self.real[:count], "eigenvalue_imaginary": self.imaginary[:count],
-        }  # fmt: skip
-        data = {self.name: self.parameter[:count], **states, **rates}
-        extra = {k: tuple(f"unit_{i}" for i in range(x.ndim - 1)) for k, x in states.items()}
-        extra |= dict.fromkeys(rates, ("eigenvalue",))
-        units = dict(zip(rates, ({"units": "1/ms"}, {"units": "rad/ms"}), strict=True))
-        return Labels(("point",), (count,), {}, units, {}, extra).dataset(data)
+        return large_branch_dataset(self, states)

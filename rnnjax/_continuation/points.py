@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._files.names import Names
 from rnnjax._numerics.trees import named_leaves
 from rnnjax._results import BranchEnd, Status
 from rnnjax._types import Array, Bool, Float, Int, NDArray, Numbers, Scalar, State, is_traced
@@ -155,9 +156,11 @@ def kept_of(of: HasPoints, places: dict[str, tuple[Any, str]]) -> tuple[dict[str
     """
     xp, whole = _single(of)
     found = _points(of, places) | _counts(of, whole, xp) | ending(of)
-    for name, values in named_leaves(of.special.state).items():
+    own = named_leaves(of.special.state)
+    names = Names("state", {*found, *own})
+    for name, values in own.items():
         words = {"units": "state", "long_name": f"{name} at the bifurcation"}
-        found[f"state_{name}" if name in found else name] = (("bifurcation",), values, words)
+        found[names.free(name) if name in found else name] = (("bifurcation",), values, words)
     return found, outcome(of)
 
 

@@ -36,7 +36,7 @@ from rnnjax._types import (
     Where,
     is_traced,
 )
-from rnnjax._where import Named, number_named
+from rnnjax._where import Named, names_apart, number_named
 from rnnjax.bifurcations._base import (
     AbstractFollowed,
     AbstractOnCurve,
@@ -149,10 +149,10 @@ def continue_bifurcation(
     limits = np.asarray([*np.ravel(bounds), max_step], np.float64)
     result = in_float64(_curve, target, state, values, limits, instant(time), settings)
     labels = tuple((m.label, m.kinds) for m in settings.members)
-    names = named[0].name, named[1].name
-    return Curve(*result, names=names, label=type_.label, kinds=type_.kinds, types=labels).told(
-        throw
-    )
+    one, two = names_apart(named)
+    return Curve(
+        *result, names=(one, two), label=type_.label, kinds=type_.kinds, types=labels
+    ).told(throw)
 
 
 def _followed(start: Expected[Bifurcation | OrbitBifurcation]) -> Any:

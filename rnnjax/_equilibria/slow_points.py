@@ -82,15 +82,12 @@ class SlowPoints(eqx.Module):
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` with one entry per slow point."""
-        from rnnjax._files.labels import Labels
+        from rnnjax._files.datasets import slow_points_dataset
 
         count = len(self)
         states = {k: np.asarray(x)[:count] for k, x in named_leaves(self.states).items()}
-        rates = np.asarray([each.growth_rate for each in self.linearizations], float)
-        data = states | {"q": np.asarray(self.q)[:count], "growth_rate": rates}
-        extra = {k: tuple(f"unit_{i}" for i in range(x.ndim - 1)) for k, x in states.items()}
-        meanings = {"growth_rate": {"units": "1/ms"}, "q": {"long_name": "half the squared speed"}}
-        return Labels(("slow_point",), (count,), {}, meanings, {}, extra).dataset(data)
+        rates = [each.growth_rate for each in self.linearizations]
+        return slow_points_dataset(states, np.asarray(self.q)[:count], rates)
 
     def __repr__(self) -> str:
         """How many, and how slow."""

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from rnnjax._files.lock import Lock
 from rnnjax._types import Expected
 
 FilePath: TypeAlias = str | os.PathLike[str]
@@ -65,9 +66,14 @@ def read_archive(path: FilePath) -> tuple[dict[str, Any], list[np.ndarray]]:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place when the block ends well."""
+    """A temporary file beside `path` that takes its place when the block ends well.
+
+    Raises:
+        OSError: if it can't be written, or another process does so.
+    """
     check_writable(path)
     partial = path.with_name(path.name + ".partial")
+    lock = Lock(partial)
     try:
         yield partial
         with open(partial, "rb") as file:
@@ -75,6 +81,7 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+        lock.release()
 
 
 def check_writable(path: Path) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from rnnjax._files.labels import status_attributes
+from rnnjax._files.labels import Labels, status_attributes
+from rnnjax._files.names import Names
 from rnnjax._types import ArrayLike, Float
 
 
@@ -20,18 +21,21 @@ def trajectory_dataset(
     import xarray
 
     times, status = np.asarray(times), np.asarray(status)
-    batch = [f"batch_{k}" for k in range(status.ndim)]
+    names = Names("trajectory", states)
+    batch = [names.free(f"batch_{k}") for k in range(status.ndim)]
+    moment = names.free("time")
     rows = times.reshape(-1, times.shape[-1])
     same = bool((rows == rows[0]).all())
-    at = ("time", rows[0]) if same else ([*batch, "time"], times)
-    data = {}
-    for name, values in states.items():
-        extra = np.ndim(values) - len(batch) - 1
-        dims = [*batch, "time", *(["unit"] if extra == 1 else [f"unit_{k}" for k in range(extra)])]
-        data[name] = (dims, np.asarray(values), {"units": unit})
-    data["status"] = (batch, status.astype(np.uint8), status_attributes())
-    name = "time" if same else "time_of_lane"  # lanes with times of their own
-    return xarray.Dataset(data, {name: (*at, {"units": "ms"})})
+    units = names.units({k: np.shape(x)[len(batch) + 1 :] for k, x in states.items()}, short=True)
+    data: dict[str, Any] = {
+        name: ([*batch, moment, *units[name]], np.asarray(values), {"units": unit})
+        for name, values in states.items()
+    }
+    data[names.free("status")] = (batch, status.astype(np.uint8), status_attributes())
+    if same:
+        return xarray.Dataset(data, {moment: (moment, rows[0], {"units": "ms"})})
+    own = names.free("time_of_lane")  # lanes with times of their own
+    return xarray.Dataset(data, {own: ([*batch, moment], times, {"units": "ms"})})
 
 
 def equilibria_dataset(
@@ -43,10 +47,27 @@ def equilibria_dataset(
     """Equilibria as an `xarray.Dataset` along `equilibrium`."""
     import xarray
 
-    data = _along("equilibrium", states)
-    data["stability"] = ("equilibrium", np.asarray(kinds, dtype=str))
-    data["growth_rate"] = ("equilibrium", np.asarray(rates, float), {"units": "1/ms"})
-    data["residual"] = ("equilibrium", np.asarray(residual), {"units": "1/ms"})
+    names = Names("equilibrium", states)
+    row = names.free("equilibrium")
+    data = _along(names, row, states)
+    data[names.free("stability")] = (row, np.asarray(kinds, dtype=str))
+    data[names.free("growth_rate")] = (row, np.asarray(rates, float), {"units": "1/ms"})
+    data[names.free("residual")] = (row, np.asarray(residual), {"units": "1/ms"})
+    return xarray.Dataset(data)
+
+
+def slow_points_dataset(
+    states: Mapping[str, Any], q: Float[ArrayLike, " slow_point"], rates: Sequence[Any]
+) -> Any:
+    """Slow points as an `xarray.Dataset` along `slow_point`."""
+    import xarray
+
+    names = Names("slow_point", states)
+    row = names.free("slow_point")
+    data = _along(names, row, states)
+    words = {"long_name": "half the squared speed"}
+    data[names.free("q")] = (row, np.asarray(q), words)
+    data[names.free("growth_rate")] = (row, np.asarray(rates, float), {"units": "1/ms"})
     return xarray.Dataset(data)
 
 
@@ -56,11 +77,29 @@ def branch_dataset(branch: Any, states: Mapping[str, Any]) -> Any:
 
     count = len(branch)
     rates = branch.eigenvalues[:count, 0].real
-    data = _along("point", states)
-    data["stable"] = ("point", rates < 0)
-    data["growth_rate"] = ("point", rates, {"units": "1/ms"})
-    data |= _bifurcations(branch, [branch.name])
-    return xarray.Dataset(data, {branch.name: ("point", np.asarray(branch.parameter)[:count])})
+    names = Names("branch", states)
+    parameter, row = names.free(branch.name, "parameter"), names.free("point")
+    data = _along(names, row, states)
+    data[names.free("stable")] = (row, rates < 0)
+    data[names.free("growth_rate")] = (row, rates, {"units": "1/ms"})
+    data |= _bifurcations(names, branch, [branch.name])
+    return xarray.Dataset(data, {parameter: (row, np.asarray(branch.parameter)[:count])})
+
+
+def large_branch_dataset(branch: Any, states: Mapping[str, Any]) -> Any:
+    """A branch as an `xarray.Dataset` along `point`, with the eigenvalues along `eigenvalue`."""
+    import xarray
+
+    count = len(branch)
+    names = Names("branch", states)
+    parameter, row = names.free(branch.name, "parameter"), names.free("point")
+    each = (row, names.free("eigenvalue"))
+    data = {parameter: (row, np.asarray(branch.parameter)[:count])} | _along(names, row, states)
+    parts = ("real", branch.real, "1/ms"), ("imaginary", branch.imaginary, "rad/ms")
+    for part, values, unit in parts:
+        name = names.free(f"eigenvalue_{part}")
+        data[name] = (each, np.asarray(values)[:count], {"units": unit})
+    return xarray.Dataset(data)
 
 
 def curve_dataset(curve: Any, states: Mapping[str, Any]) -> Any:
@@ -69,12 +108,15 @@ def curve_dataset(curve: Any, states: Mapping[str, Any]) -> Any:
 
     count = len(curve)
     frequency = 1000 * np.asarray(curve.frequency)[:count] / (2 * np.pi)
-    data = _along("point", states)
-    data["point_frequency"] = ("point", frequency, {"units": "Hz"})
-    data["point_coefficient"] = ("point", np.asarray(curve.coefficient)[:count])
-    data |= _bifurcations(curve, curve.names)
+    names = Names("curve", states)
+    parameters = [names.free(name, "parameter") for name in curve.names]
+    row = names.free("point")
+    data = _along(names, row, states)
+    data[names.free("point_frequency")] = (row, frequency, {"units": "Hz"})
+    data[names.free("point_coefficient")] = (row, np.asarray(curve.coefficient)[:count])
+    data |= _bifurcations(names, curve, curve.names)
     places = np.asarray(curve.parameters)[:count]
-    coordinates = {name: ("point", places[:, k]) for k, name in enumerate(curve.names)}
+    coordinates = {name: (row, places[:, k]) for k, name in enumerate(parameters)}
     return xarray.Dataset(data, coordinates, {"label": curve.label})
 
 
@@ -104,45 +146,92 @@ def orbits_dataset(branch: Any, minima: Mapping[str, Any], maxima: Mapping[str, 
     """A branch of orbits as an `xarray.Dataset` along `orbit`, its bifurcations along `bifurcation`."""
     import xarray
 
-    count, found, both = len(branch), branch.bifurcations, ("orbit", "multiplier")
-    sides = ("smallest", minima), ("largest", maxima)
-    named = {f"{word}_{k}": x[:count] for word, y in sides for k, x in y.items()}
-    data = _along("orbit", named)
-    data["period"] = ("orbit", np.asarray(branch.period)[:count], {"units": "ms"})
-    data["stable"] = ("orbit", np.asarray(branch.stable)[:count])
-    data["multipliers_real"] = (both, np.asarray(branch.multipliers_real)[:count])
-    data["multipliers_imaginary"] = (both, np.asarray(branch.multipliers_imaginary)[:count])
+    count, found = len(branch), branch.bifurcations
+    names = Names("branch", [branch.name])
+    row, special = names.free("orbit"), names.free("bifurcation")
+    both = (row, names.free("multiplier"))
+    units = names.units({k: np.shape(x)[1:] for k, x in minima.items()})
+    data: dict[str, Any] = {}
+    for word, states in (("smallest", minima), ("largest", maxima)):
+        for k, x in states.items():
+            data[names.free(f"{word}_{k}")] = ((row, *units[k]), np.asarray(x)[:count])
+    period = np.asarray(branch.period)[:count]
+    data[names.free("period")] = (row, period, {"units": "ms"})
+    data[names.free("stable")] = (row, np.asarray(branch.stable)[:count])
+    for part in ("multipliers_real", "multipliers_imaginary"):
+        data[names.free(part)] = (both, np.asarray(getattr(branch, part))[:count])
     for name in ("label", "kind"):
-        data[name] = ("bifurcation", np.asarray([getattr(b, name) for b in found], dtype=str))
+        words = np.asarray([getattr(b, name) for b in found], dtype=str)
+        data[names.free(name)] = (special, words)
     rows = [(float(b.parameter), float(b.coefficient), float(b.orbit.period)) for b in found]
     for k, name in enumerate(("parameter", "coefficient", "period")):
-        data[f"bifurcation_{name}"] = ("bifurcation", np.asarray([row[k] for row in rows], float))
-    return xarray.Dataset(data, {branch.name: ("orbit", np.asarray(branch.parameter)[:count])})
+        values = np.asarray([each[k] for each in rows], float)
+        data[names.free(f"bifurcation_{name}")] = (special, values)
+    return xarray.Dataset(data, {branch.name: (row, np.asarray(branch.parameter)[:count])})
 
 
-def _along(dim: str, states: Mapping[str, Any]) -> dict[str, Any]:
+def phases_dataset(
+    phases: Float[ArrayLike, " phase"], states: Mapping[str, Any],
+    words: Mapping[str, Mapping[str, Any]], attributes: Mapping[str, Any],
+) -> Any:  # fmt: skip
+    """What there is along a cycle as an `xarray.Dataset` along `phase`; `words` are attributes by name."""
+    import xarray
+
+    names = Names("orbit", states)
+    row = names.free("phase")
+    data = {
+        name: (dims, x, words.get(name, {}))
+        for name, (dims, x) in _along(names, row, states).items()
+    }
+    return xarray.Dataset(data, {row: (row, np.asarray(phases))}, attributes)
+
+
+def basins_dataset(basins: Any, states: Mapping[str, Mapping[str, Any]], words: Any) -> Any:
+    """Basins as an `xarray.Dataset` along the axes of a grid, or along `start`.
+
+    Args:
+        basins: what there is to label.
+        states: the states by name, for each part of the noun that has some.
+        words: the attributes of the labels, and those of the whole.
+    """
+    about, attributes = words
+    names = Names("basins", basins.varied if basins.grid else ())
+    dims = tuple(basins.varied) if basins.grid else (names.free("start"),)
+    shape = tuple(len(x) for x in basins.grid) or (len(basins),)
+    label, status = names.free("label"), names.free("status")
+    data = {label: basins.label, status: np.asarray(basins.status).astype(np.uint8)}
+    meanings: dict[str, Any] = {label: about, status: status_attributes()}
+    first = next(iter(states.values()))
+    units = names.units({k: np.shape(x)[1:] for k, x in first.items()})
+    extra = {}
+    for part, values in states.items():
+        for k, x in values.items():
+            name = names.free(f"{part}_{k}")
+            data[name], extra[name], meanings[name] = x, units[k], {"units": basins.unit}
+    along = {n: ([n], x, {"units": basins.unit}) for n, x in zip(dims, basins.grid, strict=False)}
+    return Labels(dims, shape, along, meanings, attributes, extra).dataset(data)
+
+
+def _along(names: Names, dim: str, states: Mapping[str, Any]) -> dict[str, Any]:
     """States with one dimension in front."""
-    return {
-        name: ([dim, *[f"unit_{k}" for k in range(np.ndim(x) - 1)]], np.asarray(x))
-        for name, x in states.items()
-    }
+    units = names.units({name: np.shape(x)[1:] for name, x in states.items()})
+    return {name: ([dim, *units[name]], np.asarray(x)) for name, x in states.items()}
 
 
-def _bifurcations(of: Any, names: Sequence[str]) -> dict[str, Any]:
+def _bifurcations(names: Names, of: Any, parameters: Sequence[str]) -> dict[str, Any]:
     """The bifurcations of a branch or a curve, and its parameters there."""
-    found = of.bifurcations
-
-    def each(name: str) -> np.ndarray:
-        return np.asarray([float(getattr(b, name)) for b in found], float)
-
-    places = np.reshape([b.parameter for b in found], (len(found), len(names)))
-    return {
-        "label": ("bifurcation", np.asarray([b.label for b in found], dtype=str)),
-        "kind": ("bifurcation", np.asarray([b.kind for b in found], dtype=str)),
-        **{f"{name}_at": ("bifurcation", places[:, k]) for k, name in enumerate(names)},
-        "frequency": ("bifurcation", each("frequency"), {"units": "Hz"}),
-        "coefficient": ("bifurcation", each("coefficient")),
-    }
+    found, row = of.bifurcations, names.free("bifurcation")
+    places = np.reshape([b.parameter for b in found], (len(found), len(parameters)))
+    data: dict[str, Any] = {}
+    for name in ("label", "kind"):
+        words = np.asarray([getattr(b, name) for b in found], dtype=str)
+        data[names.free(name, "bifurcation")] = (row, words)
+    for k, parameter in enumerate(parameters):
+        data[names.free(f"{parameter}_at", "bifurcation")] = (row, places[:, k])
+    for name, words in (("frequency", {"units": "Hz"}), ("coefficient", {})):
+        values = np.asarray([float(getattr(b, name)) for b in found], float)
+        data[names.free(name, "bifurcation")] = (row, values, words)
+    return data
 
 
 def fit_dataset(

@@ -1,6 +1,7 @@
 """What the arrays of a file are called, and what their codes mean."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,6 +42,32 @@ class Labels:
     def dims_of(self, name: str) -> tuple[str, ...]:
         """The dimensions of a variable."""
         return (*self.dims, *self.extra.get(name, ()))
+
+    def names(self) -> tuple[str, ...]:
+        """All names of variables, coordinates and dimensions."""
+        along = [dim for dims, *_ in self.coordinates.values() for dim in dims]
+        extra = [dim for dims in self.extra.values() for dim in dims]
+        every = *self.dims, *self.coordinates, *along, *self.meanings, *self.extra, *extra
+        return tuple(dict.fromkeys(every))
+
+    def check(self, arrays: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> None:
+        """Label results that are not there yet, known by shape and dtype.
+
+        Raises:
+            ValueError: if that can't be done, so that it is known before they are computed.
+        """
+        count = math.prod(self.shape)
+        try:
+            self.dataset(
+                {
+                    name: np.broadcast_to(np.zeros((), dtype), (count, *shape))
+                    for name, (shape, dtype) in arrays.items()
+                }
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"the results can't be labelled: {error}: give axes and measures other names"
+            ) from None
 
     def fill(self, name: str, dtype: np.dtype) -> Any:
         """What a variable is where nothing was computed: no number, or the code for none."""

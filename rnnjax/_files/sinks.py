@@ -6,6 +6,7 @@ its own name is finished.
 
 import math
 import os
+import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ import numpy as np
 
 from rnnjax._files.archive import FilePath, check_path, check_writable, replacing
 from rnnjax._files.labels import Labels
+from rnnjax._files.lock import Lock
+from rnnjax._files.names import called, for_files, names_in_files
 from rnnjax._results import Status
 from rnnjax._types import Expected
 
@@ -29,6 +32,17 @@ class MemorySink:
     def __init__(self, labels: Labels):
         self.labels = labels
         self._arrays: dict[str, np.ndarray] = {}
+        self._lock: Lock | None = None
+
+    def __enter__(self) -> "MemorySink":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: types.TracebackType | None,
+    ) -> None:  # fmt: skip
+        if self._lock is not None:
+            self._lock.release()
 
     def write(self, first: int, results: Mapping[str, np.ndarray]) -> None:
         """Results of the points from `first` on."""
@@ -59,8 +73,7 @@ class NetcdfSink(MemorySink):
     def __init__(self, path: Path, labels: Labels):
         super().__init__(labels)
         check_writable(path)
-        _refuse_existing(path)
-        self._path = path
+        self._path, self._lock = path, _claimed(path)
 
     def finish(self) -> Any:
         """Write the file and return what it holds."""
@@ -75,16 +88,30 @@ class ZarrSink:
     def __init__(self, path: Path, labels: Labels, points: int):
         check_writable(path)
         self.labels, self._path = labels, path
+        self._names = names_in_files([*labels.names(), "status"])
         self._partial = path.with_name(path.name + ".partial")
-        _refuse_existing(path)
-        _refuse_existing(self._partial)
+        self._lock = _claimed(path, self._partial)
         self._row = math.prod(labels.shape[1:])
         self._rows = min(labels.shape[0], max(1, points // self._row))
         self._done, self._waiting = 0, {}
         self._group: Any = None
 
+    def __enter__(self) -> "ZarrSink":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: types.TracebackType | None,
+    ) -> None:  # fmt: skip
+        self._lock.release()
+
     def write(self, first: int, results: Mapping[str, np.ndarray]) -> None:
-        """Results of the next points, in order."""
+        """Results of the next points, in order.
+
+        Raises:
+            OSError: if another process writes the store.
+        """
+        self._lock.check()
         if self._group is None:
             self._group = self._create(results)
         for name, values in results.items():
@@ -97,7 +124,8 @@ class ZarrSink:
             ready, self._waiting[name] = values[: rows * self._row], values[rows * self._row :]
             shape = (rows, *self.labels.shape[1:], *values.shape[1:])
             if rows:
-                self._group[name][self._done : self._done + rows] = ready.reshape(shape)
+                place = self._group[self._names[name]]
+                place[self._done : self._done + rows] = ready.reshape(shape)
         self._done += rows
 
     @property
@@ -115,29 +143,38 @@ class ZarrSink:
         """Nothing is kept in memory."""
 
     def finish(self) -> Any:
-        """Give the store its name, and open it without loading it."""
+        """Give the store its name, and open it without loading it.
+
+        Raises:
+            OSError: if another process writes the store.
+        """
         import xarray
 
+        self._lock.check()
         os.replace(self._partial, self._path)
-        return xarray.open_zarr(self._path, chunks=None, consolidated=False)
+        found = xarray.open_zarr(self._path, chunks=None, consolidated=False)
+        changed = {other: name for name, other in self._names.items() if other != name}
+        known = {*found.variables, *found.dims}
+        return found.rename({k: name for k, name in changed.items() if k in known})
 
     def _create(self, results: Mapping[str, np.ndarray]) -> Any:
         import zarr
         from zarr.codecs import ZstdCodec
 
-        self.labels.dataset({}).to_zarr(self._partial, mode="w", zarr_format=3, consolidated=False)
+        empty = for_files(self.labels.dataset({}), self._names)
+        empty.to_zarr(self._partial, mode="w", zarr_format=3, consolidated=False)
         group = zarr.open_group(self._partial, mode="r+", zarr_format=3)
         for name, values in results.items():
-            extra = values.shape[1:]
+            extra, stored = values.shape[1:], self._names[name]
             group.create_array(
-                name,
+                stored,
                 shape=(*self.labels.shape, *extra),
                 chunks=(self._rows, *self.labels.shape[1:], *extra),
                 dtype=values.dtype,
                 fill_value=self.labels.fill(name, values.dtype),
                 compressors=[ZstdCodec(level=3, checksum=True)],  # a flipped bit is an error
-                dimension_names=self.labels.dims_of(name),
-                attributes=self.labels.meanings.get(name, {}),
+                dimension_names=[self._names[dim] for dim in self.labels.dims_of(name)],
+                attributes=self.labels.meanings.get(name, {}) | called(name, stored),
             )
         return group
 
@@ -147,7 +184,7 @@ def open_sink(store: FilePath | None, labels: Labels, points: int) -> Any:
 
     Raises:
         ValueError: for another ending than `.zarr` or `.nc`.
-        OSError: if the place can't be written.
+        OSError: if the place can't be written, or another process writes there.
     """
     if store is None:
         return MemorySink(labels)
@@ -158,6 +195,22 @@ def open_sink(store: FilePath | None, labels: Labels, points: int) -> Any:
     if path.suffix == ".nc":
         return NetcdfSink(path, labels)
     raise ValueError(f"store: expected a name ending in .zarr or .nc, got {str(store)!r}")
+
+
+def _claimed(*paths: Path) -> Lock:
+    """The right to write the first of these places, where there is nothing yet.
+
+    Raises:
+        FileExistsError: if there is something, or another process writes there.
+    """
+    lock = Lock(paths[0])
+    try:
+        for path in paths:
+            _refuse_existing(path)
+    except FileExistsError:
+        lock.release()
+        raise
+    return lock
 
 
 def _refuse_existing(path: Path) -> None:
@@ -171,8 +224,10 @@ def _refuse_existing(path: Path) -> None:
 def write_netcdf(dataset: Expected["xarray.Dataset"], path: FilePath) -> None:
     """Write a dataset to one NetCDF-4 file, whole or not at all.
 
+    Names that files can't bear are spelled differently there, see `names_in_files`.
+
     Raises:
         OSError: if the place can't be written.
     """
     with replacing(Path(path)) as partial:
-        dataset.to_netcdf(partial, engine="h5netcdf")
+        for_files(dataset).to_netcdf(partial, engine="h5netcdf")

@@ -1,6 +1,6 @@
 """Flat views of a state, and the names of its entries."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -27,15 +27,30 @@ def variable_names(state: Shapes) -> list[str]:
             names.append(name)
         else:
             names += [f"{name}[{','.join(map(str, index))}]" for index in np.ndindex(*shape)]
-    return names
+    return distinct(names)
 
 
-def named_leaves(tree: Arrays, name: str = "state") -> dict[str, Any]:
-    """The leaves by name: a field of a `NamedTuple` by its own, a bare array as `name`."""
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="_") or name: leaf
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    }
+def named_leaves(
+    tree: Any, name: str = "state", is_leaf: Callable[[Any], bool] | None = None
+) -> dict[str, Any]:
+    """The leaves by name: a field of a `NamedTuple` by its own, a bare array as `name`.
+
+    No leaf is lost: of `{"a": {"b": x}, "a_b": y}` the second is `a_b_2`.
+    """
+    found = jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_leaf)
+    names = [jax.tree_util.keystr(path, simple=True, separator="_") or name for path, _ in found]
+    return dict(zip(distinct(names), (leaf for _, leaf in found), strict=True))
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """The names, all different: a number behind each that was there before."""
+    every, found = set(names), {}  # in order, and quickly looked up
+    for name in names:
+        other, k = name, 2
+        while other in found or (other != name and other in every):
+            other, k = f"{name}_{k}", k + 1
+        found[other] = None
+    return list(found)
 
 
 def fastest_variable(derivative: State, state: State) -> Int[Array, ""]:

@@ -108,14 +108,10 @@ class Orbit(eqx.Module):
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` along `phase`."""
-        from rnnjax._files.labels import Labels
+        from rnnjax._files.datasets import phases_dataset
 
-        states = {k: np.asarray(x) for k, x in named_leaves(self.states).items()}
-        extra = {k: tuple(f"unit_{i}" for i in range(x.ndim - 1)) for k, x in states.items()}
-        data = Labels(("phase",), (len(self.phases),), {}, {}, {}, extra).dataset(states)
-        return data.assign_coords(phase=np.asarray(self.phases)).assign_attrs(
-            period=float(self.period), period_units="ms"
-        )
+        about = {"period": float(self.period), "period_units": "ms"}
+        return phases_dataset(self.phases, named_leaves(self.states), {}, about)
 
     def __repr__(self) -> str:
         """Its period and its stability."""

@@ -39,7 +39,7 @@ from rnnjax._orbits.search import sorted_multipliers
 from rnnjax._precision import in_float64
 from rnnjax._results import BranchEnd
 from rnnjax._types import Array, Arrays, Bool, Float, Int, Limits, NDArray, Scalar, State
-from rnnjax._where import Named
+from rnnjax._where import Named, names_apart
 from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles, Nothing
 from rnnjax.bifurcations._cycle_form import orbiting
 from rnnjax.circuits._base import Driven
@@ -108,8 +108,8 @@ def curve_of_cycles(
         _curve, target, rest, rows_of(rest, orbit.states), orbit.widths, orbit.period, values,
         limits, time, settings,
     )  # fmt: skip
-    names = named[0].name, named[1].name
-    return OrbitCurve(*result, names=names, label=type_.label)
+    one, two = names_apart(named)
+    return OrbitCurve(*result, names=(one, two), label=type_.label)
 
 
 @eqx.filter_jit

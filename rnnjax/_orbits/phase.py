@@ -101,15 +101,13 @@ class PhaseResponse(eqx.Module):
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` along `phase`, which begins at the origin."""
-        from rnnjax._files.labels import Labels
+        from rnnjax._files.datasets import phases_dataset
 
         phases = np.linspace(0.0, 1.0, 4 * len(self.phases) // DEGREE, endpoint=False)
-        values = {k: np.asarray(x) for k, x in named_leaves(self(phases)).items()}
-        extra = {k: tuple(f"unit_{i}" for i in range(x.ndim - 1)) for k, x in values.items()}
+        values = named_leaves(self(phases))
         units = f"ms/({self.unit})" if self.unit else "ms"
-        meanings = {k: {"units": units, "long_name": f"phase response to {k}"} for k in values}
-        data = Labels(("phase",), (len(phases),), {}, meanings, {}, extra).dataset(values)
-        return data.assign_coords(phase=phases).assign_attrs(period=float(self.period))
+        words = {k: {"units": units, "long_name": f"phase response to {k}"} for k in values}
+        return phases_dataset(phases, values, words, {"period": float(self.period)})
 
 
 @verb

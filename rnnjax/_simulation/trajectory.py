@@ -97,7 +97,11 @@ class Trajectory(eqx.Module):
         return self
 
     def to_xarray(self) -> Any:
-        """An `xarray.Dataset`: one variable per field of the state, dims `(batch..., time, ...)`."""
+        """An `xarray.Dataset`: one variable per field of the state, dims `(batch..., time, unit)`.
+
+        Populations of different sizes have a dimension each, `e_unit` and `i_unit`. A field of the
+        state keeps its name whatever it is: beside one called `status` there is `trajectory_status`.
+        """
         from rnnjax._files.datasets import trajectory_dataset
 
         return trajectory_dataset(self.times, named_leaves(self.states), self.status, self.unit)

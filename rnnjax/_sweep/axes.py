@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._files.names import Names
 from rnnjax._gate import check_finite, lost, own_numbers
 from rnnjax._machine.verb import verb
 from rnnjax._parameter import check_values, counted
@@ -48,10 +49,10 @@ def axis(
 
     Raises:
         ValueError: if there are no values, or gaps among them.
-        TypeError: for values that are no real numbers.
+        TypeError: for values that are no real numbers, or a name that is none.
     """
     check_where(where)
-    if name is not None and not isinstance(name, str):
+    if name is not None and not (isinstance(name, str) and name):
         raise TypeError(f"axis: expected a word for a name, got {name!r}")
     called = f"axis{'' if name is None else ' ' + name}"
     found = own_numbers(values, called, unit=None)
@@ -168,11 +169,6 @@ class Design:
         lengths = tuple(len(a.values) for a in self.axes)
         return lengths if self.grid else lengths[:1]
 
-    @property
-    def dims(self) -> tuple[str, ...]:
-        """A dimension per axis of a grid, or `point`."""
-        return tuple(self.names) if self.grid else ("point",)
-
     def values(self, first: int, last: int) -> tuple[np.ndarray, ...]:
         """The numbers of the points from `first` to `last`, one array per axis."""
         index = np.arange(first, last)
@@ -185,25 +181,41 @@ class Design:
         """The smallest and the largest value of each axis."""
         return [[np.asarray(f(a.values, 0)) for a in self.axes] for f in (np.min, np.max)]
 
-    def coordinates(self) -> dict[str, Any]:
-        """The swept values with units and meanings."""
+    def coordinates(self, dims: Sequence[str], names: Names) -> dict[str, Any]:
+        """The swept values with units and meanings.
+
+        Args:
+            dims: what the dimensions of the points are called.
+            names: of the results, which arrays' dimensions are added to.
+        """
         found = {}
-        for name, each, of in zip(self.names, self.axes, self.named, strict=True):
+        for k, (name, each, of) in enumerate(zip(self.names, self.axes, self.named, strict=True)):
             field = of.field
             attributes = {} if field is None else {"units": field.unit, "long_name": field.doc}
-            dims = [name if self.grid else "point"]
+            along = dims[k if self.grid else 0]
             if each.values.ndim == 1:
-                found[name] = (dims, each.values, attributes)
+                found[name] = ([along], each.values, attributes)
             else:
-                extra = [f"{name}_{k}" for k in range(each.values.ndim - 1)]
-                found[f"{name}_values"] = ([*dims, *extra], each.values, attributes)
+                extra = [names.free(f"{name}_{i}") for i in range(each.values.ndim - 1)]
+                called = names.free(f"{name}_values")
+                found[called] = ([along, *extra], each.values, attributes)
         return found
 
 
 def _names(of: Sequence[Named], axes: Sequence[Axis]) -> list[str]:
-    """Coordinates' names: the given one, the field's own, or the whole path where two collide."""
+    """Coordinates' names: the given one, the field's own, or the whole path where two collide.
+
+    Raises:
+        ValueError: for two axes of one name.
+    """
     short = [a.name or each.name for a, each in zip(axes, of, strict=True)]
-    return [
-        s if short.count(s) == 1 else each.path.replace(".", "_")
-        for s, each in zip(short, of, strict=True)
+    names = [
+        s if short.count(s) == 1 or a.name else each.path.replace(".", "_")
+        for s, a, each in zip(short, axes, of, strict=True)
     ]
+    for k, name in enumerate(names):
+        if name in names[:k]:
+            raise ValueError(
+                f"over: two axes are called {name!r}: give one another name, axis(..., name=)"
+            )
+    return names

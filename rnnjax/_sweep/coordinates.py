@@ -11,8 +11,10 @@ import numpy as np
 from jaxtyping import ArrayLike, Int
 
 from rnnjax._files.labels import Labels, status_attributes
+from rnnjax._files.names import Names, readable
 from rnnjax._gate import check_gave
 from rnnjax._machine.plan import Plan
+from rnnjax._numerics.trees import named_leaves
 from rnnjax._simulation.measured_run import MeasuredRun
 from rnnjax._sweep.axes import Design
 from rnnjax._types import Array, Arrays, Key, Shapes
@@ -53,12 +55,14 @@ class Variable(NamedTuple):
     Attributes:
         owner: the measure it is of.
         value: the array.
+        part: which part of what the measure gives; empty for all of it.
         dims: the names of its first dimensions, if it has them from a noun.
         words: its attributes, if it has them from a noun.
     """
 
     owner: str
     value: Array | np.ndarray | jax.ShapeDtypeStruct
+    part: str = ""
     dims: tuple[str, ...] = ()
     words: dict[str, Any] | None = None
 
@@ -107,20 +111,19 @@ def flat(results: Mapping[str, Any]) -> dict[str, Variable]:
 
     for owner, value in results.items():
         check_gave(value, f"measures[{owner!r}]", "numbers")
-        for path, leaf in jax.tree_util.tree_leaves_with_path(value, is_leaf=_is_kept):
-            part = jax.tree_util.keystr(path, simple=True, separator="_")
+        for part, leaf in named_leaves(value, "", _is_kept).items():
             name = f"{owner}_{part}" if part else owner
             if isinstance(leaf, Kept):
                 each = zip(leaf.names, leaf.values, leaf.dims, leaf.words, strict=True)
                 for own, array, dims, words in each:
                     places = tuple(f"{name}_{dim}" for dim in dims)
-                    add(f"{name}_{own}", Variable(owner, array, places, dict(words)))
+                    add(f"{name}_{own}", Variable(owner, array, own, places, dict(words)))
             elif np.issubdtype(leaf.dtype, np.complexfloating):
                 real = isinstance(leaf, np.ndarray)
-                add(f"{name}_real", Variable(owner, leaf.real if real else leaf))
-                add(f"{name}_imag", Variable(owner, leaf.imag if real else leaf))
+                add(f"{name}_real", Variable(owner, leaf.real if real else leaf, part))
+                add(f"{name}_imag", Variable(owner, leaf.imag if real else leaf, part))
             else:
-                add(name, Variable(owner, leaf))
+                add(name, Variable(owner, leaf, part))
     return found
 
 
@@ -128,31 +131,91 @@ def label(
     design: Design, shapes: Mapping[str, Shapes], measures: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> Labels:  # fmt: skip
-    """Names, units and meanings, all settled before anything is computed."""
+    """Names, units and meanings, all settled before anything is computed.
+
+    Raises:
+        ValueError: for a variable with the name of an axis or of the status.
+    """
+    variables = flat(shapes)
+    _check_names(design, variables)
+    names = Names("sweep", {"status", *design.names, *variables})
+    axes = tuple(design.names) if design.grid else (names.free("point"),)
+    coordinates = design.coordinates(axes, names)
+    own, more = _own_dims(variables, measures, names)
+    units = _unit_dims(
+        {k: v.value.shape[len(own[k]) :] for k, v in variables.items()}, variables, names
+    )
+    attributes = {k: v for k, v in settings.items() if k not in ("state_unit", "units")}
+    labels = Labels(
+        axes, design.shape, coordinates | more, _meanings(variables, measures, settings), attributes,
+        {name: (*own[name], *units[name]) for name in variables},
+    )  # fmt: skip
+    labels.check({name: (each.value.shape, each.value.dtype) for name, each in variables.items()})
+    return labels
+
+
+def _meanings(
+    variables: Mapping[str, Variable], measures: Mapping[str, Any], settings: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """The attributes of every variable."""
     meanings: dict[str, dict[str, Any]] = {"status": status_attributes()}
-    dims: dict[str, tuple[str, ...]] = {}
-    coordinates = design.coordinates()
-    for name, variable in flat(shapes).items():
+    for name, variable in variables.items():
         each = measures[variable.owner]
-        own = list(variable.dims)
         if isinstance(each, AbstractMeasure):
             of = name[len(variable.owner) :].strip("_")
             unit = settings["state_unit"] if each.unit == "state" else each.unit
             meaning = f"{each.meaning} of {of}" if of else each.meaning
             meanings[name] = {"units": unit, "long_name": meaning}
-            for axis, (values, unit) in each.axes().items():
-                own.append(f"{variable.owner}_{axis}")
-                coordinates[own[-1]] = ([own[-1]], np.asarray(values), {"units": unit})
         elif variable.words is not None:
             meanings[name] = _worded(variable.words, settings)
         else:
-            words = (getattr(each, "__doc__", None) or variable.owner).strip().splitlines()[0]
-            meanings[name] = {"long_name": words}
-        rest = range(len(variable.value.shape) - len(own))
-        dims[name] = (*own, *("unit" if len(rest) == 1 else f"{name}_{k}" for k in rest))
-    _check_names(design, coordinates, dims)
-    attributes = {k: v for k, v in settings.items() if k not in ("state_unit", "units")}
-    return Labels(design.dims, design.shape, coordinates, meanings, attributes, dims)
+            words = (getattr(each, "__doc__", None) or "").strip() or variable.owner
+            meanings[name] = {"long_name": readable(words.partition("\n")[0])}
+    return meanings
+
+
+def _own_dims(
+    variables: Mapping[str, Variable], measures: Mapping[str, Any], names: Names
+) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
+    """The dimensions that measures and nouns have in front, and the coordinates of these."""
+    called: dict[tuple[str, str], str] = {}
+    coordinates: dict[str, Any] = {}
+    found: dict[str, tuple[str, ...]] = {}
+    for name, variable in variables.items():
+        each = measures[variable.owner]
+        axes = each.axes() if isinstance(each, AbstractMeasure) else {}
+        own = (*variable.dims, *(f"{variable.owner}_{axis}" for axis in axes))
+        wanted = [(variable.owner, dim) for dim in own]
+        for place in wanted:
+            if place not in called:
+                called[place] = names.free(place[1])
+        found[name] = tuple(called[place] for place in wanted)
+        for axis, (values, unit) in axes.items():
+            dim = called[variable.owner, f"{variable.owner}_{axis}"]
+            coordinates[dim] = ([dim], np.asarray(values), {"units": unit})
+    return found, coordinates
+
+
+def _unit_dims(
+    shapes: Mapping[str, tuple[int, ...]], variables: Mapping[str, Variable], names: Names
+) -> dict[str, tuple[str, ...]]:
+    """The dimensions over units: `unit` where all sizes are equal, else one for each population."""
+    found = {
+        name: tuple(names.free(f"{name}_{k}") for k in range(len(shape)))
+        for name, shape in shapes.items()
+        if len(shape) != 1
+    }
+    sizes = {name: shape[0] for name, shape in shapes.items() if name not in found}
+    if len(set(sizes.values())) == 1:
+        unit = names.free("unit")
+        return found | dict.fromkeys(sizes, (unit,))
+    called: dict[tuple[str, int], str] = {}
+    for name, size in sizes.items():
+        of = variables[name].part or name, size
+        if of not in called:
+            called[of] = names.free(f"{of[0]}_unit")
+        found[name] = (called[of],)
+    return found
 
 
 def _worded(words: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,9 +226,9 @@ def _worded(words: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any
     return found | ({"units": units} if units else {})
 
 
-def _check_names(design: Design, coordinates: Mapping[str, Any], dims: Mapping[str, Any]) -> None:
-    taken = {"status", *design.dims, *coordinates, *(d for each in dims.values() for d in each)}
-    for name in (*dims, *(d for d in design.dims if d == "status")):
+def _check_names(design: Design, variables: Mapping[str, Variable]) -> None:
+    taken = {"status", *design.names}
+    for name in (*variables, *(each for each in design.names if each == "status")):
         if name in taken:
             raise ValueError(
                 f"{name!r} is the name of an axis, a coordinate or the status as well: rename the "

@@ -17,7 +17,7 @@ from rnnjax._sweep.axes import Axis, Design, Points
 from rnnjax._sweep.chunks import chunked, run_chunks
 from rnnjax._sweep.coordinates import describe, label, layout_attributes
 from rnnjax._sweep.point import SweepPoint, Target
-from rnnjax._types import DTypeLike, InputLike, Key, StartLike
+from rnnjax._types import DTypeLike, Expected, InputLike, Key, StartLike
 from rnnjax._where import put
 from rnnjax.circuits._base import Driven
 from rnnjax.circuits._checks import apart, check_run
@@ -29,7 +29,7 @@ from rnnjax.solvers._base import Solver
 @verb
 def sweep(
     circuit: Target,
-    measures: Mapping[str, Any],
+    measures: Expected[Mapping[str, Any]],
     over: Sequence[Axis] | Points,
     *,
     duration: float | None = None,
@@ -86,7 +86,9 @@ def sweep(
         chunk: points run together; chosen from the size of the state, or of what the functions
             hold (256 diagrams at most on a CPU), unless given.
         store: a name ending in `.zarr` (written while it runs) or `.nc` (when it is done). The
-            result appears under that name when it is whole.
+            result appears under that name when it is whole. While it runs no other sweep can
+            write there. Names that files take for something else, such as `tau_i/tau_e` for a
+            path, are spelled `tau_i_tau_e` in the file, where the attribute `called` has the name.
         plan: how lanes are laid out, `rnnjax.Plan(tile, devices)`; chosen unless given, and
             reported in the attributes, with the attempted steps (done in all, idle lanes
             included, and needed) where each point chooses its own.
@@ -97,10 +99,13 @@ def sweep(
 
     Returns:
         An `xarray.Dataset` with a dimension per axis (or `point`), the measures with their units
-        and meanings, and `status`.
+        and meanings, and `status`. Units are along `unit`; of populations of different sizes
+        each has a dimension of its own, `e_unit` and `i_unit`. Names that are yours stay as they
+        are, and two of one name are refused.
 
     Raises:
-        ValueError, TypeError, OSError: for what can't work, before anything compiles.
+        ValueError, TypeError, OSError: for what can't work, before anything compiles; for a store
+            that another process writes.
         SweepInterrupted: on Ctrl-C; says what was kept.
     """
     target, given = circuit, input
@@ -146,12 +151,12 @@ def sweep(
         settings = describe(target, duration, step, transient, run, found)
         settings |= layout_attributes(chunks.plan, chunks.size, key)
         labels = label(design, point.shapes(), measures, settings)
-        sink = open_sink(store, labels, chunks.size)
-        return run_chunks(point, design, chunks, sink, progress)
+        with open_sink(store, labels, chunks.size) as sink:
+            return run_chunks(point, design, chunks, sink, progress)
 
 
 def _sort(
-    measures: Mapping[str, Any],
+    measures: Expected[Mapping[str, Any]],
 ) -> tuple[dict[str, AbstractMeasure], dict[str, Callable[[Any], Any]]]:
     """Measures of a simulation, and functions of the circuit."""
     if not isinstance(measures, Mapping) or not measures:
@@ -166,7 +171,7 @@ def _sort(
         if not callable(each):
             raise TypeError(f"measures[{name!r}]: expected a measure or a function, got {each!r}")
         check_takes(f"measures[{name!r}]", each, 1)
-    odd = [name for name in measures if not isinstance(name, str)]
+    odd = [name for name in measures if not isinstance(name, str) or not name]
     if odd:
         raise TypeError(f"measures: expected names that are words, got {odd[0]!r}")
     if "status" in measures:

@@ -84,8 +84,10 @@ def fit(
         audit: `every(k)` looks at the equilibria and exponents of the circuit every k steps.
         checkpoint: a file in which the fit is kept while it runs; where it is there already, the
             fit goes on from it, to the same bits (on as many devices). A finished one can be given
-            more `steps`. It knows functions, those of the optimizer among them, by their names and
-            the numbers in them, not by their code.
+            more `steps`. It knows functions, those of the optimizer among them, by their names, the
+            numbers in them and what they hold, not by their code or what they find in their module,
+            and objects by their attributes; what can't be told from others is said in a warning.
+            While a fit runs no other one can write there.
         checkpoint_interval: at least so many seconds between writing it; 0 for every step.
         dtype: as for `simulate`.
         progress: show a bar with the loss; where the output is a terminal unless given.
@@ -97,7 +99,7 @@ def fit(
             objective is not for.
         ValueError: if `where` names no numbers, or the objective gives no single number; for a
             checkpoint that is damaged or of another fit.
-        OSError: if the checkpoint can't be written.
+        OSError: if the checkpoint can't be written, or another process does so.
         FitError: with the last good circuit in `fit`, if `throw` is true.
         FitInterrupted: after Ctrl-C, with what was reached in `fit`, and in the checkpoint.
     """

@@ -3,14 +3,16 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._files.archive import check_writable
-from rnnjax._files.checkpoint import identity_of, read, write
+from rnnjax._files.checkpoint import read, write
+from rnnjax._files.identity import identity_of, not_identified
+from rnnjax._files.lock import Lock
 from rnnjax._precision import to_host
 from rnnjax._results import warn_caller
 from rnnjax._training.audit import Audit, Every, all_in_one, audited, audits_from
@@ -40,6 +42,20 @@ class Outcome(NamedTuple):
     audits: Audit | None
 
 
+class Kept(NamedTuple):
+    """Where a fit is kept.
+
+    Attributes:
+        path: the file.
+        identity: what the fit was when it began, before anything was used.
+        lock: the right to write there.
+    """
+
+    path: Path
+    identity: dict[str, str]
+    lock: Lock
+
+
 class Loop(NamedTuple):
     """A fit step by step, from the host."""
 
@@ -51,9 +67,29 @@ class Loop(NamedTuple):
     audit: Every | None
     checkpoint: PathLike | None
     interval: float
+    kept: "Kept | None" = None
 
     def run(self, free: Sequence[Array], progress: bool | None) -> Outcome:
-        """All steps that are left."""
+        """All steps that are left.
+
+        Raises:
+            OSError: if the checkpoint can't be written, or another process does so.
+        """
+        if self.checkpoint is None:
+            return self._run(free, progress)
+        path = Path(self.checkpoint)
+        check_writable(path)
+        lock = Lock(path)
+        try:
+            kept = Kept(path, identity_of(**self._made_of()), lock)
+            self._say_what_is_not_known()
+            outcome = self._replace(kept=kept)._run(free, progress)
+            self._say_what_changed(kept.identity)
+            return outcome
+        finally:
+            lock.release()
+
+    def _run(self, free: Sequence[Array], progress: bool | None) -> Outcome:
         from tqdm.auto import tqdm
 
         k, state, history, audits = self._resumed(self._begun(free))
@@ -125,15 +161,34 @@ class Loop(NamedTuple):
             columns.append(jnp.asarray(np.concatenate([table, missing], -1)))
         return Seen(*columns)
 
-    def _identity(self) -> dict[str, str]:
-        return identity_of(
-            circuit=self.circuit, trained=tuple(each.path for each in self.recipe.chosen), key=self.key,
-            objective=self.recipe.objective, optimizer=self.recipe.optimizer, stop=self.recipe.stop,
-            validate_every=self.recipe.validate_every, audit=self.audit,
-        )  # fmt: skip
+    def _made_of(self) -> dict[str, Any]:
+        """What makes it this fit and no other."""
+        return {
+            "circuit": self.circuit, "trained": tuple(each.path for each in self.recipe.chosen),
+            "key": self.key, "objective": self.recipe.objective, "optimizer": self.recipe.optimizer,
+            "stop": self.recipe.stop, "validate_every": self.recipe.validate_every,
+            "audit": self.audit,
+        }  # fmt: skip
+
+    def _say_what_is_not_known(self) -> None:
+        unknown = not_identified(**self._made_of())
+        if unknown:
+            warn_caller(
+                f"{self.checkpoint}: it can't be told whether a fit that goes on from it has the same "
+                f"{'; '.join(unknown)}: see to it yourself, or give numbers and functions instead"
+            )
+
+    def _say_what_changed(self, before: dict[str, str]) -> None:
+        now = identity_of(**self._made_of())
+        changed = [name for name in before if now[name] != before[name]]
+        if changed:
+            warn_caller(
+                f"{self.checkpoint}: the {' and the '.join(changed)} changed by being used, and is known "
+                "there as it was at first: make it anew to go on"
+            )
 
     def _write(self, k: int, state: FitState, history: list[Seen], audits: list[Audit]) -> None:
-        if self.checkpoint is None:
+        if self.kept is None:
             return
         columns = [
             np.stack([np.asarray(x) for x in values]) for values in zip(*history, strict=True)
@@ -141,14 +196,14 @@ class Loop(NamedTuple):
         columns = columns or [np.zeros(0)] * len(Seen._fields)
         records = [x for each in audits for x in jax.tree.leaves(each)]
         arrays = [numbers_of(x) for x in (*jax.tree.leaves(state), *columns, *records)]
-        write(Path(self.checkpoint), self._identity(), k, arrays)
+        self.kept.lock.check()
+        write(self.kept.path, self.kept.identity, k, arrays)
 
     def _resumed(self, state: FitState) -> tuple[int, FitState, list[Seen], list[Audit]]:
         """Where the fit goes on: the number of the step, the state, and what was seen."""
-        if self.checkpoint is None:
+        if self.kept is None:
             return 0, state, [], []
-        check_writable(Path(self.checkpoint))
-        found = read(Path(self.checkpoint), self._identity())
+        found = read(self.kept.path, self.kept.identity)
         if found is None:
             return 0, state, [], []
         k, arrays, version = found

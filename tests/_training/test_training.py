@@ -27,7 +27,7 @@ from rnnjax import (
     every,
     mean_square,
 )
-from rnnjax._files.checkpoint import identity_of
+from rnnjax._files.identity import identity_of
 from rnnjax._machine import devices as _devices
 from rnnjax._machine import plan as _plan
 from rnnjax._results import Status
