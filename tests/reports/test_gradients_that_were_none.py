@@ -1,0 +1,134 @@
+"""Gradients are what they are, or NaN: by the times of jumps, and of lanes beside one that failed."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import rnnjax
+from rnnjax import BlockedAdjoint, Checkpoint, StoreAll, measure, simulate
+from rnnjax.circuits import LinearNetwork
+from rnnjax.connectivity import Dense
+from rnnjax.inputs import Pulse, Ramp, Sinusoid, Step
+from rnnjax.measures import Amplitude, Final, Mean
+
+TAU = 10.0
+UNIT = LinearNetwork(Dense([[0.0]]), tau=TAU)
+
+
+def end(onset, duration, **settings):
+    """The unit at 20 ms, after a pulse."""
+    return simulate(UNIT, [0.0, 20.0], Pulse(1.0, onset, duration), **settings).final[0]
+
+
+def closed(onset, duration):
+    """Its derivatives by the onset and the duration: x = (1 - e^(-d/tau)) e^(-(20 - t0 - d)/tau)."""
+    after = np.exp(-(20 - onset - duration) / TAU)
+    value = (1 - np.exp(-duration / TAU)) * after
+    return value / TAU, np.exp(-(20 - onset) / TAU) * np.exp(duration / TAU) / TAU
+
+
+@pytest.mark.parametrize("memory", [None, StoreAll(), Checkpoint(7)], ids=["blocks", "all", "some"])
+@pytest.mark.parametrize("step", [0.1, None], ids=["fixed", "adaptive"])
+def test_by_the_times_of_a_pulse(step, memory):
+    options = {} if step is None else {"step": step, "adjoint": memory}
+    found = jax.grad(end, (0, 1))(5.0, 5.0, **options)
+    np.testing.assert_allclose(found, closed(5.0, 5.0), rtol=1e-3)
+
+
+def test_forward_mode_and_a_measure():
+    def last(onset):
+        return measure(UNIT, Final(), 20.0, Step(1.0, onset), step=0.1)[0]
+
+    found = jax.jvp(last, (5.0,), (1.0,))[1]
+    np.testing.assert_allclose(found, -np.exp(-1.5) / TAU, rtol=1e-4)
+    np.testing.assert_allclose(jax.grad(last)(5.0), found, rtol=1e-5)
+
+
+@settings(max_examples=200, derandomize=True, deadline=None)
+@given(onset=st.integers(1, 90), duration=st.integers(1, 90))
+def test_by_any_times_on_the_grid(onset, duration):
+    onset, duration = onset / 10, duration / 10
+    found = _both(onset, duration)
+    np.testing.assert_allclose(found, closed(onset, duration), rtol=2e-3)
+
+
+_both = jax.jit(jax.grad(lambda onset, duration: end(onset, duration, step=0.1), (0, 1)))
+
+
+def test_by_the_onset_of_each_unit():
+    pair = LinearNetwork(Dense(np.zeros((2, 2))), tau=TAU)
+
+    def ends(onsets):
+        return simulate(pair, [0.0, 20.0], Step(1.0, onsets), step=0.1).final
+
+    found = jax.jacobian(ends)(jnp.asarray([5.0, 8.0]))
+    right = -np.exp(-(20 - np.array([5.0, 8.0])) / TAU) / TAU
+    np.testing.assert_allclose(found, np.diag(right), atol=1e-6)
+
+
+def test_what_does_not_jump_has_the_derivatives_it_had():
+    def last(onset):
+        drive = Ramp(1.0, onset, 5.0) + Sinusoid(0.5, 40.0)
+        return simulate(UNIT, [0.0, 20.0], drive, step=0.05, dtype="float64").final[0]
+
+    with jax.enable_x64(True):
+        found = jax.grad(last)(5.0)
+        h = 1e-4
+        np.testing.assert_allclose(found, (last(5 + h) - last(5 - h)) / (2 * h), rtol=1e-4)
+
+
+def test_where_there_is_none_it_is_nan():
+    found = jax.grad(lambda t: end(t, 5.0, step=0.1, adjoint=BlockedAdjoint()))(5.0)
+    assert np.isnan(found)
+    by_size = jax.grad(
+        lambda a: simulate(
+            UNIT, [0.0, 20.0], Pulse(a, 5.0, 5.0), step=0.1, adjoint=BlockedAdjoint()
+        ).final[0]
+    )(1.0)
+    np.testing.assert_allclose(by_size, (1 - np.exp(-0.5)) * np.exp(-1.0), rtol=1e-4)
+
+
+class Square(rnnjax.AbstractCircuit):
+    r"""$\dot x = r + w x^2$: infinite before long for r > 0."""
+
+    r: object = rnnjax.parameter(1.0, "1")
+    w: object = rnnjax.parameter(1.0, "1")
+
+    def __call__(self, x, input):
+        """The derivative."""
+        return self.r + self.w * x**2
+
+    def rest(self):
+        """Nothing."""
+        return np.zeros(())
+
+    def no_input(self):
+        """None."""
+        return np.zeros(())
+
+
+RUNS = {
+    "simulate": lambda c: simulate(c, [0.0, 50.0], step=0.1, throw=False).final,
+    "mean": lambda c: measure(c, Mean(), 50.0, step=0.1, throw=False),
+    "amplitude": lambda c: measure(c, Amplitude(), 50.0, step=0.1, throw=False),
+}
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_lane_that_failed_spoils_no_other(run):
+    rates = jnp.asarray([-1.0, -0.5, 3.0])
+
+    def masked(w):
+        found = jax.vmap(lambda r: RUNS[run](Square(r, w)))(rates)
+        return jnp.where(jnp.isfinite(found), found, 0).sum()
+
+    def sound(w):
+        return sum(RUNS[run](Square(r, w)) for r in rates[:2])
+
+    right = jax.grad(sound)(1.0)
+    np.testing.assert_allclose(jax.grad(masked)(1.0), right, rtol=1e-5)
+    np.testing.assert_allclose(jax.jvp(masked, (1.0,), (1.0,))[1], right, rtol=1e-5)
+    assert np.isnan(jax.grad(lambda w: RUNS[run](Square(3.0, w)))(1.0))

@@ -1,0 +1,92 @@
+"""A long sweep is cut into parts, with the same bits, between which Ctrl-C is heard."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import rnnjax
+from rnnjax import axis, sweep
+from rnnjax._sweep import point
+from rnnjax.circuits import WilsonCowan
+from rnnjax.inputs import AbstractInput, Sinusoid
+from rnnjax.measures import Amplitude, Mean
+from rnnjax.noise import Additive
+
+OVER = [axis(lambda c: c.p, np.linspace(0.0, 2.0, 4))]
+
+
+def run(**settings):
+    """Four points, whose transient and window are no whole numbers of blocks."""
+    given = {"mean": Mean(), "swing": Amplitude()}
+    return sweep(WilsonCowan(), given, OVER, step=0.05, progress=False, **settings)
+
+
+@pytest.mark.parametrize("transient", [0.0, 31.3])
+def test_parts_give_the_same_bits(monkeypatch, transient):
+    import jax
+
+    settings = {"duration": 131.5, "transient": transient}
+    noisy = settings | {"noise": Additive(0.01), "key": jax.random.key(0)}
+    whole = run(**settings), run(**noisy)
+    monkeypatch.setattr(point, "LONG", 0)
+    for before, now in zip(whole, (run(**settings), run(**noisy)), strict=True):
+        for name in before.data_vars:
+            np.testing.assert_array_equal(before[name], now[name])
+
+
+def test_ctrl_c_is_heard_within_two_seconds():
+    pressed = []
+
+    def press():
+        pressed.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        pytest.skip("SIGINT is ignored here")
+    timer = threading.Timer(20.0, press)
+    timer.start()
+    with pytest.raises(rnnjax.SweepInterrupted):
+        run_long()
+    assert time.monotonic() - pressed[0] < 2.0
+
+
+def run_long():
+    """Days of computing."""
+    sweep(WilsonCowan(), {"mean": Mean()}, OVER, duration=1e9, step=1.0, progress=False)
+
+
+class Bump(AbstractInput):
+    """A smooth bump of 10 ms that says nothing of itself."""
+
+    at: object = rnnjax.parameter(1500.0, "ms")
+
+    def __call__(self, t):
+        """The value at time t."""
+        import jax.numpy as jnp
+
+        return jnp.exp(-0.5 * ((t - self.at) / 5.0) ** 2)
+
+
+class Said(Bump):
+    """The same, which says that it jumps nowhere."""
+
+    def jumps(self):
+        """Nowhere."""
+        return ()
+
+
+def test_an_input_that_says_nothing_is_not_stepped_over():
+    from rnnjax.circuits import LinearNetwork
+    from rnnjax.connectivity import Dense
+
+    unit, times = LinearNetwork(Dense([[0.0]]), tau=10.0), np.arange(0.0, 2001.0, 2.0)
+    fine = rnnjax.simulate(unit, times, Bump(), step=0.1, dtype="float64").states.max()
+    for drive in (Bump(), Bump() + Sinusoid(0.0), 1.0 * Bump()):
+        found = rnnjax.simulate(unit, times, drive, dtype="float64")
+        np.testing.assert_allclose(found.states.max(), fine, rtol=1e-4)
+    assert Said().jumps() == ()
+    assert rnnjax.simulate(unit, times, Said(), dtype="float64").stats["steps"] < 500
