@@ -14,7 +14,7 @@ SMALLEST_TURN = 0.25  # of the whole swing: what goes back by less has not turne
 _SETTLED = 1.0001  # by how much the extremes of a run that has settled may widen
 _LIKE = 2.0  # by how much they may widen where swings are much the same
 _GROWING = 10.0  # by how much the swing may have grown over the last two periods
-_FEWEST = 3  # crossings, which two whole periods lie between
+_WHOLE = 1.999  # periods that the window must hold, to within rounding
 _STILL = 2.0  # times as long as it swung: after so long without a turn it has come to rest
 _ROUNDINGS = 32.0  # of the largest value: swings that small may be made of roundings
 _AHEAD, _CROSSED, _COUNTED = 0, 1, 2  # of a rise: what became of its crossing of the level
@@ -25,20 +25,20 @@ class Crossings(NamedTuple):
 
     Attributes:
         first: when the first of them was, ms.
-        count: how many there are.
+        number: how many there are.
     """
 
     first: Float[Array, "*unit"]
-    count: Int[Array, "*unit"]
+    number: Int[Array, "*unit"]
 
-    def forgotten(self, which: Bool[Array, "*unit"]) -> "Crossings":
+    def forgotten(self, which: Numbers) -> "Crossings":
         """None of them where `which` is true."""
-        return Crossings(self.first, jnp.where(which, 0, self.count))
+        return Crossings(self.first, jnp.where(which, 0, self.number))
 
-    def with_one(self, here: Bool[Array, "*unit"], at: PerUnit) -> "Crossings":
+    def with_one(self, here: Numbers, at: PerUnit) -> "Crossings":
         """With one more where there is one `here`."""
-        first = jnp.where(here & (self.count == 0), at, self.first)
-        return Crossings(first, self.count + here.astype(jnp.int32))
+        first = jnp.where(here & (self.number == 0), at, self.first)
+        return Crossings(first, self.number + jnp.asarray(here, jnp.int32))
 
 
 class Turns(NamedTuple):
@@ -47,7 +47,7 @@ class Turns(NamedTuple):
     Attributes:
         heading: 1 where it rises, -1 where it falls, 0 where it has not moved.
         furthest: the furthest value in this direction since it turned, times the heading.
-        count: how often it has turned.
+        number: how often it has turned.
         from_: the value at the last turn.
         at: when it turned last, ms.
         widest: the widest way from one turn to the next.
@@ -55,7 +55,7 @@ class Turns(NamedTuple):
 
     heading: Float[Array, "*unit"]
     furthest: Float[Array, "*unit"]
-    count: Int[Array, "*unit"]
+    number: Int[Array, "*unit"]
     from_: Float[Array, "*unit"]
     at: Float[Array, "*unit"]
     widest: Float[Array, "*unit"]
@@ -89,8 +89,8 @@ class Rhythm(eqx.Module):
     settled: Crossings
     alike: Crossings
     swing: Float[Array, "*unit"]
-    times: tuple[Float[Array, "*unit"], Float[Array, "*unit"], Float[Array, "*unit"]]
-    swings: tuple[Float[Array, "*unit"], Float[Array, "*unit"], Float[Array, "*unit"]]
+    times: tuple[Float[Array, "*unit"], ...]
+    swings: tuple[Float[Array, "*unit"], ...]
 
 
 class _Part(NamedTuple):
@@ -173,10 +173,12 @@ def _gone_on(
         rise, crossed = jnp.where(met, _CROSSED, rise), jnp.where(met, part.at, crossed)
         rises = (before.heading > 0) | (turns.heading > 0)
         counts = rises & (rise == _CROSSED) & (part.end >= level)
-        settled, alike = settled.with_one(counts, crossed), alike.with_one(counts, crossed)
-        times, swings = _with_latest(times, crossed, counts), _with_latest(swings, swing, counts)
+        settled = settled.with_one(counts, crossed)
+        both = counts & (turns.number >= 2) if moves else counts  # extremes are behind it
+        alike = alike.with_one(both, crossed)
+        times, swings = _with_latest(times, crossed, both), _with_latest(swings, swing, both)
         rise = jnp.where(counts, _COUNTED, rise)
-        peaked = (turns.count > before.count) & (turns.heading < 0)
+        peaked = (turns.number > before.number) & (turns.heading < 0)
         rise = jnp.where(peaked, _AHEAD, rise).astype(jnp.int32)
     return Rhythm(
         begin=seen.begin, t=jnp.asarray(parts[-1].t), x=jnp.asarray(parts[-1].end),
@@ -186,9 +188,7 @@ def _gone_on(
     )  # fmt: skip
 
 
-def _with_latest(
-    last: tuple[Array, ...], new: PerUnit, here: Bool[Array, "*unit"]
-) -> tuple[Array, ...]:
+def _with_latest(last: tuple[Array, ...], new: PerUnit, here: Numbers) -> tuple[Array, ...]:
     """The last few numbers with a new one, the latest first, where there is one `here`."""
     return tuple(jnp.where(here, a, b) for a, b in zip((new, *last[:-1]), last, strict=True))
 
@@ -202,11 +202,11 @@ def _turned(turns: Turns, part: _Part, smallest: PerUnit) -> Turns:
     furthest = jnp.where(first, reached, jnp.maximum(turns.furthest, reached))
     turned = ~first & (furthest - here > smallest)
     peak = heading * furthest
-    way = jnp.where(turned & (turns.count > 0), abs(peak - turns.from_), 0)
+    way = jnp.where(turned & (turns.number > 0), abs(peak - turns.from_), 0)
     return Turns(
         heading=jnp.where(turned, -heading, heading),
         furthest=jnp.where(turned, -here, furthest),
-        count=turns.count + turned.astype(jnp.int32),
+        number=turns.number + turned.astype(jnp.int32),
         from_=jnp.where(turned, peak, turns.from_),
         at=jnp.where(turned, part.t, turns.at),
         widest=jnp.maximum(turns.widest, way),
@@ -241,16 +241,19 @@ def periods(seen: Rhythm, t: Scalar, smallest: Scalar, level: Scalar | None) -> 
         turns.widest >= SMALLEST_TURN * swing
     )
     settled, alike = seen.settled, seen.alike
-    grows = alike.count < _FEWEST
-    some = seen.swings[0] > 0
-    enough = jnp.where(grows, _GROWING * seen.swings[-1] >= swing, True) & (seen.swings[-1] > 0)
-    use = (settled.count >= _FEWEST) & (4 * settled.count >= alike.count) & (level is None)
-    first = jnp.where(grows, seen.times[-1], jnp.where(use, settled.first, alike.first))
-    count = jnp.where(grows, _FEWEST, jnp.where(use, settled.count, alike.count))
-    found = swings & enough
-    mean = jnp.where(found, (seen.times[0] - first) / (count - 1).astype(swing.dtype), 1)
-    rests = jnp.asarray(t, swing.dtype) - turns.at > _STILL * (turns.at - seen.begin)
-    return Periods(mean, found, swings & ~found & ~rests & (some | (level is None)))
+    use = (settled.number >= 2) & (4 * settled.number >= alike.number) & (level is None)
+    like = alike.number >= 2
+    grows = (seen.swings[-1] > 0) & (_GROWING * seen.swings[-1] >= swing)
+    first = jnp.where(use, settled.first, jnp.where(like, alike.first, seen.times[-1]))
+    number = jnp.where(use, settled.number, jnp.where(like, alike.number, 3))
+    some = swings & (use | like | grows)
+    mean = jnp.where(some, (seen.times[0] - first) / (number - 1).astype(swing.dtype), 1)
+    end = jnp.asarray(t, swing.dtype)
+    few = ~some | (number < 3)
+    rests = few & (end - turns.at > _STILL * (turns.at - seen.begin))
+    found = some & ~rests & (end - seen.begin >= _WHOLE * mean)
+    met = (seen.swings[0] > 0) | (level is None)
+    return Periods(jnp.where(found, mean, 1), found, swings & ~found & ~rests & met)
 
 
 class AbstractCycleMeasure(AbstractMeasure):

@@ -8,16 +8,17 @@ from rnnjax._types import Array, Numbers, Scalar, Shaped
 
 
 class RunningSum(eqx.Module):
-    r"""A sum and, beside it, what its roundings left out.
+    r"""A sum and, beside it, what its rounding left out.
 
-    Of $s_k = s_{k-1} \oplus x_k$ the rounding is itself a number of the same dtype and known
-    exactly (Knuth's two-sum), for terms of any sign and size: after n steps the error is that of
-    one rounding and of order $n \epsilon^2$, where a plain sum, or a running mean, stands still
-    once the terms are smaller than a rounding of it. The derivatives are summed likewise.
+    The rounding of $s \oplus x$ is itself a number of the same dtype and known exactly (Knuth's
+    two-sum), for terms of any sign and size. It is added to what was left out before, and as much of
+    that as the sum can hold is given back, so that n steps are off by about
+    $n \epsilon^2$ where a plain sum, or a running mean, stands still once the terms are smaller than
+    a rounding of it. The derivatives are summed likewise.
 
     Attributes:
         sum: the sum as it was rounded.
-        left_out: the sum of the roundings.
+        left_out: what is to be added to it.
     """
 
     sum: Shaped[Array, "..."]
@@ -30,10 +31,12 @@ class RunningSum(eqx.Module):
             x: the term.
             like: any finite number of its dtype.
         """
-        total = computed_once(self.sum + x, like)
+        total = self.sum + x
         added = total - self.sum
         rounding = (self.sum - (total - added)) + (x - added)
-        return RunningSum(total, self.left_out + rounding)
+        left_out = computed_once(self.left_out + rounding, like)
+        whole = computed_once(total + left_out, like)
+        return RunningSum(whole, left_out - (whole - total))
 
     @property
     def value(self) -> Shaped[Array, "..."]:
