@@ -58,8 +58,9 @@ _MESSAGES = {
     ),
     Status.UNDEFINED: (
         "a measure is not a number although the run finished. Usual causes: (a) no equilibrium was "
-        "found at this point (try other `guesses=`), (b) a measure of your own divides by zero or "
-        "takes the root of a negative number."
+        "found at this point (try other `guesses=`), (b) it swings, and fewer than two whole periods "
+        "fit into what is measured (try a longer `duration=`), (c) a measure of your own divides by "
+        "zero or takes the root of a negative number."
     ),
     Status.UNORDERED_TIMES: (
         "the times do not increase. They were made inside a JAX transformation, where they can't "
@@ -152,7 +153,7 @@ _ENDS = {
 
 
 class Regime(enum.IntEnum):
-    """What a circuit settles to, by the signs of its Lyapunov exponents.
+    """What a circuit settles to, by the signs of its Lyapunov exponents, where these are shown.
 
     Of an autonomous circuit. One that is driven by an input in time or by noise is FIXED where it
     follows the drive from whatever state nearby (it is entrained, or reliable).

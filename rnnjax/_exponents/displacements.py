@@ -12,17 +12,17 @@ from jaxtyping import Int
 
 from rnnjax._engine.driven import driven_by
 from rnnjax._engine.fixed_steps import FixedOutcome, FixedRun, integrate
-from rnnjax._exponents.block_means import block_errors, level_change
+from rnnjax._exponents.block_means import block_errors, level_change, smooth_weights
+from rnnjax._exponents.regimes import SETTLING, regime_of, signs_of
 from rnnjax._numerics.dense import determinant
 from rnnjax._numerics.digits import digits
 from rnnjax._numerics.moments import GridMoment
 from rnnjax._numerics.trees import flatten
-from rnnjax._results import Regime, Status
+from rnnjax._results import Status
 from rnnjax._types import Array, Arrays, Float, State
 from rnnjax.circuits._base import AbstractMap
 
 _UNROLLED = 8  # rows up to which the orthonormalization is written out
-_SETTLING = 10.0  # a zero exponent is measured as up to this over the length of the run
 
 
 class Schedule(NamedTuple):
@@ -82,19 +82,26 @@ def spectrum_of(
         carry, _ = rounds.one(carry, rest)
     carry, _ = lax.scan(lambda c, _: rounds.one(c, schedule.every), carry, None, turns)
 
+    numbers = jnp.arange(schedule.rounds, dtype=step.dtype)
+    count = schedule.rounds * schedule.blocks
+
     @jax.checkpoint
-    def block(carry: _RoundCarry, _: None) -> tuple[_RoundCarry, tuple[Array, Array]]:
+    def block(carry: _RoundCarry, k: Array) -> tuple[_RoundCarry, tuple[Array, ...]]:
         carry, (grown, diverged) = lax.scan(
             lambda c, _: rounds.one(c, schedule.every), carry, None, schedule.rounds
         )
-        return carry, (grown.sum(0), diverged.sum())
+        weights = smooth_weights(k * schedule.rounds + numbers, count)
+        smooth = (weights[..., None] * lax.stop_gradient(grown)).sum(1)
+        return carry, (grown.sum(0), diverged.sum(), smooth, weights.sum(1))
 
-    end, (grown, diverged) = lax.scan(block, carry, None, schedule.blocks)
+    places = jnp.arange(schedule.blocks, dtype=step.dtype)
+    end, (grown, diverged, smooth, weights) = lax.scan(block, carry, places)
+    halves = smooth.sum(0) / (weights.sum(0)[:, None] * schedule.every * step)
     steps = schedule.every * schedule.rounds
     last = schedule.before + steps * np.arange(1.0, schedule.blocks + 1)
     well = (end.well_n == end.n) & ~jnp.isnan(grown).any()
     local = jnp.where(well, grown / (steps * step), jnp.nan)
-    result = _summary(local, step * last, well, whole)
+    result = _summary(local, halves, step * last, well, whole)
     status = jnp.where(well, int(Status.OK), int(Status.NON_FINITE)).astype(jnp.int32)
     outcome = FixedOutcome(end.state, (), None, status, end.well_n, end.well)
     return result | {
@@ -220,44 +227,32 @@ def _unit(v: Array, j: int | Array) -> tuple[Array, Array]:
     return jnp.where(vanished, other, v / length), jnp.where(vanished, 0.0, length)
 
 
-def _summary(local: Array, times: Array, well: Array, whole: bool) -> dict[str, Arrays]:
-    """What the blocks say."""
-    count = local.shape[1]
+def _summary(
+    local: Array, halves: Array, times: Array, well: Array, whole: bool
+) -> dict[str, Arrays]:
+    """What the blocks say, and the smooth means of both halves."""
     exponents = local.mean(0)
     fixed = lax.stop_gradient(local)
     block = times[1] - times[0]
     errors = block_errors(fixed)
-    resolution = jnp.maximum(3 * errors, _SETTLING / (block * local.shape[0]))
-    changed, where = level_change(fixed[:, 0], _SETTLING / block)
+    resolution = jnp.maximum(3 * errors, SETTLING / (block * local.shape[0]))
+    changed, where = level_change(fixed[:, 0], SETTLING / block)
     known = lax.stop_gradient(exponents)
-    sign = jnp.sign(jnp.where(abs(known) > resolution, known, 0.0))
+    signs = signs_of(halves, known, errors, resolution, block * local.shape[0] / 2)
+    told = (signs.sign[0] != 0) | signs.settles(1, whole)
     return {
         "exponents": exponents,
         "standard_errors": errors,
         "resolution": resolution,
         "local": local,
         "times": times,
-        "dimension": _kaplan_yorke(jnp.where(sign == 0, 0.0, exponents), whole),
-        "regime": _regime(sign, well & ~changed, count, whole),
+        "dimension": jnp.where(
+            told, _kaplan_yorke(jnp.where(signs.sign == 0, 0.0, exponents), whole), jnp.nan
+        ),
+        "regime": regime_of(signs, well & ~changed, whole),
         "changed_at": jnp.where(changed, jnp.where(where, times, 0.0).sum(), jnp.nan),
-        "gradients_hold": well & (sign[0] <= 0),
+        "gradients_hold": well & ~(known[0] > resolution[0]),
     }
-
-
-def _regime(sign: Array, known: Array, count: int, whole: bool) -> Array:
-    """The regime, as an integer."""
-    second = sign[1] if count > 1 else jnp.full((), -1.0 if whole else jnp.nan)
-    first = sign[0]
-    found = jnp.asarray(int(Regime.UNKNOWN), jnp.int32)
-    for regime, here in (
-        (Regime.FIXED, first < 0),
-        (Regime.PERIODIC, (first == 0) & (second < 0)),
-        (Regime.QUASIPERIODIC, (first == 0) & (second == 0)),
-        (Regime.CHAOTIC, first > 0),
-        (Regime.HYPERCHAOTIC, (first > 0) & (second > 0)),
-    ):
-        found = jnp.where(known & here, jnp.asarray(int(regime), jnp.int32), found)
-    return found
 
 
 def _kaplan_yorke(exponents: Array, whole: bool) -> Array:

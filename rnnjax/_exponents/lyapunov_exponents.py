@@ -48,8 +48,13 @@ class Lyapunov(eqx.Module):
         times: `(block,)`, where the blocks end, in ms.
         divergence: the mean divergence of the vector field along the run, which the exponents
             sum to; of a map the mean of $\log |\det J|$. NaN unless all exponents are computed.
-        dimension: the Kaplan-Yorke dimension; NaN where more exponents are needed to tell.
-        regime: a `Regime`; UNKNOWN where the leading exponent changed, or the count is too small.
+        dimension: the Kaplan-Yorke dimension; NaN where more exponents, or a longer run, are needed
+            to tell.
+        regime: a `Regime`, where the exponents are shown to be what it needs: signs that both
+            halves of the run agree on, and zeros in the sense that smooth averages over either half
+            converge to zero. UNKNOWN where not, as on a cycle that attracts so weakly that it can't
+            be told from a torus (give a longer duration), where the leading exponent changed, or
+            where the count is too small.
         changed_at: when (ms) the leading exponent changed for good, as when chaos was but a
             transient; NaN if it did not.
         gradients_hold: whether derivatives of the exponents mean something. Where the leading one

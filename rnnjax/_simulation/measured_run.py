@@ -100,9 +100,12 @@ class MeasuredRun:
             self.steps = whole_steps(duration, self.step, "duration") - self.transient
             if self.steps < 1:
                 raise ValueError(f"duration: expected at least one step, got {duration:g} ms")
-        self.measures = jax.tree.map(
-            lambda m: m.placed(transient, duration), measures, is_leaf=_is_measure
-        )
+        self.measures = jax.tree.map(self._fitted, measures, is_leaf=_is_measure)
+
+    def _fitted(self, measure: AbstractMeasure) -> AbstractMeasure:
+        """A measure for this window and this step."""
+        placed = measure.placed(self.begin, self.duration)
+        return placed if self.step is None else placed.stepped(self.step)
 
     def _check_adaptive(self, measures: Measures) -> None:
         """Refuse what needs fixed steps."""

@@ -9,12 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax._gate import check_gave
-from rnnjax._machine.compute_once import computed_once
 from rnnjax._machine.tracing import shapes_of
 from rnnjax._parameter import Parametric
 from rnnjax._precision import by_shapes, default_dtype
-from rnnjax._types import Array, Arrays, Float, Numbers, PerUnit, Scalar, Shapes, State
-from rnnjax.measures._stretch import LevelCrossing, Stretch
+from rnnjax._types import Array, Arrays, Numbers, PerUnit, Scalar, Shapes, State
+from rnnjax.measures._stretch import Stretch
 
 if TYPE_CHECKING:  # which a type checker knows by this name alone
     from typing import ClassVar as AbstractClassVar
@@ -37,9 +36,11 @@ class AbstractMeasure(Parametric):
     measured by itself. Give it a function with a name, defined once: a new lambda at every call
     is a new compilation at every call.
 
-    Write one by subclassing, for a single observed array `x` at time `t`, in ms since the window
-    that is measured began: `placed` tells when that is. One that has `follow` as well can be taken
-    of runs with adaptive steps.
+    Write one by subclassing, for a single observed array `x` at time `t`, which is in ms *since
+    the measured window began*, in the dtype of the state: 0 in `init`, the length of the window in
+    `finish`, and the same for a `Stretch`. So it loses no digits in a window that begins late.
+    Sums over many steps do unless they are compensated, and counts in float32 end at $2^{24}$. One
+    that has `follow` as well can be taken of runs with adaptive steps.
     """
 
     of: eqx.AbstractVar[Observing]
@@ -55,7 +56,14 @@ class AbstractMeasure(Parametric):
             )
 
     def placed(self, begin: float, end: float) -> "AbstractMeasure":
-        """This measure for a window from `begin` to `end` (ms); for those that depend on it."""
+        """This measure for a window from `begin` to `end` (ms of the run); for those that depend on it.
+
+        A time of the run that was given to the measure is made one since `begin` here.
+        """
+        return self
+
+    def stepped(self, step: float) -> "AbstractMeasure":
+        """This measure for a run with a fixed step (ms); for those that depend on it."""
         return self
 
     def axes(self) -> dict[str, tuple[Numbers, str]]:
@@ -126,116 +134,3 @@ def finished(
         )
         for m, folded in zip(measures, carried, strict=True)
     )
-
-
-class CrossingCount(eqx.Module):
-    """Upward crossings of a level, located between steps by linear interpolation.
-
-    Attributes:
-        x: the last value.
-        t: its time (ms).
-        low, high: the extremes so far.
-        last: time of the last crossing.
-        first, count: the first crossing since the extremes settled, and how many since then.
-        first_ever, count_ever: the same since the beginning.
-    """
-
-    x: Float[Array, "*unit"]
-    t: Float[Array, "*unit"]
-    low: Float[Array, "*unit"]
-    high: Float[Array, "*unit"]
-    last: Float[Array, "*unit"]
-    first: Float[Array, "*unit"]
-    count: Float[Array, "*unit"]
-    first_ever: Float[Array, "*unit"]
-    count_ever: Float[Array, "*unit"]
-
-
-def start_crossings(t: Scalar, x: PerUnit) -> CrossingCount:
-    """No crossing seen yet."""
-    t = jnp.broadcast_to(jnp.asarray(t, jnp.result_type(x)), jnp.shape(x))
-    x, none = jnp.asarray(x), jnp.zeros_like(x)
-    return CrossingCount(x, t, x, x, t, t, none, t, none)
-
-
-def count_crossings(
-    seen: CrossingCount, t: Scalar, x: PerUnit, level: Scalar | None
-) -> CrossingCount:
-    """One more step.
-
-    Without a level it is midway between the extremes so far; a second count starts afresh whenever
-    they widen by more than a ten-thousandth, so that a run that settles is counted once it has.
-    """
-
-    def chord(level: PerUnit) -> LevelCrossing:
-        up = (seen.x < level) & (x >= level)
-        rise = jnp.where(up, x - seen.x, 1)
-        at = seen.t + (t - seen.t) * jnp.where(up, level - seen.x, 0) / rise
-        return at, up.astype(jnp.int32)
-
-    return _count(seen, t, x, level, (jnp.minimum(seen.low, x), jnp.maximum(seen.high, x)), chord)
-
-
-def follow_crossings(seen: CrossingCount, stretch: Stretch, level: Scalar | None) -> CrossingCount:
-    """One more stretch of an adaptive run, counted likewise."""
-    low, high = computed_once(stretch.extremes(), stretch.t1)
-    extremes = jnp.minimum(seen.low, low), jnp.maximum(seen.high, high)
-    return _count(seen, stretch.t1, stretch.x1, level, extremes, stretch.crossing)
-
-
-def _count(
-    seen: CrossingCount, t: Scalar, x: PerUnit, level: PerUnit | None,
-    extremes: tuple[PerUnit, PerUnit], crossing: Callable[[PerUnit], LevelCrossing],
-) -> CrossingCount:  # fmt: skip
-    low, high = extremes
-    count = seen.count
-    if level is None:
-        level = (low + high) / 2
-        widened = high - low > 1.0001 * (seen.high - seen.low)
-        count = jnp.where(widened, jnp.zeros_like(count), count)
-    at, times = crossing(level)
-    up, times = times > 0, times.astype(count.dtype)
-    # of several crossings in the very first step the last is taken for the first
-    return CrossingCount(
-        x=jnp.asarray(x),
-        t=jnp.broadcast_to(jnp.asarray(t, jnp.result_type(x)), jnp.shape(x)),
-        low=jnp.asarray(low),
-        high=jnp.asarray(high),
-        last=jnp.where(up, at, seen.last),
-        first=jnp.where(up & (count == 0), at, seen.first),
-        count=jnp.where(up & (count == 0), 1, count + times),
-        first_ever=jnp.where(up & (seen.count_ever == 0), at, seen.first_ever),
-        count_ever=jnp.where(up & (seen.count_ever == 0), 1, seen.count_ever + times),
-    )
-
-
-class AbstractCycleMeasure(AbstractMeasure):
-    """A measure made of the upward crossings of a level."""
-
-    level: eqx.AbstractVar[Scalar | None]
-    smallest: eqx.AbstractVar[Scalar]
-
-    def init(self, t: Scalar, x: PerUnit) -> CrossingCount:
-        """No crossing yet."""
-        return start_crossings(t, x)
-
-    def update(self, carry: CrossingCount, t: Scalar, x: PerUnit) -> CrossingCount:
-        """Count the crossing, if this step made one."""
-        return count_crossings(carry, t, x, self.level)
-
-    def follow(self, carry: CrossingCount, stretch: Stretch) -> CrossingCount:
-        """Count the crossing, if there is one."""
-        return follow_crossings(carry, stretch, self.level)
-
-
-def mean_period(seen: CrossingCount, smallest: Scalar) -> tuple[Array, Array]:
-    """The mean time between crossings (ms), and whether there is an oscillation at all.
-
-    Of the crossings since the extremes settled where there are two of them; of all otherwise (an
-    oscillation that still grows), whose level has moved.
-    """
-    settled = seen.count >= 2
-    count = jnp.where(settled, seen.count, seen.count_ever)
-    first = jnp.where(settled, seen.first, seen.first_ever)
-    oscillates = (count >= 2) & (seen.high - seen.low >= smallest)
-    return (seen.last - first) / jnp.where(oscillates, count - 1, 1), oscillates

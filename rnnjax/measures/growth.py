@@ -21,7 +21,7 @@ class Growth(AbstractMeasure):
 
     Args:
         of: what is measured.
-        split: $t_s$ in ms; the middle of the window unless given.
+        split: $t_s$ in ms, a time of the run; the middle of the window unless given.
 
     Raises:
         ValueError: where it is used, if the split does not lie inside the window.
@@ -33,7 +33,7 @@ class Growth(AbstractMeasure):
     unit: ClassVar[str] = "1"
 
     def placed(self, begin: float, end: float) -> "Growth":
-        """With the split in the middle of the window, or checked to be inside."""
+        """With the split since `begin`: in the middle of the window, or checked to be inside."""
         if self.split is None:
             return Growth(of=self.of, split=(end - begin) / 2)
         if not is_traced(self.split) and not begin < float(self.split) < end:

@@ -1,43 +1,59 @@
 """The average over time."""
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
+from jaxtyping import Int
 
-from rnnjax._types import Arrays, PerUnit, Scalar
+from rnnjax._types import Array, Arrays, Float, PerUnit, Scalar
 from rnnjax.measures._base import AbstractMeasure, Observing, whole_state
+from rnnjax.measures._running_sum import RunningSum, nothing_summed
 from rnnjax.measures._stretch import Stretch
+
+
+class MeanSoFar(NamedTuple):
+    """The sum over equal steps, or the integral over adaptive ones.
+
+    Attributes:
+        total: the sum of the values, or their integral over time.
+        steps: how many equal steps are in it; 0 where the solver chooses them.
+        begin: when it began, ms.
+    """
+
+    total: RunningSum
+    steps: Int[Array, ""]
+    begin: Float[Array, ""]
 
 
 class Mean(AbstractMeasure):
     r"""The average over the steps of the window: $\frac{1}{n} \sum_k x(t_k)$.
 
-    Of adaptive steps the average over time: $\frac{1}{T} \int x(t)\, dt$.
+    Of adaptive steps the average over time: $\frac{1}{T} \int x(t)\, dt$. The sum is compensated:
+    the mean is right to a few roundings however long the run, up to $2^{31}$ steps.
     """
 
     of: Observing = eqx.field(static=True, default=whole_state)
     meaning: ClassVar[str] = "mean over time"
     unit: ClassVar[str] = "state"
 
-    def init(self, t: Scalar, x: PerUnit) -> Arrays:
-        """The mean so far and the number of steps in it."""
-        return jnp.zeros_like(x), jnp.zeros((), jnp.result_type(x))
+    def init(self, t: Scalar, x: PerUnit) -> MeanSoFar:
+        """Nothing is summed yet."""
+        begin = jnp.asarray(t, jnp.result_type(x))
+        return MeanSoFar(nothing_summed(x), jnp.zeros((), jnp.int32), begin)
 
-    def update(self, carry: Arrays, t: Scalar, x: PerUnit) -> Arrays:
-        """A running mean, which loses no digits over long runs as a sum would."""
-        mean, n = carry
-        n = n + 1
-        return mean + (x - mean) / n, n
+    def update(self, carry: MeanSoFar, t: Scalar, x: PerUnit) -> MeanSoFar:
+        """One more value."""
+        return carry._replace(total=carry.total.plus(x, carry.begin), steps=carry.steps + 1)
 
-    def follow(self, carry: Arrays, stretch: Stretch) -> Arrays:
-        """The mean so far and the time (ms) that it is over."""
-        mean, elapsed = carry
-        length = stretch.length
-        elapsed = elapsed + length
-        change = stretch.integral() - mean * length
-        return mean + change / jnp.where(elapsed > 0, elapsed, 1), elapsed
+    def follow(self, carry: MeanSoFar, stretch: Stretch) -> MeanSoFar:
+        """The integral over one more step."""
+        return carry._replace(total=carry.total.plus(stretch.integral(), carry.begin))
 
-    def finish(self, carry: Arrays, t: Scalar, x: PerUnit) -> Arrays:
+    def finish(self, carry: MeanSoFar, t: Scalar, x: PerUnit) -> Arrays:
         """The mean."""
-        return carry[0]
+        total = carry.total.value
+        steps = carry.steps.astype(total.dtype)
+        elapsed = jnp.asarray(t, total.dtype) - carry.begin
+        whole = jnp.where(carry.steps > 0, steps, elapsed)
+        return total / jnp.where(whole > 0, whole, 1)

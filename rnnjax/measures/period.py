@@ -7,19 +7,21 @@ import jax.numpy as jnp
 
 from rnnjax._parameter import parameter
 from rnnjax._types import Arrays, PerUnit, Scalar
-from rnnjax.measures._base import (
-    AbstractCycleMeasure,
-    CrossingCount,
-    Observing,
-    mean_period,
-    whole_state,
-)
+from rnnjax.measures._base import Observing, whole_state
+from rnnjax.measures._rhythm import AbstractCycleMeasure, Rhythm, periods
 
 
 class Period(AbstractCycleMeasure):
     r"""The mean time between upward crossings of a level (ms); infinite without an oscillation.
 
     $T = (t_n - t_1) / (n - 1)$ for crossings at $t_1, \dots, t_n$
+
+    A crossing counts where the signal has turned before it, from falling to rising, by more than a
+    quarter of its whole swing in the window, so that each rise counts once, whatever jitters on it.
+    At rest, on the way to it (after a rise, a single bump, or a swing or two that have ended in the
+    first third of the window) the value is infinite; what lies far outside of the swing, such as a
+    start elsewhere, is best left out by `transient=`. NaN, and `Status.UNDEFINED` in a sweep, only
+    where it swings and fewer than two whole periods were seen: measure for longer.
 
     Crossings are located between steps by linear interpolation, so that the error is of second
     order in the step; between adaptive steps on the solver's dense output. The measure can be
@@ -37,7 +39,7 @@ class Period(AbstractCycleMeasure):
     meaning: ClassVar[str] = "mean period"
     unit: ClassVar[str] = "ms"
 
-    def finish(self, carry: CrossingCount, t: Scalar, x: PerUnit) -> Arrays:
+    def finish(self, carry: Rhythm, t: Scalar, x: PerUnit) -> Arrays:
         """The mean period."""
-        period, oscillates = mean_period(carry, self.smallest)
-        return jnp.where(oscillates, period, jnp.inf)
+        seen = periods(carry, t, self.smallest, self.level)
+        return jnp.where(seen.too_few, jnp.nan, jnp.where(seen.found, seen.mean, jnp.inf))
