@@ -140,7 +140,7 @@ def moved_by_jumps(
     def moved(state: State, jumps: tuple[Digits, ...], arrays: Arrays) -> State:
         return state
 
-    def rule(primals: Arrays, tangents: Arrays) -> tuple[State, State]:
+    def rule(primals: Arrays, tangents: Any) -> tuple[State, State]:
         state, jumps, arrays = primals
         changed = jax.tree.map(_instantiated, tangents[0], is_leaf=_is_symbolic)
         slope, now, after = eqx.combine(arrays, fixed)

@@ -42,8 +42,8 @@ def apart_from_failures(
         return block(smooth, others)
 
     def rule(
-        primals: tuple[Arrays, Arrays], tangents: tuple[Arrays, Arrays]
-    ) -> tuple[tuple[Arrays, Arrays], tuple[Arrays, Arrays]]:
+        primals: tuple[Arrays, Arrays], tangents: tuple[Any, Any]
+    ) -> tuple[tuple[Arrays, Arrays], tuple[Any, Any]]:
         smooth, others = primals
         found, rest = block(smooth, others)
         bad = checkpoint_name(failed(lax.stop_gradient(found)), FAILED)
