@@ -136,7 +136,10 @@ def linear_map(
         x: arrays.
     """
     # no part of what is solved for may be a constant: each depends on some of x
-    touched = sum(0 * leaf.ravel()[0] for leaf in jax.tree.leaves(x) if leaf.size)
+    never = jnp.zeros((), bool)  # chosen, not multiplied: nothing times what is NaN would be NaN
+    touched = sum(
+        jnp.where(never, leaf.ravel()[0], 0.0) for leaf in jax.tree.leaves(x) if leaf.size
+    )
     x = jax.tree.map(lambda leaf: leaf + touched, x)
     nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype) + touched, jax.eval_shape(push, x))
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._parameter import Parametric, parameter
-from rnnjax._types import Array, Expected, Input, Numbers, Scalar
+from rnnjax._types import Array, Expected, Input, Numbers, PerUnit, Scalar
 
 
 class AbstractInput(Parametric):
@@ -139,7 +139,7 @@ def _share(profile: Expected[Numbers]) -> Any:
     return profile
 
 
-def between(t: Scalar, onset: Scalar, value: Input) -> Any:
+def between(t: Scalar, onset: PerUnit, value: Input) -> Any:
     """`value` from `onset` on, zero before."""
     return jax.tree.map(lambda v: jnp.where(t >= onset, v, jnp.zeros_like(v)), value)
 

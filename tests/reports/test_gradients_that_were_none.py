@@ -30,10 +30,15 @@ def closed(onset, duration):
     return value / TAU, np.exp(-(20 - onset) / TAU) * np.exp(duration / TAU) / TAU
 
 
-@pytest.mark.parametrize("memory", [None, StoreAll(), Checkpoint(7)], ids=["blocks", "all", "some"])
-@pytest.mark.parametrize("step", [0.1, None], ids=["fixed", "adaptive"])
-def test_by_the_times_of_a_pulse(step, memory):
-    options = {} if step is None else {"step": step, "adjoint": memory}
+HOW = {
+    "adaptive": {}, "blocks": {"step": 0.1}, "all": {"step": 0.1, "adjoint": StoreAll()},
+    "some": {"step": 0.1, "adjoint": Checkpoint(7)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_by_the_times_of_a_pulse(how):
+    options = HOW[how]
     found = jax.grad(end, (0, 1))(5.0, 5.0, **options)
     np.testing.assert_allclose(found, closed(5.0, 5.0), rtol=1e-3)
 
@@ -76,8 +81,8 @@ def test_what_does_not_jump_has_the_derivatives_it_had():
 
     with jax.enable_x64(True):
         found = jax.grad(last)(5.0)
-        h = 1e-4
-        np.testing.assert_allclose(found, (last(5 + h) - last(5 - h)) / (2 * h), rtol=1e-4)
+    right = -0.2 * (np.exp(-1.0) - np.exp(-1.5))  # of the ramp: it rises by so much later
+    np.testing.assert_allclose(found, right, rtol=1e-3)
 
 
 def test_where_there_is_none_it_is_nan():
