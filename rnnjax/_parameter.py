@@ -234,8 +234,16 @@ def check(tree: Any) -> None:
     Verbs call it on the host, since `tree_at` and `tree_map` do not run constructors.
     """
     if isinstance(tree, Parametric):
+        owner = type(tree).__name__
         for field in parameter_fields(tree):
-            check_values(field, field.value, owner=type(tree).__name__)
+            check_values(field, field.value, owner=owner)
+            for leaf in jax.tree.leaves(field.value):
+                # a constructor makes numbers of it, what puts it in later does not
+                if getattr(getattr(leaf, "dtype", None), "kind", "f") in "OmMSU":
+                    raise TypeError(
+                        f"{owner}.{field.path}: expected an array of numbers, got one of "
+                        f"{leaf.dtype}: put in numbers{suffix(field.unit)}"
+                    )
 
 
 def named_leaf(tree: Any, number: int, names: Sequence[str] = ()) -> tuple[str, bool]:

@@ -262,7 +262,8 @@ def _check_shapes(
     _same(name, jax.eval_shape(lambda: start), rest, circuit)
     with jax.enable_x64(True):  # times have all their digits
         time = jax.ShapeDtypeStruct((), np.float64)
-        given = shapes_of("input", as_input(circuit, input), time, kind="a function of time")
+        driven = cast(as_input(circuit, input), np.float64)
+        given = shapes_of("input", driven, time, kind="a function of time")
     _check_real(given, "input")
     check_gave(given, "input", "the input at a time")
     wanted = jax.eval_shape(circuit.no_input)

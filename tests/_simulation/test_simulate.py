@@ -104,7 +104,8 @@ def test_the_default_precision_is_that_of_jax(both_modes):
     wanted = np.float64 if both_modes else np.float32
     for settings in ({}, {"step": 0.5}):
         found = rnnjax.simulate(Decay(), TIMES, **settings)
-        assert found.states.dtype == found.times.dtype == wanted
+        assert found.states.dtype == wanted
+        assert found.times.dtype == np.float64  # they lose no digits
         asked = rnnjax.simulate(Decay(), TIMES, dtype="float32", **settings)
         assert asked.states.dtype == np.float32
 
