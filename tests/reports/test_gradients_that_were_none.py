@@ -36,7 +36,9 @@ HOW = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize(
+    "how", [pytest.param(h, marks=[pytest.mark.slow] * (h in ("all", "some"))) for h in HOW]
+)
 def test_by_the_times_of_a_pulse(how):
     options = HOW[how]
     found = jax.grad(end, (0, 1))(5.0, 5.0, **options)
@@ -122,7 +124,9 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize(
+    "run", ["simulate", "mean", pytest.param("amplitude", marks=pytest.mark.slow)]
+)
 def test_a_lane_that_failed_spoils_no_other(run):
     rates = jnp.asarray([-1.0, -0.5, 3.0])
 

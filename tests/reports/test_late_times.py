@@ -23,6 +23,13 @@ UNIT = LinearNetwork(Dense([[0.0]]), tau=TAU)
 SPEED = 2 * np.pi * FREQUENCY / 1000
 SIZE, LAG = 1 / np.hypot(1, TAU * SPEED), np.arctan(TAU * SPEED)
 STARTS = (0.0, 1e6, 1e9)
+
+
+def slow(value):
+    """A case that the default run leaves out."""
+    return pytest.param(value, marks=pytest.mark.slow)
+
+
 SINE = Sinusoid(1.0, FREQUENCY)
 SOLVERS = {"Euler": diffrax.Euler(), "RK4": RK4(), "Tsit5": diffrax.Tsit5()}
 
@@ -82,7 +89,7 @@ def test_a_sine_from_late_on(solver, t0):
     assert errors.max() <= 3 * theirs.max()
 
 
-@pytest.mark.parametrize("seconds", [1, 10, 100, 1000])
+@pytest.mark.parametrize("seconds", [1, slow(10), 100, slow(1000)])
 def test_a_sine_after_a_long_run(seconds):
     end = 1000.0 * seconds
     times = np.concatenate([[0.0], end - 300 + np.arange(301.0)])
@@ -117,7 +124,7 @@ def test_adaptive_steps_are_as_many_and_as_good(t0):
     assert counts[0] <= 1.05 * counts[1]
 
 
-@pytest.mark.parametrize("seconds", [1, 10, 100])
+@pytest.mark.parametrize("seconds", [slow(1), 10, slow(100)])
 def test_adaptive_steps_of_long_runs(seconds):
     end = 1000.0 * seconds
     over = [axis(lambda c: c.tau, [10.0, 20.0])]
@@ -180,7 +187,7 @@ def test_noise_is_the_same_wherever_the_run_begins():
 
 
 @pytest.mark.parametrize("steps", [{"step": STEP}, {}], ids=["fixed", "adaptive"])
-@pytest.mark.parametrize("t0", STARTS)
+@pytest.mark.parametrize("t0", [slow(0.0), slow(1e6), 1e9])
 def test_gradients_late_in_a_run(steps, t0):
     times = t0 + np.array([0.0, 20.0])
 

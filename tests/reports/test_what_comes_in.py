@@ -780,6 +780,7 @@ def test_float32_holds_what_a_run_is_given_or_it_is_refused(level):
     assert run.states[0].tobytes() == rounded.tobytes()
 
 
+@pytest.mark.slow
 @hypothesis.settings(drawn, max_examples=200)
 @hypothesis.given(
     hnp.arrays(st.sampled_from([np.dtype(x) for x in DTYPES]), ()),
