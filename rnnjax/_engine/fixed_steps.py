@@ -137,7 +137,9 @@ def integrate(
         carry, _ = unmeasured.run(carry, transient, None)
     carry, saved = window.run(window.begin(carry), steps, save_every)
     if isinstance(memory, BlockedAdjoint) and jumps:
-        state, saved = without_derivatives(jumps, (carry.state, saved))
+        none = jax.tree.map(jnp.zeros_like, (carry.state, saved))
+        none = without_derivatives(jumps, none)
+        state, saved = jax.tree.map(jnp.add, (carry.state, saved), none)
         carry = carry._replace(state=state)
     found = ended(window, carry)._replace(saved=saved)
     return jax.tree.map(lambda x: jnp.moveaxis(x, -1, 0), found) if lanes else found

@@ -22,7 +22,8 @@ _FIRST = 4  # blocks of the first part
 class LongRun:
     """The transient and the window of a run of one lane, block after block.
 
-    The blocks are those of a whole run, and so are the numbers. It has no reverse mode.
+    The blocks are those of a whole run, and so are the numbers but for the last bit, which depends on
+    how a program is compiled. It has no reverse mode.
     """
 
     def __init__(

@@ -17,7 +17,8 @@ from rnnjax._types import Array, Float, Scalar, State
 from rnnjax.solvers._embedded import TriedStep
 
 MAX_STEPS = 65536
-_RESOLVED = 2.0**-46  # of a time of two parts
+_RESOLVED = 2.0**-46  # of a time of two parts of a float32
+_LEAST = 1e-9  # of a float32 run: so few steps as are allowed would not come to its end
 PROPORTIONAL, INTEGRAL = 0.4, 0.3
 _SAFETY, _SMALLEST_FACTOR, _LARGEST_FACTOR = 0.9, 0.2, 10.0
 
@@ -107,8 +108,9 @@ def _squared_error(state: State, tried: TriedStep, tolerances: Tolerances) -> Sc
 def smallest_step(window: Window) -> Float[Array, ""]:
     """The smallest step (ms) that counts: below it, time plus a step is time again."""
     start, end = jnp.asarray(window.start.value), jnp.asarray(window.end.value)
-    resolved = _RESOLVED if end.dtype == jnp.float32 else float(jnp.finfo(end.dtype).eps)
-    return resolved * jnp.maximum(abs(start), abs(end))
+    if end.dtype == jnp.float32:
+        return jnp.maximum(_RESOLVED * abs(start), _LEAST * abs(end))
+    return float(jnp.finfo(end.dtype).eps) * jnp.maximum(abs(start), abs(end))
 
 
 def first_step(

@@ -144,7 +144,8 @@ def linear_map(
     nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype) + touched, jax.eval_shape(push, x))
 
     def product(pair: tuple[Arrays, Arrays]) -> tuple[Arrays, Arrays]:
-        return without_derivatives(at, pair)
+        none = without_derivatives(at, jax.tree.map(jnp.zeros_like, pair))
+        return jax.tree.map(jnp.add, pair, none)
 
     def forth(_: Function, pair: tuple[Arrays, Arrays]) -> tuple[Arrays, Arrays]:
         x, y = pair
