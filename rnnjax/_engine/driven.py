@@ -13,7 +13,7 @@ from jaxtyping import Bool
 from rnnjax._numerics.digits import Digits, digits, in_full, in_parts, put_together, two_parts
 from rnnjax._numerics.moments import AbstractMoment, GridMoment, LaneMoment
 from rnnjax._precision import default_dtype
-from rnnjax._types import Array, Arrays, DTypeLike, Float, Input, InputLike, Scalar, State
+from rnnjax._types import Array, Arrays, DTypeLike, Float, Input, InputLike, PerUnit, Scalar, State
 from rnnjax.inputs._base import AbstractInput
 
 _UNKNOWN = 2.0**-50  # of its size, how far a time may be off from where a function jumps
@@ -89,12 +89,12 @@ def _on_its_side(input: Callable[[Scalar], Input], when: AbstractMoment) -> Floa
     return found
 
 
-def known_jumps(input: InputLike) -> tuple[Scalar, ...] | None:
+def known_jumps(input: InputLike) -> tuple[PerUnit, ...] | None:
     """When (ms) an input jumps; None where that is not known."""
     return input.jumps() if isinstance(input, AbstractInput) else None
 
 
-def each_jump(jumps: tuple[Scalar, ...] | None) -> list[Scalar]:
+def each_jump(jumps: tuple[PerUnit, ...] | None) -> list[Scalar]:
     """The jumps one by one, those of all units where they have their own."""
     return [at for x in jumps or () for at in (jnp.ravel(x) if jnp.ndim(x) else [x])]
 

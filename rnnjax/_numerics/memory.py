@@ -269,8 +269,12 @@ def _nudged(
 ]:
     """One step as a function of nudges to its slopes, to go back through; and where they are taken."""
 
-    def step(others: Arrays, state: State, dw: Arrays, nudges: list[State]) -> State:
-        def of_lane(state: State, dw: Arrays, nudges: list[State]) -> tuple[State, Arrays]:
+    def step(
+        others: Arrays, state: State, dw: Arrays, nudges: list[State]
+    ) -> tuple[State, list[tuple[AbstractMoment, State]]]:
+        def of_lane(
+            state: State, dw: Arrays, nudges: list[State]
+        ) -> tuple[State, list[tuple[AbstractMoment, State]]]:
             points = []
 
             def field(t: AbstractMoment, z: State) -> State:
