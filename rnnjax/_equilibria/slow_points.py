@@ -139,7 +139,8 @@ def find_slow_points(
         tolerance = own_numbers(tolerance, "tolerance")
         if np.shape(tolerance) != () or not tolerance > 0:
             raise ValueError(
-                f"tolerance: expected the largest q that counts as slow, above 0, got {tolerance!r}"
+                "tolerance: expected the largest q that counts as slow, above 0, got "
+                f"{np.asarray(tolerance).tolist()}"
             )
     rest = starting_state(circuit, input, None)
     starts = flat_guesses(rest, guesses, key)

@@ -130,7 +130,7 @@ class PlainFunction(AbstractObjective[Trained]):
             shape = eqx.filter_eval_shape(self.function, circuit, key)
         if getattr(shape, "shape", None) != ():
             raise ValueError(
-                f"objective: expected one JAX number, got {jax.tree.map(_in_words, shape)}: "
+                f"objective: expected one number of JAX's, got {jax.tree.map(_in_words, shape)}: "
                 "return a scalar loss that depends on the circuit, e.g. a mean of squares"
             )
 
@@ -261,7 +261,7 @@ def as_objective(value: Any) -> AbstractObjective[Any]:
     check_made(value, "objective")
     if not callable(value):
         raise TypeError(
-            "objective: expected OnTask(...), a target or a function of (circuit, key), got "
+            "objective: expected a function of (circuit, key), OnTask(...) or a target, got "
             f"{value!r}"
         )
     return PlainFunction(cast(LossOfCircuit, value))
