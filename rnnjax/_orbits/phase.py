@@ -220,7 +220,7 @@ def phase_of(
 def _check_orbit(rest: State, orbit: Expected[Orbit]) -> None:
     """Refuse what is no single orbit of the circuit."""
     if not isinstance(orbit, Orbit):
-        raise TypeError(
+        raise ValueError(
             f"orbit: expected an Orbit, got {type(orbit).__name__}: give what find_orbit returns, or one "
             "of a branch, `branch[k]`"
         )

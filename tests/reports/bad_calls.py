@@ -828,8 +828,8 @@ ANALYSIS: Rows = {
     "a trajectory of observations for an orbit": (
         lambda: rnnjax.find_orbit(PAIR, stepped(observe=first)()), ValueError, "observe",
     ),
-    "no orbit in phase_response": (lambda: rnnjax.phase_response(PAIR, None), TypeError, "orbit"),
-    "a trajectory in phase_response": (lambda: rnnjax.phase_response(PAIR, simulated()()), TypeError, "orbit"),
+    "no orbit in phase_response": (lambda: rnnjax.phase_response(PAIR, None), ValueError, "orbit"),
+    "a trajectory in phase_response": (lambda: rnnjax.phase_response(PAIR, simulated()()), ValueError, "orbit"),
     "no orbit in phase_of": (lambda: rnnjax.phase_of(PAIR, None, np.zeros(2)), TypeError, "orbit"),
     "a state for the orbit in phase_of": (lambda: rnnjax.phase_of(PAIR, np.zeros(2), np.zeros(2)), TypeError, "orbit"),
     "no start of orbits": (lambda: rnnjax.continue_orbits(PAIR, lambda c: c.bias, None, (-1.0, 1.0)), TypeError, "start"),
