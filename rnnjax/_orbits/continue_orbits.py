@@ -143,7 +143,7 @@ def _begin(start: Expected[Bifurcation | Orbit], rest: State, value: Scalar, cou
         nodes = rows_of(rest, jax.tree.map(lambda x: jnp.asarray(x)[None], start.state))
         return Begin(nodes, np.full(count, 1 / count), 1000 / start.frequency, value)
     if not isinstance(start, Orbit):
-        raise TypeError(
+        raise ValueError(
             "start: expected a Hopf point of a branch, an Orbit or a Trajectory, got "
             f"{type(start).__name__}"
         )

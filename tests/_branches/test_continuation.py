@@ -256,7 +256,7 @@ def test_a_branch_that_is_too_long_is_given_as_far_as_it_went():
 
 WRONG = {
     "swapped bounds": ({"bounds": (1.0, -1.0)}, ValueError, "swap them"),
-    "no bounds": ({}, ValueError, r"expected \(lowest, highest\) of mu, got None"),
+    "no bounds": ({}, ValueError, r"expected \(lowest, highest\) of mu, two finite numbers, got None"),
     "a start outside": ({"bounds": (2.0, 3.0)}, ValueError, "around the value of mu, 0.25"),
     "steps": ({"bounds": (-1.0, 1.0), "max_step": 0.0}, ValueError, "max_step"),
     "no points": ({"bounds": (-1.0, 1.0), "max_points": 0}, ValueError, "max_points"),

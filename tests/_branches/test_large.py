@@ -440,7 +440,7 @@ BAD = {
     "count: expected a positive whole": lambda c, x: rnnjax.leading_eigenvalues(c, x, count=2.5),
     "subspace: expected at least 9": lambda c, x: rnnjax.leading_eigenvalues(c, x, subspace=7),
     "tolerance: expected a relative": lambda c, x: rnnjax.leading_eigenvalues(c, x, tolerance=0.0),
-    "start: expected an array": lambda c, x: rnnjax.leading_eigenvalues(c, x[1:]),
+    "state: expected an array": lambda c, x: rnnjax.leading_eigenvalues(c, x[1:]),
     "deflate: needs Jacobians": lambda c, x: rnnjax.find_equilibria(
         c, deflate=2, matrix_free=True
     ),

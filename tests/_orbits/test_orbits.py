@@ -207,7 +207,7 @@ def test_batches_and_gpus():
 
 BAD = {
     "period: expected about": lambda c: rnnjax.find_orbit(c, circle()),
-    "period: expected a positive": lambda c: rnnjax.find_orbit(c, circle(), period=-1.0),
+    "period: expected one positive": lambda c: rnnjax.find_orbit(c, circle(), period=-1.0),
     "guess: expected at least 8": lambda c: rnnjax.find_orbit(c, circle(count=5), period=6.0),
     "guess: expected a Trajectory": lambda c: rnnjax.find_orbit(c, np.ones((20, 3)), period=6.0),
     "intervals: expected a positive": lambda c: rnnjax.find_orbit(

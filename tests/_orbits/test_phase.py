@@ -148,5 +148,5 @@ def test_refusals(twisted):
         phase_response(circuit, lost)
     with pytest.raises(rnnjax.ConvergenceError, match="not near the orbit after 3 periods"):
         phase_of(circuit, orbit, np.zeros(2), periods=3)
-    with pytest.raises(ValueError, match="start: expected"):
+    with pytest.raises(ValueError, match="state: expected"):
         phase_of(circuit, orbit, np.zeros(3))

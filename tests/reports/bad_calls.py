@@ -832,9 +832,9 @@ ANALYSIS: Rows = {
     "a trajectory in phase_response": (lambda: rnnjax.phase_response(PAIR, simulated()()), ValueError, "orbit"),
     "no orbit in phase_of": (lambda: rnnjax.phase_of(PAIR, None, np.zeros(2)), TypeError, "orbit"),
     "a state for the orbit in phase_of": (lambda: rnnjax.phase_of(PAIR, np.zeros(2), np.zeros(2)), TypeError, "orbit"),
-    "no start of orbits": (lambda: rnnjax.continue_orbits(PAIR, lambda c: c.bias, None, (-1.0, 1.0)), TypeError, "start"),
+    "no start of orbits": (lambda: rnnjax.continue_orbits(PAIR, lambda c: c.bias, None, (-1.0, 1.0)), ValueError, "start"),
     "a state for the start of orbits": (
-        lambda: rnnjax.continue_orbits(PAIR, lambda c: c.bias, np.zeros(2), (-1.0, 1.0)), TypeError, "start",
+        lambda: rnnjax.continue_orbits(PAIR, lambda c: c.bias, np.zeros(2), (-1.0, 1.0)), ValueError, "start",
     ),
     "no start of a curve": (
         lambda: rnnjax.continue_bifurcation(E_I, (lambda c: c.tau_i, lambda c: c.tau_e), None, ((1.0, 90.0), (1.0, 20.0))), TypeError, "start",
