@@ -830,8 +830,8 @@ ANALYSIS: Rows = {
     ),
     "no orbit in phase_response": (lambda: rnnjax.phase_response(PAIR, None), ValueError, "orbit"),
     "a trajectory in phase_response": (lambda: rnnjax.phase_response(PAIR, simulated()()), ValueError, "orbit"),
-    "no orbit in phase_of": (lambda: rnnjax.phase_of(PAIR, None, np.zeros(2)), TypeError, "orbit"),
-    "a state for the orbit in phase_of": (lambda: rnnjax.phase_of(PAIR, np.zeros(2), np.zeros(2)), TypeError, "orbit"),
+    "no orbit in phase_of": (lambda: rnnjax.phase_of(PAIR, None, np.zeros(2)), ValueError, "orbit"),
+    "a state for the orbit in phase_of": (lambda: rnnjax.phase_of(PAIR, np.zeros(2), np.zeros(2)), ValueError, "orbit"),
     "no start of orbits": (lambda: rnnjax.continue_orbits(PAIR, lambda c: c.bias, None, (-1.0, 1.0)), ValueError, "start"),
     "a state for the start of orbits": (
         lambda: rnnjax.continue_orbits(PAIR, lambda c: c.bias, np.zeros(2), (-1.0, 1.0)), ValueError, "start",
