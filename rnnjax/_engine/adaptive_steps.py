@@ -161,7 +161,7 @@ class AdaptiveLane:
                 lane, before = now
                 after, step = self._attempted(lane)
                 moved = after.accepted > lane.accepted
-                return after, jax.tree.map(lambda a, b: jnp.where(moved, a, b), step, before)
+                return after, chosen(moved, step, before)
 
             lane, last = lax.while_loop(short, on, now)
             ahead = beyond(lane.t, target)
@@ -204,18 +204,15 @@ class AdaptiveLane:
                 self.window.end.value,
             )  # fmt: skip
 
-        def if_taken(new: Arrays, old: Arrays) -> Arrays:
-            return jax.tree.map(lambda a, b: jnp.where(taken, a, b), new, old)
-
         after = AdaptiveCarry(
             attempts=attempts,
             accepted=carry.accepted + taken.astype(jnp.int32),
-            t=if_taken(t1, carry.t),
+            t=chosen(taken, t1, carry.t),
             h=jnp.where(running, proposed, carry.h),
-            state=if_taken(tried.state, carry.state),
-            slope=if_taken(tried.slopes[-1], carry.slope) if self._reuses else None,
+            state=chosen(taken, tried.state, carry.state),
+            slope=chosen(taken, tried.slopes[-1], carry.slope) if self._reuses else None,
             memory=jnp.where(taken & ~reaches, found.memory, carry.memory),
-            measures=if_taken(measured, carry.measures),
+            measures=chosen(taken, measured, carry.measures),
             status=jnp.where(running, status, carry.status).astype(jnp.int32),
         )
         k = jax.tree.map(lambda *slopes: h * jnp.stack(slopes), *tried.slopes)

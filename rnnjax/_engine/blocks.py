@@ -18,7 +18,7 @@ from jaxtyping import Bool, Int
 
 from rnnjax._engine.failed_lanes import FAILED, apart_from_failures
 from rnnjax._engine.one_step import Beside, OneStep
-from rnnjax._numerics.digits import Digits
+from rnnjax._numerics.digits import Digits, chosen
 from rnnjax._numerics.implicit import only
 from rnnjax._numerics.memory import (
     AbstractMemory,
@@ -184,8 +184,7 @@ class Blocks:
             state: State, well: Int[Array, ""], last_well: State
         ) -> tuple[Int[Array, ""], State]:
             fine = finite(state)
-            last = jax.tree.map(lambda new, old: jnp.where(fine, new, old), state, last_well)
-            return jnp.where(fine, carry.n, well), last
+            return chosen(fine, (carry.n, state), (well, last_well))
 
         state, well, last_well = carry.state, carry.well, carry.last_well
         well, last_well = self.step.each(of_lane, (1, 1, 1), 1)(state, well, last_well)
@@ -268,7 +267,7 @@ def _safely(blocks: Blocks, bad: Bool[Array, "*lane"], carry: Carry) -> tuple[Bl
         if carry.measures:
             measured = begun(blocks.measures, blocks.since(carry.n), safe)
         new = carry._replace(state=safe, measures=measured, last_well=safe)
-        return jax.tree.map(lambda a, b: jnp.where(bad, a, b), new, carry)
+        return chosen(bad, new, carry)._replace(n=carry.n)  # shared by the lanes
 
     if not step.lanes:  # of a batch the step is that of all
         slow = jnp.where(bad, _HARDLY, 1.0)

@@ -7,10 +7,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Bool
 
 from rnnjax._numerics.digits import Digits, digits, in_full, in_parts, put_together, two_parts
+from rnnjax._numerics.implicit import is_symbolic
 from rnnjax._numerics.moments import AbstractMoment, GridMoment, LaneMoment
 from rnnjax._precision import default_dtype
 from rnnjax._types import Array, Arrays, DTypeLike, Float, Input, InputLike, PerUnit, Scalar, State
@@ -103,15 +103,11 @@ def jumps_of(input: DrivenBy) -> tuple[Digits, ...]:
     """When (ms) an input jumps, as far as it is known."""
     if not known_jumps(input.rounded):
         return ()
-    if default_dtype() == jnp.float64:
-        jumps = each_jump(input.rounded.jumps())
-        return tuple(Digits((jnp.asarray(j, jnp.float64),)) for j in jumps)
+    dtype = default_dtype()
 
     def found(input: DrivenBy) -> tuple[tuple[Array, Array], ...]:
-        return tuple(
-            two_parts(jnp.asarray(j, jnp.float64), jnp.float32)
-            for j in each_jump(input.whole().jumps())
-        )
+        jumps = each_jump(input.whole().jumps())
+        return tuple(two_parts(jnp.asarray(j, jnp.float64), dtype) for j in jumps)
 
     return tuple(Digits(parts) for parts in in_full(found, input))
 
@@ -142,10 +138,10 @@ def moved_by_jumps(
 
     def rule(primals: Arrays, tangents: Any) -> tuple[State, State]:
         state, jumps, arrays = primals
-        changed = jax.tree.map(_instantiated, tangents[0], is_leaf=_is_symbolic)
+        changed = jax.tree.map(_instantiated, tangents[0], is_leaf=is_symbolic)
         slope, now, after = eqx.combine(arrays, fixed)
         for jump, moves in zip(jumps, tangents[1], strict=True):
-            if all(_is_symbolic(x) for x in moves.parts):
+            if all(is_symbolic(x) for x in moves.parts):
                 continue
             by = jnp.stack([_instantiated(x) for x in moves.parts]).sum()
             gap = _gap(state, jump, slope, in_full(_lies_between, jump, now, after))
@@ -172,9 +168,5 @@ def _lies_between(jump: Digits, now: GridMoment, after: GridMoment) -> Bool[Arra
     return (t >= begin - off) & (t < end - off)
 
 
-def _is_symbolic(x: object) -> bool:
-    return isinstance(x, SymbolicZero)
-
-
 def _instantiated(x: Any) -> Array:
-    return jnp.zeros_like(x.aval) if isinstance(x, SymbolicZero) else x  # pyright: ignore
+    return jnp.zeros_like(x.aval) if is_symbolic(x) else x

@@ -11,9 +11,9 @@ import jax
 import numpy as np
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
-from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Bool
 
+from rnnjax._numerics.implicit import is_symbolic
 from rnnjax._types import Array, Arrays
 
 FAILED = "failed"  # what going back has to know of going forth
@@ -48,8 +48,8 @@ def apart_from_failures(
         found, rest = block(smooth, others)
         bad = checkpoint_name(failed(lax.stop_gradient(found)), FAILED)
         leaves, structure = jax.tree.flatten(instead(bad, smooth, others))
-        moves = jax.tree.leaves(tangents[0], is_leaf=_is_symbolic)
-        moved = [k for k, x in enumerate(moves) if not _is_symbolic(x)]
+        moves = jax.tree.leaves(tangents[0], is_leaf=is_symbolic)
+        moved = [k for k, x in enumerate(moves) if not is_symbolic(x)]
 
         def of_moved(parts: list[Array]) -> Arrays:
             whole = list(leaves)
@@ -63,10 +63,6 @@ def apart_from_failures(
 
     guarded.defjvp(rule, symbolic_zeros=True)
     return guarded
-
-
-def _is_symbolic(x: object) -> bool:
-    return isinstance(x, SymbolicZero)
 
 
 def _nothing(x: Array) -> Any:

@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Int
 
 from rnnjax._engine.fixed_steps import FixedOutcome, FixedRun, integrate
-from rnnjax._numerics.digits import digits
 from rnnjax._numerics.memory import BLOCK
 from rnnjax._numerics.trees import flatten
 from rnnjax._types import Array, State
@@ -25,8 +24,7 @@ def first_failure(run: FixedRun, outcome: FixedOutcome) -> tuple[float, int]:
     row = int(np.argmax(bad.any(1)))
     before = flatten(outcome.last_well)[0] if row == 0 else rows[row - 1]
     variable = int(np.argmax(np.where(bad[row], np.abs(before), -1.0)))
-    t0, step = (digits(x, np.float64).on_host() for x in (run.t0, run.step))
-    return float(t0 + (int(outcome.steps_well) + row) * step), variable
+    return float(run.time_after(int(outcome.steps_well) + row)), variable
 
 
 @eqx.filter_jit

@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Int
 
@@ -57,6 +58,11 @@ class FixedRun(eqx.Module):
     step: Scalar | Digits
     noise: AbstractNoise | None = None
     key: Keys | None = None
+
+    def time_after(self, steps: Numbers) -> np.ndarray:
+        """The time (ms) after so many steps, of a run that is no longer traced, in float64."""
+        t0, step = (digits(x, np.float64).on_host() for x in (self.t0, self.step))
+        return np.asarray(t0 + np.asarray(steps) * step)
 
 
 class FixedOutcome(NamedTuple):

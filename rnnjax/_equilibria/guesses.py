@@ -66,7 +66,9 @@ def flat_guesses(
     if rows.shape[0] == 0:
         raise ValueError(f"{name}: expected at least one state, got none")
     if not is_traced(rows) and not np.isfinite(rows).all(1).any():
-        raise ValueError(f"{name}: expected states that are finite, got none that is")
+        raise ValueError(
+            f"{name}: expected states that are finite, got {len(rows)} of {len(rows)} that are not"
+        )
     return rows
 
 

@@ -12,11 +12,21 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Shaped
 
 from rnnjax._numerics.implicit import linear_map
 from rnnjax._precision import default_dtype
-from rnnjax._types import Array, ArrayLike, Arrays, DTypeLike, Expected, Float, T, is_traced
+from rnnjax._types import (
+    Array,
+    ArrayLike,
+    Arrays,
+    DTypeLike,
+    Expected,
+    Float,
+    Numbers,
+    T,
+    is_traced,
+)
 
 _PARTS = 3  # of 24 bits each: the 53 of a float64
 
@@ -112,7 +122,7 @@ def two_parts(x: Float[Array, "..."], dtype: DTypeLike) -> tuple[Array, Array]:
     return first, rest
 
 
-def two_sum(a: Float[Array, "..."], b: Float[Array, "..."]) -> tuple[Array, Array]:
+def two_sum(a: Shaped[Array, "..."], b: Numbers) -> tuple[Array, Array]:
     """The rounded sum and what rounding lost, without error.
 
     References:

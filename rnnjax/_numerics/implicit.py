@@ -7,11 +7,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Bool
 
 from rnnjax._numerics.dense import solve
 from rnnjax._numerics.krylov import solve as solve_by_products
-from rnnjax._types import Array, Arrays, Function
+from rnnjax._types import Array, Arrays, Expected, Function
 
 SolutionT = TypeVar("SolutionT")
 
@@ -113,6 +114,11 @@ def _opaque_jvp(
     ]
     unknown = only(jnp.zeros((), bool), jnp.stack(sums).sum())
     return _opaque(given, x), jax.tree.map(lambda a: jnp.zeros_like(a) + unknown, x)
+
+
+def is_symbolic(tangent: Expected[Array]) -> bool:
+    """Whether a tangent is known to be zero before anything runs."""
+    return isinstance(tangent, SymbolicZero)
 
 
 def only(where: Bool[Array, "..."], x: Array) -> Array:

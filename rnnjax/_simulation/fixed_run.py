@@ -103,10 +103,11 @@ def run_fixed(
         observe: what is wanted of each state; all of it unless given.
     """
     outcome, result = _fixed(run, start, grid, memory, lanes is not None, devices, observe)
-    if is_traced(outcome) or not np.any(np.asarray(outcome.status) != Status.OK):
+    if is_traced(outcome):
         return result
-    t0, step = (digits(x, np.float64).on_host() for x in (run.t0, run.step))
-    result["failed_at"] = t0 + np.asarray(outcome.steps_well) * step
+    result["failed_at"] = run.time_after(outcome.steps_well)
+    if not np.any(np.asarray(outcome.status) != Status.OK):
+        return result
     if lanes is None:
         at, variable = first_failure(run, outcome)
         return result | {"failed_at": np.float64(at), "failed_variable": np.int32(variable)}

@@ -49,7 +49,7 @@ from rnnjax.circuits._checks import (
     starting_state,
 )
 from rnnjax.noise._base import AbstractNoise
-from rnnjax.solvers._checks import check_tolerances, checked_solver, countable, positive
+from rnnjax.solvers._checks import check_tolerances, checked_solver, countable, on_grid, positive
 
 Adjoint = diffrax.AbstractAdjoint | AbstractMemory
 
@@ -219,7 +219,7 @@ def _grid(times: Vector, step: float | None) -> Grid | None:
     step = positive(step, "step", "ms")
     offsets = (values - values[0]) / step
     index = np.round(offsets).astype(int)
-    off = np.abs(offsets - index) > 1e-6 * np.maximum(1, offsets)
+    off = ~on_grid(offsets)
     if off.any():
         raise ValueError(
             f"times: expected multiples of step = {step:g} ms after the first, got "

@@ -132,7 +132,7 @@ class SweepPoint:
     def program(self, plan: Plan, size: int) -> Callable[[Arrays], Computed]:
         """What runs so many points at once: from their values, lanes in front, to what was found."""
         long = self._settings is not None and not self.adaptive and self.steps * size >= LONG
-        programs = self._compiled.in_parts(plan) if long else self._compiled.programs(plan)
+        programs = self._compiled.interruptible(plan) if long else self._compiled.programs(plan)
 
         def run(lanes: Arrays) -> Computed:
             found = [jax.device_get(each(lanes, self._shared)) for each in programs]
@@ -245,13 +245,13 @@ class _Compiled:
             self._programs[plan] = each
         return self._programs[plan]
 
-    def in_parts(self, plan: Plan) -> list[Lanes]:
+    def interruptible(self, plan: Plan) -> list[Lanes]:
         """The same of a long run with fixed steps, which Ctrl-C can stop between its parts."""
         if plan not in self._long:
-            self._long[plan] = self._in_parts(plan)
+            self._long[plan] = self._interruptible(plan)
         return [self._long[plan]]
 
-    def _in_parts(self, plan: Plan) -> Lanes:
+    def _interruptible(self, plan: Plan) -> Lanes:
         settings = self._settings
         assert settings is not None
         assert settings.steps is not None

@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.custom_derivatives import SymbolicZero
 
 from rnnjax._gate import own_truths
+from rnnjax._numerics.implicit import is_symbolic
 from rnnjax._parameter import Parametric
 from rnnjax._types import Array, Expected, Float, Matrix, Shaped
 
@@ -61,9 +61,9 @@ def _times_jvp(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Any
     (matrix, rates), (of_matrix, of_rates) = primals, tangents
     found = _times(matrix, rates)
     moved = jnp.zeros_like(found)
-    if not isinstance(of_matrix, SymbolicZero):
+    if not is_symbolic(of_matrix):
         moved += _times(of_matrix, rates)
-    if not isinstance(of_rates, SymbolicZero):
+    if not is_symbolic(of_rates):
         turned = jax.lax.optimization_barrier(matrix.T)
         moved += jax.lax.dot_general(
             turned, of_rates, (((0,), (0,)), ((), ())), precision=jax.lax.Precision.HIGHEST

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from rnnjax._machine.compute_once import computed_once
+from rnnjax._numerics.digits import two_sum
 from rnnjax._types import Array, Numbers, Scalar, Shaped
 
 
@@ -31,9 +32,7 @@ class RunningSum(eqx.Module):
             x: the term.
             like: any finite number of its dtype.
         """
-        total = self.sum + x
-        added = total - self.sum
-        rounding = (self.sum - (total - added)) + (x - added)
+        total, rounding = two_sum(self.sum, x)
         left_out = computed_once(self.left_out + rounding, like)
         whole = computed_once(total + left_out, like)
         return RunningSum(whole, left_out - (whole - total))

@@ -6,7 +6,7 @@ import diffrax
 import numpy as np
 
 from rnnjax._gate import check_made, one_number
-from rnnjax._types import is_traced
+from rnnjax._types import Numbers, is_traced
 from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._base import (
     Solver,
@@ -24,13 +24,18 @@ def whole_steps(duration: float, step: float, name: str) -> int:
         ValueError: if it is not a whole, positive number of them.
     """
     count = duration / step
-    steps = round(count)
-    if abs(count - steps) > 1e-6 * max(1.0, count) or steps < 0 or not np.isfinite(count):
+    if not on_grid(count) or count < -0.5:
         raise ValueError(
             f"{name}: expected a whole number of steps of {step:g} ms, got {duration:g} ms "
             f"({count:g} steps): change {name} or step"
         )
-    return countable(steps, name)
+    return countable(round(count), name)
+
+
+def on_grid(steps: Numbers) -> np.ndarray:
+    """Whether a number of steps is whole, but for rounding: to a thousandth of a step however many."""
+    off = np.abs(steps - np.round(steps))
+    return np.asarray(off <= np.clip(1e-6 * np.abs(steps), 1e-6, 1e-3))
 
 
 def countable(steps: int, name: str) -> int:

@@ -11,6 +11,7 @@ from jaxtyping import ArrayLike, Int
 from rnnjax._gate import one_number
 from rnnjax._parameter import Parametric
 from rnnjax._types import Array, Float, Key
+from rnnjax.solvers._checks import on_grid
 
 
 class Trial(NamedTuple):
@@ -75,7 +76,7 @@ def steps_of(task: AbstractTask, name: str, *, least: int = 1) -> int:
     duration = one_number(getattr(task, name), f"{type(task).__name__}.{name}", finite=False)
     number = duration / task.step
     count = round(number) if np.isfinite(number) else -1
-    if count < least or abs(number - count) > 1e-6 * max(1.0, number):
+    if count < least or not on_grid(number):
         raise ValueError(
             f"{type(task).__name__}.{name}: expected a multiple of step = {task.step:g} ms of at "
             f"least {least} steps, got {duration!r} ms"

@@ -182,14 +182,25 @@ def test_another_key_gives_the_same_values():
 
 def test_what_has_not_converged_is_not_a_number():
     network, state = random_network(200), draw(200, seed=2)
-    with pytest.raises(rnnjax.ConvergenceError, match="larger `subspace="):
+    with pytest.raises(ValueError, match="state: expected finite numbers"):
         rnnjax.leading_eigenvalues(network, np.full(200, np.nan))
-    found = rnnjax.leading_eigenvalues(network, np.full(200, np.nan), throw=False)
-    assert not found.converged.any()
-    assert np.isnan(found.values).all()
     # a tolerance that rounding does not allow
-    tight = rnnjax.leading_eigenvalues(network, state, tolerance=3e-16, subspace=9, throw=False)
+    asked = {"tolerance": 3e-16, "subspace": 9}
+    with pytest.raises(rnnjax.ConvergenceError, match="larger `subspace="):
+        rnnjax.leading_eigenvalues(network, state, **asked)
+    tight = rnnjax.leading_eigenvalues(network, state, **asked, throw=False)
+    assert not tight.converged.all()
     assert np.isnan(tight.values[~tight.converged]).all()
+
+
+def test_eigenvalues_at_no_state_are_not_numbers():
+    network = random_network(200)
+    with jax.enable_x64(True):
+        found = eqx.filter_jit(lambda s: rnnjax.leading_eigenvalues(network, s, throw=False))(
+            np.full(200, np.nan)
+        )
+    assert not found.converged.any()
+    assert np.isnan(found.real).all()
 
 
 def test_eigenvalues_have_their_derivatives():

@@ -149,6 +149,15 @@ def test_a_recording(late):
         np.testing.assert_allclose(run.states, here.states, atol=2e-6)
 
 
+@pytest.mark.parametrize("t0", [0.0, 1e9])
+def test_an_implicit_solver(t0):
+    times, begin = t0 + np.array([0.0, 3000.0, 3010.0]), np.array([settled(t0)])
+    run = simulate(UNIT, times, SINE, start=begin, solver=diffrax.Kvaerno5())
+    assert run.states.dtype == np.float32
+    np.testing.assert_allclose(run.states[:, 0], settled(times), atol=2e-4)
+    assert run.failed_at == times[-1]
+
+
 def test_a_plain_function_is_given_times_with_all_digits():
     late = 1e9
 
@@ -270,6 +279,16 @@ def test_more_steps_than_can_be_counted_are_refused():
         measure(UNIT, Final(), 1e10, step=1.0)
     with pytest.raises(ValueError, match="2147483647"):
         simulate(UNIT, [0.0, 1e10], step=1.0)
+
+
+@pytest.mark.parametrize("late", [1e3, 1e5, 1e8])
+def test_times_and_durations_off_the_grid_are_refused(late):
+    for off in (0.05, 0.001):
+        with pytest.raises(ValueError, match="multiples of step"):
+            simulate(UNIT, [0.0, late + off], step=STEP)
+        with pytest.raises(ValueError, match="whole number of steps"):
+            measure(UNIT, Final(), late + off, step=STEP)
+    assert simulate(UNIT, [late, late + 0.3, late + 0.7], step=STEP).status == Status.OK
 
 
 def test_constants_are_taken_as_they_are():
