@@ -1,7 +1,8 @@
 # make demo   makes .venv, installs, runs the main job
 # make bench  measures speed beside the peers, in a quarter of an hour; make bench-gpu on a GPU,
 #             make bench-slow what takes long
-# make test   makes .venv with the test extra, runs the tests
+# make test   makes .venv with the test extra, runs the tests; make test-slow what takes minutes;
+#             make test-mutations SINCE=HEAD~5 asks whether they notice small faults in what is new
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -9,7 +10,7 @@ SIZE   ?= 1000
 OUT    ?= out/demo
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-slow lint bench bench-gpu bench-slow clean
+.PHONY: demo test test-slow test-mutations lint bench bench-gpu bench-slow clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py --size $(SIZE) --out $(OUT)
@@ -19,6 +20,9 @@ test: $(VENV)/.test
 
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+test-mutations: $(VENV)/.mutations
+	$(BIN)/python tests/mutants.py $(SINCE) $(MUTANTS_ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

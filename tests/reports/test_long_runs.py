@@ -7,6 +7,9 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import norm
 
 import rnnjax
 from rnnjax import axis, sweep
@@ -19,21 +22,21 @@ from rnnjax.noise import Additive
 OVER = [axis(lambda c: c.p, np.linspace(0.0, 2.0, 4))]
 
 
-def run(**settings):
+def run(**asked):
     """Four points, whose transient and window are no whole numbers of blocks."""
-    given = {"mean": Mean(), "swing": Amplitude()}
-    return sweep(WilsonCowan(), given, OVER, step=0.05, progress=False, **settings)
+    measures = {"mean": Mean(), "swing": Amplitude()}
+    return sweep(WilsonCowan(), measures, OVER, step=0.05, progress=False, **asked)
 
 
 @pytest.mark.parametrize("transient", [0.0, 31.3])
 def test_parts_give_the_same_numbers(monkeypatch, transient):
     import jax
 
-    settings = {"duration": 131.5, "transient": transient}
-    noisy = settings | {"noise": Additive(0.01), "key": jax.random.key(0)}
-    whole = run(**settings), run(**noisy)
+    asked = {"duration": 131.5, "transient": transient}
+    noisy = asked | {"noise": Additive(0.01), "key": jax.random.key(0)}
+    whole = run(**asked), run(**noisy)
     monkeypatch.setattr(point, "LONG", 0)
-    for before, now in zip(whole, (run(**settings), run(**noisy)), strict=True):
+    for before, now in zip(whole, (run(**asked), run(**noisy)), strict=True):
         for name in before.data_vars:
             np.testing.assert_allclose(before[name], now[name], rtol=5e-7)
 
@@ -64,12 +67,13 @@ class Bump(AbstractInput):
     """A smooth bump of 10 ms that says nothing of itself."""
 
     at: object = rnnjax.parameter(1500.0, "ms")
+    width: object = rnnjax.parameter(5.0, "ms")
 
     def __call__(self, t):
         """The value at time t."""
         import jax.numpy as jnp
 
-        return jnp.exp(-0.5 * ((t - self.at) / 5.0) ** 2)
+        return jnp.exp(-0.5 * ((t - self.at) / self.width) ** 2)
 
 
 class Said(Bump):
@@ -91,3 +95,23 @@ def test_an_input_that_says_nothing_is_not_stepped_over():
         np.testing.assert_allclose(found.states.max(), fine, rtol=1e-4)
     assert Said().jumps() == ()
     assert rnnjax.simulate(unit, times, Said(), dtype="float64").stats["steps"] < 500
+
+
+BETWEEN = st.floats(0.0, 1.0)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(BETWEEN, BETWEEN, st.booleans())
+def test_a_bump_anywhere_is_met(place, width, drifting):
+    """Against the closed form, from the start at 0: a Gaussian through a unit of 10 ms."""
+    from rnnjax.circuits import LinearNetwork
+    from rnnjax.connectivity import Dense
+
+    unit, times, tau = LinearNetwork(Dense([[0.0]]), tau=10.0), np.arange(0.0, 2001.0, 2.0), 10.0
+    at, w = 60.0 + 1900.0 * place, 2.0 + 8.0 * width
+    drive = Bump(at, w) + Sinusoid(0.0) if drifting else Bump(at, w)
+    found = rnnjax.simulate(unit, times, drive).states[:, 0]
+    through = norm.cdf((times - at) / w - w / tau) - norm.cdf(-at / w - w / tau)
+    late = np.minimum(w**2 / (2 * tau**2) - (times - at) / tau, 100.0)  # times no response yet
+    right = w * np.sqrt(2 * np.pi) / tau * np.exp(late) * through
+    np.testing.assert_allclose(found, right, atol=2e-3 * right.max())
