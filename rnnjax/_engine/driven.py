@@ -10,10 +10,21 @@ from jax import lax
 from jaxtyping import Bool
 
 from rnnjax._numerics.digits import Digits, digits, in_full, in_parts, put_together, two_parts
-from rnnjax._numerics.implicit import is_symbolic
+from rnnjax._numerics.implicit import is_symbolic, without_derivatives
 from rnnjax._numerics.moments import AbstractMoment, GridMoment, LaneMoment
 from rnnjax._precision import default_dtype
-from rnnjax._types import Array, Arrays, DTypeLike, Float, Input, InputLike, PerUnit, Scalar, State
+from rnnjax._types import (
+    Array,
+    Arrays,
+    DTypeLike,
+    Float,
+    Input,
+    InputLike,
+    PerUnit,
+    Scalar,
+    State,
+    as_given,
+)
 from rnnjax.inputs._base import AbstractInput
 
 _UNKNOWN = 2.0**-50  # of its size, how far a time may be off from where a function jumps
@@ -119,7 +130,8 @@ def moved_by_jumps(
     r"""The state, with what it would change by if the jumps in the step came later.
 
     $\partial x / \partial \tau = f(x, u(\tau^-)) - f(x, u(\tau^+))$: steps of fixed length do not
-    feel it, since their stages do not move.
+    feel it, since their stages do not move. Second derivatives of which one is by a jump are NaN
+    where that one is taken last.
 
     Args:
         state: at the start of a step.
@@ -144,9 +156,12 @@ def moved_by_jumps(
             if all(is_symbolic(x) for x in moves.parts):
                 continue
             by = jnp.stack([_instantiated(x) for x in moves.parts]).sum()
-            gap = _gap(state, jump, slope, in_full(_lies_between, jump, now, after))
+            here = in_full(_lies_between, *as_given((jump, now, after)))
+            gap = _gap(state, jump, slope, here)
             changed = jax.tree.map(lambda x, g, by=by: x + by.astype(g.dtype) * g, changed, gap)
-        return state, changed
+        one = without_derivatives(jumps, jnp.ones(()))
+        changed = jax.tree.map(lambda x: x * one.astype(x.dtype), changed)
+        return moved(state, jumps, arrays), changed
 
     moved.defjvp(rule, symbolic_zeros=True)
     return moved(state, jumps, arrays)

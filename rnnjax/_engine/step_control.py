@@ -146,4 +146,6 @@ def first_step(
 
 
 def _rms(x: Array) -> Array:
-    return jnp.sqrt(jnp.mean(jnp.square(x)))
+    """The root of the mean square; where that is 0, its derivative is 0 as well, and not NaN."""
+    mean = jnp.mean(jnp.square(x))
+    return jnp.where(mean > 0, jnp.sqrt(jnp.where(mean > 0, mean, 1)), mean)

@@ -145,13 +145,14 @@ class _Rounds(eqx.Module):
         x, unravel = flatten(state)
         zero = digits(jnp.zeros_like(self.step), self.step.dtype)
         when = GridMoment(zero, digits(self.step, self.step.dtype), n)
-        u = driven_by(self.run.input).at(when)
+        is_map = isinstance(circuit, AbstractMap)
+        u = driven_by(self.run.input).at(when.exactly() if is_map else when)
 
         def slopes(function: Callable[[State], State]) -> Array:
             return jax.jacfwd(lambda z: flatten(function(unravel(z)))[0])(x)
 
         jacobian = slopes(lambda z: circuit(z, u))
-        if isinstance(circuit, AbstractMap):
+        if is_map:
             known = noise is None or noise.additive
             return jnp.log(abs(determinant(jacobian))) + (0.0 if known else jnp.nan)
         found = jnp.trace(jacobian)

@@ -153,8 +153,9 @@ def in_full(function: Callable[..., T], *arguments: Any) -> T:
     def value(smooth: Arrays, others: Arrays) -> Any:
         return narrowed(smooth, others)
 
-    def moved(primals: tuple[Arrays, Arrays], tangents: tuple[Arrays, Arrays]) -> Any:
-        at, others = primals
+    @jax.custom_jvp
+    def changed(at: Arrays, others: Arrays, step: Arrays) -> Any:
+        """What it changes by along a step, to first order."""
 
         def push(step: Arrays) -> Arrays:
             with jax.enable_x64(True):
@@ -164,8 +165,27 @@ def in_full(function: Callable[..., T], *arguments: Any) -> T:
             with jax.enable_x64(True):
                 return jax.vjp(lambda x: narrowed(x, others), at)[1](back)[0]
 
-        return value(at, others), linear_map(push, pull, at, tangents[0])
+        return linear_map(push, pull, at, step)
 
+    def twice(at: Arrays, others: Arrays, step: Arrays, along: Arrays) -> Any:
+        """What that changes by along another step."""
+
+        def once(x: Arrays) -> Any:
+            return jax.jvp(lambda x: function(*eqx.combine(x, others, fixed)), (x,), (step,))[1]
+
+        return jax.jvp(once, (at,), (along,))[1]
+
+    def changed_moved(primals: tuple[Arrays, ...], tangents: tuple[Arrays, ...]) -> Any:
+        (at, others, step), (along, _, of_step) = primals, tangents
+        second = in_full(twice, at, others, step, along)
+        first = changed(at, others, of_step)
+        return changed(at, others, step), jax.tree.map(jnp.add, first, second)
+
+    def moved(primals: tuple[Arrays, Arrays], tangents: tuple[Arrays, Arrays]) -> Any:
+        at, others = primals
+        return value(at, others), changed(at, others, tangents[0])
+
+    changed.defjvp(changed_moved)
     value.defjvp(moved)
     return value(smooth, others)
 

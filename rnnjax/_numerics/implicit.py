@@ -150,8 +150,11 @@ def linear_map(
     nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype) + touched, jax.eval_shape(push, x))
 
     def product(pair: tuple[Arrays, Arrays]) -> tuple[Arrays, Arrays]:
-        none = without_derivatives(at, jax.tree.map(jnp.zeros_like, pair))
-        return jax.tree.map(jnp.add, pair, none)
+        # all of it depends on all: JAX takes no tangents of which some are known to be none
+        leaves = [leaf for leaf in jax.tree.leaves(at) if leaf.size]
+        one = 1.0 + sum(jnp.where(never, leaf.ravel()[0], 0.0) for leaf in leaves)
+        x, y = jax.tree.map(lambda leaf: leaf * one, pair)
+        return x, jax.tree.map(jnp.subtract, y, push(x))
 
     def forth(_: Function, pair: tuple[Arrays, Arrays]) -> tuple[Arrays, Arrays]:
         x, y = pair
@@ -161,4 +164,5 @@ def linear_map(
         x, y = pair
         return jax.tree.map(jnp.add, x, pull(y)), y
 
-    return lax.custom_linear_solve(product, (x, nothing), forth, back)[1]
+    with jax.enable_x64(True):
+        return lax.custom_linear_solve(product, (x, nothing), forth, back)[1]

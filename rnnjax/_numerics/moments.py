@@ -24,6 +24,10 @@ class AbstractMoment(eqx.Module):
     def stage(self, share: float, step: Scalar) -> "AbstractMoment":
         """The time of a stage, `share` of the step after its start, which this is."""
 
+    def exactly(self) -> "AbstractMoment":
+        """The same on no side of a jump, as the steps of a map are counted."""
+        return self
+
     @property
     @abc.abstractmethod
     def side(self) -> int:
@@ -60,21 +64,27 @@ class GridMoment(AbstractMoment):
         step: $h$.
         number: $n$.
         share: $c$.
+        exact: whether it has no side.
     """
 
     start: Digits
     step: Digits
     number: Int[Array, "..."]
     share: float = eqx.field(static=True, default=0.0)
+    exact: bool = eqx.field(static=True, default=False)
 
     def stage(self, share: float, step: Scalar) -> "GridMoment":
         """The time of a stage of the step."""
-        return GridMoment(self.start, self.step, self.number, float(share))
+        return GridMoment(self.start, self.step, self.number, float(share), self.exact)
+
+    def exactly(self) -> "GridMoment":
+        """The number of a step, taken as it is."""
+        return GridMoment(self.start, self.step, self.number, self.share, True)
 
     @property
     def side(self) -> int:
         """Whether it is the start or the end of a step."""
-        return _side(self.share)
+        return 0 if self.exact else _side(self.share)
 
     def ms(self) -> Float[Array, "..."]:
         """The time in float64, ms."""

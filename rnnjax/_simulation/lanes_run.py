@@ -43,14 +43,15 @@ def run_by_lanes(run: TimedRun, choice: Choice) -> dict[str, Arrays]:
 
     @jax.custom_vjp
     def result(smooth: Arrays, others: Arrays) -> StatesApart:
-        return _states_apart(_lanes(*whole(smooth, others)))
+        return _states_apart(_of_all(smooth, _lanes(*whole(smooth, others))))
 
     def forward(
         smooth: Arrays, others: Arrays
     ) -> tuple[StatesApart, Callable[[Arrays], tuple[Arrays]]]:
         def solved(smooth: Arrays) -> StatesApart:
             found = run_by_diffrax(*whole(smooth, others))
-            return _states_apart({k: x for k, x in found.items() if x is not None})
+            found = {k: x for k, x in found.items() if x is not None}
+            return _states_apart(_of_all(smooth, found))
 
         states, back, found = jax.vjp(solved, smooth, has_aux=True)
         return (states, found), back
@@ -77,6 +78,14 @@ class _Opened(eqx.Module):
 def _opened(function: Callable[..., Arrays], example: Arrays) -> _Opened:
     dtypes = tuple(jnp.result_type(x) for x in jax.tree.leaves(example))
     return _Opened(eqx.filter_closure_convert(function, example), dtypes)
+
+
+def _of_all(smooth: Arrays, found: dict[str, Arrays]) -> dict[str, Arrays]:
+    """The same, as depending on all that is given: what one way is of each lane is so the other way."""
+    never = jnp.zeros((), bool)
+    leaves = [x for x in jax.tree.leaves(smooth) if x.size]
+    none = sum(jnp.where(never, jax.lax.stop_gradient(x).ravel()[0], 0.0) for x in leaves)
+    return jax.tree.map(lambda x: x + jnp.asarray(none).astype(x.dtype), found)
 
 
 def _states_apart(found: dict[str, Arrays]) -> StatesApart:

@@ -57,7 +57,8 @@ class Trajectory(eqx.Module):
         """
         if self.interpolation is None:
             raise ValueError("no dense output was kept: call simulate(..., dense=True)")
-        dtype = np.result_type(*filter(eqx.is_inexact_array, jax.tree.leaves(self.interpolation)))
+        kept = filter(eqx.is_inexact_array, jax.tree.leaves(self.interpolation))
+        dtype = np.result_type(*(x.dtype for x in kept))
         with precision(dtype):
             at = own_numbers(t, "t", "ms")
             first, last = np.max(self.times[..., 0]), np.min(self.times[..., -1])

@@ -92,9 +92,11 @@ class AbstractMeasure(Parametric):
 
 
 def observed(measure: AbstractMeasure, state: State) -> list[Array]:
-    """The arrays that a measure is taken of."""
+    """The arrays that a measure is taken of: floats, of what is true or whole as well."""
     seen = check_gave(measure.of(state), f"{type(measure).__name__}.of", "numbers of the state")
-    return [jnp.asarray(x) for x in jax.tree.leaves(seen)]
+    dtype = jnp.result_type(*jax.tree.leaves(state))
+    arrays = [jnp.asarray(x) for x in jax.tree.leaves(seen)]
+    return [x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(dtype) for x in arrays]
 
 
 @by_shapes

@@ -54,7 +54,7 @@ def step_function(solver: Solver) -> StepFunction:
         TypeError: for a solver that has no explicit tableau; the message lists those that do.
     """
     if isinstance(solver, Iteration):
-        return lambda field, t, y, dt, keep=None: field(stage_time(t, 0.0, dt), y)
+        return lambda field, t, y, dt, keep=None: field(_counted(t), y)
     if isinstance(solver, diffrax.Euler):
         return lambda field, t, y, dt, keep=None: combine(
             y, dt, (1.0,), [field(stage_time(t, 0.0, dt), y)]
@@ -192,6 +192,11 @@ def explicit_tableau(solver: Solver) -> diffrax.ButcherTableau | None:
     return None if tableau.implicit else tableau
 
 
+def _counted(t: Time) -> Time:
+    """When a step of a map is: its number."""
+    return t.exactly() if isinstance(t, AbstractMoment) else t
+
+
 def stage_time(t: Time, c: float, dt: Scalar) -> Time:
     """When a stage is; a moment knows on which side of a jump of the input that is."""
     return t.stage(c, dt) if isinstance(t, AbstractMoment) else t + c * dt
@@ -220,7 +225,7 @@ def _euler_maruyama(
 def _noisy_iteration(
     field: Field, diffusion: Field, t: Time, y: State, dt: Scalar, dw: State
 ) -> State:
-    after = field(stage_time(t, 0.0, dt), y)
+    after = field(_counted(t), y)
     return jax.tree.map(lambda f, g, w: f + g * w, after, diffusion(t, y), dw)
 
 

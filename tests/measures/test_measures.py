@@ -216,3 +216,15 @@ def test_measures_differentiate():
         slope = jax.jit(jax.grad(period))(0.5)
         assert relative(slope, central_difference(period, 0.5, by=1e-6)) < 1e-6
     np.testing.assert_allclose(slope, -2 * np.pi / 0.5**2, rtol=2e-3)  # T = 2 pi / omega
+
+
+@pytest.mark.parametrize("settings", [{"step": 0.1}, {}], ids=["fixed", "adaptive"])
+def test_of_what_is_true_and_of_what_is_whole(settings):
+    """A share of time, and of steps: x = 1 - exp(-t / 10) is above one half from 10 ln 2 on."""
+    unit = rnnjax.circuits.LinearNetwork(rnnjax.connectivity.Dense([[0.0]]), tau=10.0)
+    share = rnnjax.measure(unit, measures.Mean(of=lambda x: x > 0.5), 100.0, 1.0, **settings)
+    np.testing.assert_allclose(share, 1 - 0.1 * np.log(2), atol=2e-3)
+    whole = rnnjax.measure(
+        unit, measures.MinMax(of=lambda x: (10 * x).astype(int)), 100.0, 1.0, **settings
+    )
+    assert (whole.min, whole.max) == (0, 9)

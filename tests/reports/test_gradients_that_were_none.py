@@ -11,7 +11,7 @@ import rnnjax
 from rnnjax import BlockedAdjoint, Checkpoint, StoreAll, measure, simulate
 from rnnjax.circuits import LinearNetwork
 from rnnjax.connectivity import Dense
-from rnnjax.inputs import Pulse, Ramp, Sinusoid, Step
+from rnnjax.inputs import Constant, Pulse, Ramp, Sinusoid, Step
 from rnnjax.measures import Amplitude, Final, Mean
 
 TAU = 10.0
@@ -141,3 +141,60 @@ def test_a_lane_that_failed_spoils_no_other(run):
     np.testing.assert_allclose(jax.grad(masked)(1.0), right, rtol=1e-5)
     np.testing.assert_allclose(jax.jvp(masked, (1.0,), (1.0,))[1], right, rtol=1e-5)
     assert np.isnan(jax.grad(lambda w: RUNS[run](Square(3.0, w)))(1.0))
+
+
+def driven_end(p):
+    """The end of a run through a pulse, by the time constant of the unit and the pulse's height."""
+    unit = LinearNetwork(Dense([[0.0]]), tau=p[0])
+    drive = Pulse(p[1] ** 2, onset=5.0, duration=10.0)
+    return simulate(unit, [0.0, 40.0], drive, step=0.5).final[0]
+
+
+@pytest.mark.parametrize(
+    ("second", "wide"),
+    [
+        (jax.hessian, False),
+        pytest.param(jax.hessian, True, marks=pytest.mark.slow),
+        pytest.param(lambda f: jax.jacfwd(jax.jacfwd(f)), False, marks=pytest.mark.slow),
+    ],
+)
+def test_second_derivatives(second, wide):
+    def closed(p):
+        return p[1] ** 2 * (jnp.exp(-25 / p[0]) - jnp.exp(-35 / p[0]))
+
+    with jax.enable_x64(True):
+        right = np.asarray(jax.hessian(closed)(jnp.array([10.0, 2.0])))
+    with jax.enable_x64(wide):
+        found = second(driven_end)(jnp.array([10.0, 2.0]))
+    np.testing.assert_allclose(found, right, atol=1e-6)
+
+
+def test_second_derivatives_by_a_jump_are_not_numbers():
+    def end(onset):
+        unit = LinearNetwork(Dense([[0.0]]), tau=10.0)
+        return simulate(unit, [0.0, 40.0], Pulse(1.0, onset=onset), step=0.5).final[0]
+
+    assert np.isfinite(jax.grad(end)(5.0))
+    assert np.isnan(jax.hessian(end)(5.0))
+
+
+def test_gradients_of_a_batch_with_its_own_steps():
+    def ends(tau):
+        unit = LinearNetwork(Dense([[0.0]]), tau=tau)
+
+        def end(start):
+            return simulate(unit, [0.0, 40.0], Constant(1.0), start=start[None]).final[0]
+
+        return jax.vmap(end)(jnp.array([1.0, 2.0, 5.0])).sum()
+
+    right = 5 * np.exp(-4.0) * 40 / 10**2  # of 3 + 5 exp(-40 / tau)
+    np.testing.assert_allclose(jax.grad(ends)(10.0), right, rtol=1e-4)
+
+
+def test_a_run_from_rest_has_derivatives():
+    def end(amplitude):
+        unit = LinearNetwork(Dense([[0.0]]), tau=10.0)
+        return measure(unit, Final(), 50.0, amplitude * Sinusoid(1.0, frequency=40.0))[0]
+
+    value, slope = jax.jvp(end, (1.0,), (1.0,))
+    np.testing.assert_allclose(slope, value, rtol=1e-4)

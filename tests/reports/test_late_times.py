@@ -294,3 +294,46 @@ def test_times_and_durations_off_the_grid_are_refused(late):
 def test_constants_are_taken_as_they_are():
     run = simulate(UNIT, [0.0, 10.0], Constant(2.0), step=STEP)
     np.testing.assert_allclose(run.final[0], 2 * (1 - np.exp(-1)), rtol=1e-6)
+
+
+TABLE = np.array([0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08])
+BY_NUMBER = {
+    "one": (lambda n: jnp.where(n == 5, 0.1, 0.0), lambda n: 0.1 * (n == 5)),
+    "even": (lambda n: jnp.where(n % 2 == 0, 0.1, 0.0), lambda n: 0.1 * (n % 2 == 0)),
+    "until": (lambda n: jnp.where(n <= 5, 0.1, 0.0), lambda n: 0.1 * (n <= 5)),
+    "later": (lambda n: jnp.where(n > 5, 0.1, 0.0), lambda n: 0.1 * (n > 5)),
+    "of a table": (lambda n: jnp.asarray(TABLE)[n.astype(int)], lambda n: TABLE[n]),
+}
+
+
+class Logistic(rnnjax.AbstractMap):
+    """x to 2 x (1 - x) + u."""
+
+    def __call__(self, x, u):
+        return 2.0 * x * (1 - x) + u
+
+    def rest(self):
+        return np.asarray(0.3)
+
+    def no_input(self):
+        return 0.0
+
+
+@pytest.mark.parametrize("name", BY_NUMBER)
+def test_a_map_is_given_the_number_of_each_step(name):
+    given, right = BY_NUMBER[name]
+    found, x = simulate(Logistic(), np.arange(9.0), given).states, 0.3
+    for n in range(8):
+        x = 2.0 * x * (1 - x) + right(n)
+        np.testing.assert_allclose(found[n + 1], x, rtol=1e-5)
+
+
+def test_exponents_of_a_map_whose_input_alternates():
+    class Scaled(Logistic):
+        def __call__(self, x, u):
+            return u * x
+
+    found = rnnjax.lyapunov_exponents(
+        Scaled(), 200.0, input=lambda n: jnp.where(n % 2 == 0, 2.0, 0.25)
+    )
+    np.testing.assert_allclose(found.exponents, [np.log(0.5) / 2], rtol=1e-5)
