@@ -334,6 +334,6 @@ def test_exponents_of_a_map_whose_input_alternates():
             return u * x
 
     found = rnnjax.lyapunov_exponents(
-        Scaled(), 200.0, input=lambda n: jnp.where(n % 2 == 0, 2.0, 0.25)
+        Scaled(), 2000.0, input=lambda n: jnp.where(n % 2 == 0, 2.0, 0.25)
     )
     np.testing.assert_allclose(found.exponents, [np.log(0.5) / 2], rtol=1e-5)
