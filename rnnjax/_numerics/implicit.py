@@ -12,7 +12,7 @@ from jaxtyping import Bool
 
 from rnnjax._numerics.dense import solve
 from rnnjax._numerics.krylov import solve as solve_by_products
-from rnnjax._types import Array, Arrays, Expected, Function
+from rnnjax._types import Array, Arrays, Expected, Function, Scalar
 
 SolutionT = TypeVar("SolutionT")
 
@@ -116,6 +116,13 @@ def _opaque_jvp(
     return _opaque(given, x), jax.tree.map(lambda a: jnp.zeros_like(a) + unknown, x)
 
 
+def zero_of(tree: Arrays) -> Scalar:
+    """Zero, as depending on each array of a tree; whatever is in them, NaN as well."""
+    never = jnp.zeros((), bool)  # chosen, not multiplied: nothing times what is NaN would be NaN
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if leaf.size]
+    return sum((jnp.where(never, leaf.ravel()[0], 0.0) for leaf in leaves), start=0.0)
+
+
 def is_symbolic(tangent: Expected[Array]) -> bool:
     """Whether a tangent is known to be zero before anything runs."""
     return isinstance(tangent, SymbolicZero)
@@ -135,24 +142,23 @@ def linear_map(
 ) -> Arrays:
     """`push(x)`, linear in x, which goes back by `pull`, its transpose, and not by what JAX would do.
 
+    Going back, its derivatives by `at` are those that JAX finds for the transpose of `push`.
+
     Args:
-        push: the map.
+        push: the map; it may compute in float64 in a float32 program.
         pull: its transpose.
-        at: what both depend on; derivatives by it, which would be second ones, are NaN if asked for.
+        at: what both depend on.
         x: arrays.
     """
-    # no part of what is solved for may be a constant: each depends on some of x
-    never = jnp.zeros((), bool)  # chosen, not multiplied: nothing times what is NaN would be NaN
-    touched = sum(
-        jnp.where(never, leaf.ravel()[0], 0.0) for leaf in jax.tree.leaves(x) if leaf.size
-    )
+    touched = zero_of(
+        x
+    )  # no part of what is solved for may be a constant: each depends on some of x
     x = jax.tree.map(lambda leaf: leaf + touched, x)
     nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype) + touched, jax.eval_shape(push, x))
 
     def product(pair: tuple[Arrays, Arrays]) -> tuple[Arrays, Arrays]:
         # all of it depends on all: JAX takes no tangents of which some are known to be none
-        leaves = [leaf for leaf in jax.tree.leaves(at) if leaf.size]
-        one = 1.0 + sum(jnp.where(never, leaf.ravel()[0], 0.0) for leaf in leaves)
+        one = 1.0 + zero_of(at)
         x, y = jax.tree.map(lambda leaf: leaf * one, pair)
         return x, jax.tree.map(jnp.subtract, y, push(x))
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from rnnjax._engine.adaptive_steps import AdaptiveLane
 from rnnjax._engine.step_control import Window
 from rnnjax._engine.stops import longest_step
+from rnnjax._numerics.implicit import zero_of
 from rnnjax._numerics.trees import fastest_variable
 from rnnjax._results import Status
 from rnnjax._simulation.diffrax_run import run_by_diffrax
@@ -82,10 +83,8 @@ def _opened(function: Callable[..., Arrays], example: Arrays) -> _Opened:
 
 def _of_all(smooth: Arrays, found: dict[str, Arrays]) -> dict[str, Arrays]:
     """The same, as depending on all that is given: what one way is of each lane is so the other way."""
-    never = jnp.zeros((), bool)
-    leaves = [x for x in jax.tree.leaves(smooth) if x.size]
-    none = sum(jnp.where(never, jax.lax.stop_gradient(x).ravel()[0], 0.0) for x in leaves)
-    return jax.tree.map(lambda x: x + jnp.asarray(none).astype(x.dtype), found)
+    none = jnp.asarray(jax.lax.stop_gradient(zero_of(smooth)))
+    return jax.tree.map(lambda x: x + none.astype(x.dtype), found)
 
 
 def _states_apart(found: dict[str, Arrays]) -> StatesApart:

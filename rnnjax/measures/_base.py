@@ -33,8 +33,8 @@ class AbstractMeasure(Parametric):
     """Something about a run that is updated at every step, so that no trajectory is stored.
 
     `of(state)` says what is measured: an array, or several in a structure, each of which is
-    measured by itself. Give it a function with a name, defined once: a new lambda at every call
-    is a new compilation at every call.
+    measured by itself; what is true or whole counts as floats. Give it a function with a name,
+    defined once: a new lambda at every call is a new compilation at every call.
 
     Write one by subclassing, for a single observed array `x` at time `t`, which is in ms *since
     the measured window began*, in the dtype of the state: 0 in `init`, the length of the window in

@@ -24,7 +24,7 @@ def whole_steps(duration: float, step: float, name: str) -> int:
         ValueError: if it is not a whole, positive number of them.
     """
     count = duration / step
-    if not on_grid(count) or count < -0.5:
+    if not on_grid(count) or round(count) < 0:
         raise ValueError(
             f"{name}: expected a whole number of steps of {step:g} ms, got {duration:g} ms "
             f"({count:g} steps): change {name} or step"
@@ -34,7 +34,8 @@ def whole_steps(duration: float, step: float, name: str) -> int:
 
 def on_grid(steps: Numbers) -> np.ndarray:
     """Whether a number of steps is whole, but for rounding: to a thousandth of a step however many."""
-    off = np.abs(steps - np.round(steps))
+    with np.errstate(invalid="ignore"):  # infinitely many are not
+        off = np.abs(steps - np.round(steps))
     return np.asarray(off <= np.clip(1e-6 * np.abs(steps), 1e-6, 1e-3))
 
 
