@@ -31,7 +31,7 @@ def e(state):
 
 
 def sweep(spec):
-    """Through `rnnjax.sweep`; with `own` the circuit is a user's class."""
+    """Through `rnnjax.sweep`; with `own` the circuit is a user's class, with `drive` (Hz) it is driven."""
     import rnnjax
 
     if not spec.get("gpu"):
@@ -40,7 +40,8 @@ def sweep(spec):
 
     from benchmarks._points import checked, grid
     from rnnjax.circuits import ExcitatoryInhibitory, ExcitatoryInhibitoryState
-    from rnnjax.measures import Amplitude, Final
+    from rnnjax.inputs import Sinusoid
+    from rnnjax.measures import Amplitude, Final, Mean
     from rnnjax.solvers import RK4
 
     tau, weight = grid(spec["points"])
@@ -48,11 +49,15 @@ def sweep(spec):
     duration = spec["steps"] * spec["step"]
     solver = RK4() if spec["method"] == "RK4" else diffrax.Tsit5()
     circuit = own_circuit() if spec.get("own") else ExcitatoryInhibitory()
+    drive = None
+    if spec.get("drive"):
+        drive = Sinusoid(1.0, spec["drive"]) * ExcitatoryInhibitoryState(1.0, 0.5)
+    seen = Mean(of=e) if spec.get("mean") else Amplitude(of=e)
     start = Rates(50.0, 20.0) if spec.get("own") else ExcitatoryInhibitoryState(50.0, 20.0)
 
     def call():
         data = rnnjax.sweep(
-            circuit, {"swing": Amplitude(of=e), "end": Final()}, over, duration=duration,
+            circuit, {"seen": seen, "end": Final()}, over, duration=duration, input=drive,
             step=spec["step"], transient=duration / 2, start=start, solver=solver,
             dtype="float32", progress=False,
         )  # fmt: skip
@@ -135,6 +140,9 @@ WORKLOAD = Workload(
     tools=(
         Tool("rnnjax RK4", HERE, "sweep"),
         Tool("rnnjax RK4, a user's class", HERE, "sweep", spec={"own": True}),
+        Tool("rnnjax RK4, Mean", HERE, "sweep", spec={"mean": True}),
+        Tool("rnnjax RK4, 40 Hz, Mean", HERE, "sweep", spec={"drive": 40.0, "mean": True},
+             compare=False),
         Tool("C++ RK4", "limits/limit.py", "sweep"),
         Tool("rnnjax Tsit5", HERE, "sweep", spec={"method": "Tsit5"}),
         Tool("C++ Tsit5", "limits/limit.py", "sweep", spec={"method": "Tsit5"}),
@@ -148,6 +156,8 @@ WORKLOAD = Workload(
     bars=(
         Bar("rnnjax RK4", "C++ RK4", "slower", 1.8),
         Bar("rnnjax RK4, a user's class", "C++ RK4", "slower", 1.8),
+        Bar("rnnjax RK4, Mean", "rnnjax RK4", "slower", 1.1),
+        Bar("rnnjax RK4, 40 Hz, Mean", "rnnjax RK4", "slower", 1.1),
         Bar("rnnjax Tsit5", "C++ Tsit5", "slower", 1.5),
         Bar("rnnjax RK4", "BrainPy RK4", "faster", 5),
         Bar("rnnjax RK4", "numba prange RK4", "faster", 15),

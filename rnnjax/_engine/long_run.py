@@ -41,9 +41,15 @@ class LongRun:
         """What is carried into the first step."""
         return beginning(self._start, jnp.zeros((), jnp.int32))
 
-    def go_on(self, carry: Carry, blocks: Int[Array, ""], part: int) -> Carry:
-        """So many blocks more of the transient (part 0) or of the window (part 1)."""
+    def go_on(
+        self, carry: Carry, done: Int[Array, ""], blocks: Int[Array, ""], part: int
+    ) -> Carry:
+        """So many blocks more of the transient (part 0) or of the window (part 1), after those `done`.
+
+        How many there were is one number for all lanes, and so is the time.
+        """
         size, of_part = block_length(None, self._lengths[part]), self._parts[part]
+        carry = carry._replace(n=self._begins(part) + size * done)
         return lax.fori_loop(0, blocks, lambda _, c: of_part.run(c, size, None)[0], carry)
 
     def turn(self, carry: Carry) -> Carry:
@@ -57,7 +63,11 @@ class LongRun:
     def _rest(self, carry: Carry, part: int) -> Carry:
         length = self._lengths[part]
         rest = length % block_length(None, length)
+        carry = carry._replace(n=self._begins(part) + (length - rest))
         return self._parts[part].run(carry, rest, None)[0] if rest else carry
+
+    def _begins(self, part: int) -> Int[Array, ""]:
+        return jnp.asarray(self._lengths[0] * part, jnp.int32)
 
 
 def whole_blocks(length: int) -> int:
@@ -66,9 +76,9 @@ def whole_blocks(length: int) -> int:
 
 
 def part_by_part(
-    go_on: Callable[[Arrays, Int[Array, ""]], Arrays], carry: Arrays, blocks: int
+    go_on: Callable[[Arrays, Int[Array, ""], Int[Array, ""]], Arrays], carry: Arrays, blocks: int
 ) -> Arrays:
-    """`go_on(carry, some)` until so many blocks are done, with a look at the host in between.
+    """`go_on(carry, done, some)` until so many blocks are done, with a look at the host in between.
 
     A part takes a fraction of a second, so that Ctrl-C is heard.
     """
@@ -76,7 +86,7 @@ def part_by_part(
     while done < blocks:
         some = min(some, blocks - done)
         begun = time.perf_counter()
-        carry = go_on(carry, jnp.asarray(some, jnp.int32))
+        carry = go_on(carry, jnp.asarray(done, jnp.int32), jnp.asarray(some, jnp.int32))
         jax.block_until_ready(carry)
         spent = time.perf_counter() - begun
         done += some

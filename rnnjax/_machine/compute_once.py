@@ -13,7 +13,7 @@ import jax
 from jax import lax
 
 from rnnjax._machine.programs import ends_expensively, traced
-from rnnjax._types import Scalar, State
+from rnnjax._types import PerUnit, Scalar, State
 
 TreeT = TypeVar("TreeT")
 TimeT = TypeVar("TimeT")  # a number of ms, or a moment
@@ -21,12 +21,13 @@ TimeT = TypeVar("TimeT")  # a number of ms, or a moment
 _FEWEST_STAGES = 3  # variables from which on it pays to keep the stages of quotients as well
 
 
-def computed_once(tree: TreeT, like: Scalar) -> TreeT:
+def computed_once(tree: TreeT, like: PerUnit) -> TreeT:
     """The same numbers, computed once.
 
     Args:
         tree: arrays.
-        like: any finite number of their dtype; best one that does not change while stepping.
+        like: any finite number of their dtype; best one that does not change while stepping, and one
+            that each lane has of its own (a quotient by one number for all becomes a product).
     """
     one = lax.stop_gradient(1 + 0 * like)  # not simplified, since 0 times infinity is no 0
     return jax.tree.map(lambda x: x / one, tree)

@@ -1,5 +1,6 @@
 """What the results of a sweep are called: names, units, meanings, and how they were made."""
 
+import functools
 import importlib.metadata
 import os
 from collections.abc import Mapping
@@ -254,15 +255,12 @@ def describe(
 ) -> dict[str, Any]:  # fmt: skip
     """What the results say of how they were made."""
     circuit: AbstractCircuit[Any] = target.circuit if isinstance(target, Driven) else target
-    versions = " ".join(
-        f"{name} {importlib.metadata.version(name)}" for name in ("rnnjax", "jax", "jaxlib")
-    )
     found = {
         "circuit": repr(circuit),
         "state_unit": getattr(circuit, "state_unit", ""),
         "units": _units(target),
         "dtype": str(dtype),
-        "versions": versions,
+        "versions": _versions(),
     }
     if run is not None:
         found |= {
@@ -271,6 +269,13 @@ def describe(
         }  # fmt: skip
         found |= {"rtol": run.rtol, "atol": run.atol} if step is None else {"step_ms": step}
     return found
+
+
+@functools.cache
+def _versions() -> str:
+    return " ".join(
+        f"{name} {importlib.metadata.version(name)}" for name in ("rnnjax", "jax", "jaxlib")
+    )
 
 
 def _units(target: AbstractCircuit[Any] | Driven) -> dict[str, str]:

@@ -262,8 +262,9 @@ class _Compiled:
             return long_run(circuit, values, key, settings)
 
         def part(number: int) -> Lanes:
-            def on(lane: tuple[Values, Carry], given: tuple[Shared, Array]) -> Carry:
-                return run_of(lane[0], given[0]).go_on(lane[1], given[1], number)
+            def on(lane: tuple[Values, Carry], given: tuple[Shared, Array, Array]) -> Carry:
+                shared, done, count = given
+                return run_of(lane[0], shared).go_on(lane[1], done, count, number)
 
             return map_lanes(on, plan)
 
@@ -282,8 +283,8 @@ class _Compiled:
 
         def run(lanes: Arrays, shared: Arrays) -> Arrays:
             def on(number: int, carry: Arrays) -> Arrays:
-                def some(carry: Arrays, count: Int[Array, ""]) -> Arrays:
-                    return parts[number]((lanes, carry), (shared, count))
+                def some(carry: Arrays, done: Array, count: Array) -> Arrays:
+                    return parts[number]((lanes, carry), (shared, done, count))
 
                 return part_by_part(some, carry, blocks[number])
 

@@ -4,8 +4,10 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Bool, Int
 
+from rnnjax._machine.compute_once import computed_once
 from rnnjax._types import Array, Float, Numbers, PerUnit, Scalar
 from rnnjax.measures._base import AbstractMeasure
 from rnnjax.measures._stretch import Piece, Stretch
@@ -76,6 +78,7 @@ class Rhythm(eqx.Module):
         swing: see `alike`.
         times: when the last three of all were, ms, the latest first.
         swings: the swing up to then, for each.
+        first: the first value, which does not change while stepping.
     """
 
     begin: Float[Array, ""]
@@ -91,6 +94,7 @@ class Rhythm(eqx.Module):
     swing: Float[Array, "*unit"]
     times: tuple[Float[Array, "*unit"], ...]
     swings: tuple[Float[Array, "*unit"], ...]
+    first: Float[Array, "*unit"]
 
 
 class _Part(NamedTuple):
@@ -121,7 +125,20 @@ def rhythm_begun(t: Scalar, x: PerUnit) -> Rhythm:
     nothing = Crossings(at, none)
     turns = Turns(zero, zero, none, x, at, zero)
     return Rhythm(
-        t, t, x, x, x, turns, none, at, nothing, nothing, zero, (at, at, at), (zero, zero, zero)
+        t,
+        t,
+        x,
+        x,
+        x,
+        turns,
+        none,
+        at,
+        nothing,
+        nothing,
+        zero,
+        (at, at, at),
+        (zero, zero, zero),
+        lax.stop_gradient(x),
     )
 
 
@@ -166,13 +183,15 @@ def _gone_on(
         seen.turns, seen.rise, seen.crossed, seen.times, seen.swings,
     )  # fmt: skip
     for part in parts:
-        before, turns = turns, _turned(turns, part, SMALLEST_TURN * swing)
+        before, turns = turns, _turned(turns, part, SMALLEST_TURN * swing, seen.first)
         if moves:  # the level that a first rise crosses is made of that rise
             rise = jnp.where((before.heading == 0) & (turns.heading > 0), _COUNTED, rise)
         met = part.crosses & (rise != _COUNTED)
+        met = _told_once(met, seen.first)
         rise, crossed = jnp.where(met, _CROSSED, rise), jnp.where(met, part.at, crossed)
         rises = (before.heading > 0) | (turns.heading > 0)
         counts = rises & (rise == _CROSSED) & (part.end >= level)
+        counts = _told_once(counts, seen.first)
         settled = settled.with_one(counts, crossed)
         both = counts & (turns.number >= 2) if moves else counts  # extremes are behind it
         alike = alike.with_one(both, crossed)
@@ -184,7 +203,7 @@ def _gone_on(
         begin=seen.begin, t=jnp.asarray(parts[-1].t), x=jnp.asarray(parts[-1].end),
         low=jnp.asarray(low), high=jnp.asarray(high), turns=turns, rise=rise, crossed=crossed,
         settled=settled, alike=alike, swing=jnp.where(grew, swing, seen.swing),
-        times=times, swings=swings,
+        times=times, swings=swings, first=seen.first,
     )  # fmt: skip
 
 
@@ -193,20 +212,25 @@ def _with_latest(last: tuple[Array, ...], new: PerUnit, here: Numbers) -> tuple[
     return tuple(jnp.where(here, a, b) for a, b in zip((new, *last[:-1]), last, strict=True))
 
 
-def _turned(turns: Turns, part: _Part, smallest: PerUnit) -> Turns:
-    """After a part of a run: turned where it went back by more than `smallest`."""
+def _told_once(which: Numbers, like: PerUnit) -> Numbers:
+    """What is true, told once for the many numbers that depend on it."""
+    return computed_once(jnp.asarray(which, jnp.result_type(like)), like) > 0
+
+
+def _turned(turns: Turns, part: _Part, smallest: PerUnit, like: PerUnit) -> Turns:
+    """After a part of a run: turned where it went back by more than `smallest`; see `computed_once`."""
     first = turns.heading == 0
     heading = jnp.where(first, jnp.sign(part.end - part.begin), turns.heading)
     here = heading * part.end
     reached = jnp.where(heading > 0, part.high, -part.low)
     furthest = jnp.where(first, reached, jnp.maximum(turns.furthest, reached))
-    turned = ~first & (furthest - here > smallest)
+    turned = _told_once(~first & (furthest - here > smallest), like)
     peak = heading * furthest
     way = jnp.where(turned & (turns.number > 0), abs(peak - turns.from_), 0)
     return Turns(
         heading=jnp.where(turned, -heading, heading),
         furthest=jnp.where(turned, -here, furthest),
-        number=turns.number + turned.astype(jnp.int32),
+        number=turns.number + jnp.asarray(turned, jnp.int32),
         from_=jnp.where(turned, peak, turns.from_),
         at=jnp.where(turned, part.t, turns.at),
         widest=jnp.maximum(turns.widest, way),

@@ -29,8 +29,8 @@ class MeanSoFar(NamedTuple):
 class Mean(AbstractMeasure):
     r"""The average over the steps of the window: $\frac{1}{n} \sum_k x(t_k)$.
 
-    Of adaptive steps the average over time: $\frac{1}{T} \int x(t)\, dt$. The sum is compensated:
-    the mean is right to a few roundings however long the run, up to $2^{31}$ steps.
+    Of adaptive steps the average over time: $\frac{1}{T} \int x(t)\, dt$. The sum is kept in
+    float64 at least: the mean is right to a few roundings however long the run, up to $2^{31}$ steps.
     """
 
     of: Observing = eqx.field(static=True, default=whole_state)
@@ -52,7 +52,7 @@ class Mean(AbstractMeasure):
 
     def finish(self, carry: MeanSoFar, t: Scalar, x: PerUnit) -> Arrays:
         """The mean."""
-        total = carry.total.value
+        total = carry.total.rounded(carry.begin.dtype)
         steps = carry.steps.astype(total.dtype)
         elapsed = jnp.asarray(t, total.dtype) - carry.begin
         whole = jnp.where(carry.steps > 0, steps, elapsed)

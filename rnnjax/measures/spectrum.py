@@ -136,8 +136,9 @@ class Spectrum(AbstractMeasure):
     def finish(self, carry: SpectrumSoFar, t: Scalar, x: PerUnit) -> Arrays:
         """The amplitudes, `(frequencies, ...)`."""
         x_cos, x_sin, cos, sin, total = jax.tree.map(
-            lambda each: each.value, carry[2:7], is_leaf=lambda x: isinstance(x, RunningSum)
-        )
+            lambda each: each.rounded(carry.first.dtype), carry[2:7],
+            is_leaf=lambda x: isinstance(x, RunningSum),
+        )  # fmt: skip
         n = carry.steps.astype(total.dtype)
         mean = total / n
         return 2 / n * jnp.hypot(x_cos - mean * cos, x_sin - mean * sin)

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,11 +14,15 @@ from scipy.stats import norm
 
 import rnnjax
 from rnnjax import axis, sweep
+from rnnjax._engine.fixed_steps import FixedRun
+from rnnjax._engine.long_run import LongRun
+from rnnjax._machine.programs import equations, traced
 from rnnjax._sweep import point
-from rnnjax.circuits import WilsonCowan
+from rnnjax.circuits import WilsonCowan, WilsonCowanState
 from rnnjax.inputs import AbstractInput, Sinusoid
 from rnnjax.measures import Amplitude, Mean
 from rnnjax.noise import Additive
+from rnnjax.solvers import RK4
 
 OVER = [axis(lambda c: c.p, np.linspace(0.0, 2.0, 4))]
 
@@ -30,8 +35,6 @@ def run(**asked):
 
 @pytest.mark.parametrize("transient", [0.0, 31.3])
 def test_parts_give_the_same_numbers(monkeypatch, transient):
-    import jax
-
     asked = {"duration": 131.5, "transient": transient}
     noisy = asked | {"noise": Additive(0.01), "key": jax.random.key(0)}
     whole = run(**asked), run(**noisy)
@@ -39,6 +42,21 @@ def test_parts_give_the_same_numbers(monkeypatch, transient):
     for before, now in zip(whole, (run(**asked), run(**noisy)), strict=True):
         for name in before.data_vars:
             np.testing.assert_allclose(before[name], now[name], rtol=5e-7)
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_lanes_share_the_time_and_what_is_made_of_it(part):
+    drive = Sinusoid(1.0, 40.0) * WilsonCowanState(1.0, 0.5)
+    run = FixedRun(WilsonCowan(), drive, RK4(), np.float32(0.0), np.float32(0.05))
+    start = jax.tree.map(lambda x: x.astype(np.float32), WilsonCowan().rest())
+    long = LongRun(run, start, 600, 2000, (Mean(),))
+    begun = long.turn(long.begin()) if part else long.begin()
+    lanes = jax.tree.map(lambda x: jax.numpy.stack([x] * 4), begun)
+    one = jax.numpy.ones((), np.int32)
+    program = traced(jax.vmap(lambda carry: long.go_on(carry, one, one, part)), lanes)
+    waves = [each for each, _ in equations(program) if each.primitive.name in ("sin", "cos")]
+    assert waves
+    assert all(each.outvars[0].aval.shape == () for each in waves)
 
 
 @pytest.mark.filterwarnings("ignore:this sweep could run")
