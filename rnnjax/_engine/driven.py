@@ -27,6 +27,7 @@ from rnnjax._types import (
 )
 from rnnjax.inputs._base import AbstractInput
 
+_ASIDE = 2.0**-40  # of the shortest step, how far from a bend an input is looked at
 _UNKNOWN = 2.0**-50  # of its size, how far a time may be off from where a function jumps
 
 
@@ -90,6 +91,8 @@ def _on_its_side(input: Callable[[Scalar], Input], when: AbstractMoment) -> Floa
     jumps = known_jumps(input)
     if when.side != 0 and (jumps is None or any(jnp.ndim(j) for j in jumps)):
         found = t + when.side * _UNKNOWN * when.span()
+    if isinstance(input, AbstractInput) and input.bends() != ():
+        found = _beside_bends(input, when, found)
     for jump in jumps or ():
         if jnp.ndim(jump):  # each unit has its own, and is told by itself
             continue
@@ -98,6 +101,23 @@ def _on_its_side(input: Callable[[Scalar], Input], when: AbstractMoment) -> Floa
         there = jnp.where(after, j, j - 2.0**-51 * abs(j) - 1e-290)
         found = jnp.where(near, there + (t - lax.stop_gradient(t)), found)
     return found
+
+
+def _beside_bends(
+    input: AbstractInput, when: AbstractMoment, t: Float[Array, "..."]
+) -> Float[Array, "..."]:
+    """A time `t` (ms) that is not that of a bend, where derivatives by the bend would be of either side."""
+    aside = _ASIDE * jnp.minimum(input.longest_step(), 1.0) + _UNKNOWN * when.span()
+    if when.side != 0:
+        return t + lax.stop_gradient(when.side * aside)
+    for bends in input.bends() or ():
+        bends = jnp.ravel(lax.stop_gradient(jnp.asarray(bends, t.dtype)))
+        here = jnp.searchsorted(bends, lax.stop_gradient(t))
+        for k in (here - 1, here):
+            gap = lax.stop_gradient(t) - bends[jnp.clip(k, 0, bends.size - 1)]
+            more = jnp.where(gap >= 0, aside, -aside) - gap
+            t = t + lax.stop_gradient(jnp.where(abs(gap) < aside, more, 0))
+    return t
 
 
 def known_jumps(input: InputLike) -> tuple[PerUnit, ...] | None:

@@ -41,9 +41,7 @@ class LongRun:
         """What is carried into the first step."""
         return beginning(self._start, jnp.zeros((), jnp.int32))
 
-    def go_on(
-        self, carry: Carry, done: Int[Array, ""], blocks: Int[Array, ""], part: int
-    ) -> Carry:
+    def go_on(self, carry: Carry, done: Int[Array, ""], blocks: Int[Array, ""], part: int) -> Carry:
         """So many blocks more of the transient (part 0) or of the window (part 1), after those `done`.
 
         How many there were is one number for all lanes, and so is the time.

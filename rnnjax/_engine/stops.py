@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 import jax.numpy as jnp
+from jax import lax
 
 from rnnjax._engine.driven import DrivenBy, each_jump, known_jumps
 from rnnjax._engine.step_control import Window
@@ -40,6 +41,23 @@ def stops_since(input: DrivenBy, start: Digits, t: Digits | None = None) -> list
         return [two_parts(jnp.asarray(x, begin.dtype) - begin, dtype) for x in times]
 
     return [Digits(parts) for parts in in_full(found, input, start, t)]
+
+
+def bends_since(input: DrivenBy, start: Digits) -> list[Digits]:
+    """All times (ms since a start) at which an input bends, as far as they are known; without derivatives.
+
+    Where steps end changes nothing as long as the input is continuous there.
+    """
+    rounded = input.rounded
+    if not isinstance(rounded, AbstractInput) or not rounded.bends():
+        return []
+
+    def found(input: DrivenBy, start: Digits) -> list[tuple[Array, ...]]:
+        begin = start.whole()
+        bends = [jnp.asarray(x, begin.dtype) - begin for x in input.whole().bends()]
+        return [two_parts(x, start.value.dtype) for x in bends]
+
+    return [Digits(parts) for parts in in_full(found, *lax.stop_gradient((input, start)))]
 
 
 def longest_step(input: DrivenBy, unknown: Callable[[], Scalar], dtype: DTypeLike) -> Scalar | None:

@@ -222,7 +222,7 @@ def lyapunov_exponents(
             "the fastest time constant"
         )
     solver = checked_solver(solver, noise, positive(step, "step", "ms"), False)
-    check_step(circuit, step)
+    check_step(circuit, step, input)
     duration = positive(duration, "duration", "ms")
     schedule = _schedule(
         duration, step, transient, counted(every, "every"), counted(blocks, "blocks")

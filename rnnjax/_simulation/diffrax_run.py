@@ -18,7 +18,7 @@ from rnnjax._engine.step_control import (
     Window,
     first_step,
 )
-from rnnjax._engine.stops import longest_step, stops_since
+from rnnjax._engine.stops import bends_since, longest_step, stops_since
 from rnnjax._numerics.digits import Digits
 from rnnjax._numerics.moments import LaneMoment, RoundedMoment
 from rnnjax._numerics.trees import fastest_variable, flatten
@@ -59,7 +59,7 @@ def _one(
     )
     adjoint = diffrax.RecursiveCheckpointAdjoint() if choice.adjoint is None else choice.adjoint
     solution = diffrax.diffeqsolve(
-        terms, solver, times[0], times[-1], first, y0, args=(circuit, input, noise, run.begin),
+        terms, solver, times[0], times[-1], first, y0, args=(circuit, input, noise, run.begin, times[-1]),
         saveat=save, stepsize_controller=_control(run, times, longest), adjoint=adjoint,
         max_steps=choice.max_steps, throw=False,
     )  # fmt: skip
@@ -97,10 +97,10 @@ def _control(
         rtol=rtol, atol=atol, dtmin=smallest, force_dtmin=False, dtmax=longest,
         pcoeff=PROPORTIONAL, icoeff=INTEGRAL,
     )  # fmt: skip
-    jumps = stops_since(run.input, run.begin)
-    if not jumps:
+    stops = [*stops_since(run.input, run.begin), *bends_since(run.input, run.begin)]
+    if not stops:
         return control
-    at = jnp.sort(jnp.stack([j.value for j in jumps]))
+    at = jnp.sort(jnp.concatenate([jnp.ravel(j.value) for j in stops]))
     return diffrax.ClipStepSizeController(control, jump_ts=at)
 
 
@@ -138,9 +138,12 @@ def _terms(
     return diffrax.MultiTerm(drift, diffusion), vector, unravel
 
 
-def _at(a: tuple[Any, DrivenBy, Any, Digits], t: Scalar) -> Input:
-    """The input so many ms after the beginning."""
-    return a[1].at(RoundedMoment(a[3], jnp.asarray(t)))
+def _at(a: tuple[Any, DrivenBy, Any, Digits, Array], t: Scalar) -> Input:
+    """The input so many ms after the beginning; at the end what it was before a jump there."""
+    t, end = jnp.asarray(t), jax.lax.stop_gradient(a[4])
+    late = t - jnp.nextafter(end, jnp.zeros_like(end))
+    t = t - jax.lax.stop_gradient(jnp.maximum(late, 0))
+    return a[1].at(RoundedMoment(a[3], t))
 
 
 def _status(result: diffrax.RESULTS, last: State) -> Int[Array, ""]:

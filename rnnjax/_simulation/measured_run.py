@@ -119,9 +119,9 @@ class MeasuredRun:
                     "`follow`"
                 )
 
-    def check(self, circuit: AbstractSystem[Any]) -> None:
-        """Refuse what does not fit the circuit, on the host."""
-        check_step(circuit, self.step)
+    def check(self, circuit: AbstractSystem[Any], input: InputLike | None = None) -> None:
+        """Refuse what does not fit the circuit, or an input in place of its own, on the host."""
+        check_step(circuit, self.step, self.input if input is None else input)
         start = starting_state(circuit, self.input, self.first(circuit))
         check_noise(self.noise, start)
         for each in _listed(self.measures):

@@ -130,7 +130,7 @@ def simulate(
     start = first_state(start, circuit)
     with precision(None if traced else dtype) as found:
         check_range((circuit, input, start, noise), found, ("circuit", "input", "start", "noise"))
-        check_step(circuit, step)
+        check_step(circuit, step, input)
         start, lanes = as_batch(circuit, start)
         state = starting_state(circuit, input, start if lanes is None else lane_of(start, 0))
         state = state if lanes is None else start

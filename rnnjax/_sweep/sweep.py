@@ -132,7 +132,7 @@ def sweep(
     if run is not None:
         for values in design.extremes():
             changed = put(target, design.named, values)
-            run.check(changed.circuit if isinstance(changed, Driven) else changed)
+            run.check(*apart(changed, None))
     if plan is not None:
         plan = checked_plan(plan)
     with precision(dtype) as found:

@@ -23,6 +23,7 @@ from rnnjax._types import (
 )
 from rnnjax.circuits._base import AbstractCircuit, AbstractMap, AbstractSystem, Driven
 from rnnjax.circuits._structure import arranged, check_no_module, rest_of
+from rnnjax.inputs._base import AbstractInput
 from rnnjax.inputs.constant import Constant
 from rnnjax.noise._base import AbstractNoise
 from rnnjax.solvers._base import Iteration
@@ -39,10 +40,22 @@ def time_constants(circuit: AbstractSystem[Any]) -> dict[str, float]:
     }  # fmt: skip
 
 
-def check_step(circuit: AbstractSystem[Any], step: float | None) -> None:
-    """Refuse a step longer than the fastest time constant of the circuit."""
-    constants = {} if isinstance(circuit, AbstractMap) else time_constants(circuit)
-    if constants and step is not None:
+def check_step(
+    circuit: AbstractSystem[Any], step: float | None, input: Expected[InputLike | None] = None
+) -> None:
+    """Refuse a step longer than the fastest time constant, or half a cycle of the input."""
+    if step is None or isinstance(circuit, AbstractMap):
+        return
+    if isinstance(input, AbstractInput) and not is_traced(input):
+        cycle = float(np.min(input.shortest_cycle()))
+        if 2 * step > cycle * (1 + 1e-12):
+            raise ValueError(
+                f"step: expected at most half a cycle of the input, {cycle / 2:g} ms at "
+                f"{1000 / cycle:g} Hz, got {step:g} ms: such steps can't tell it from a slower one; "
+                "take a tenth of a cycle or less"
+            )
+    constants = time_constants(circuit)
+    if constants:
         name, fastest = min(constants.items(), key=lambda item: item[1])
         if step > fastest:
             raise ValueError(

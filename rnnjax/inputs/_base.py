@@ -39,9 +39,17 @@ class AbstractInput(Parametric):
         """The longest step (ms) that misses nothing of it, its `jumps` apart."""
         return np.inf
 
+    def shortest_cycle(self) -> Any:
+        """The shortest cycle (ms) in it, of which fixed steps need more than two; infinity for none."""
+        return np.inf
+
     def next_bend(self, t: Scalar) -> Any:
         """The first time (ms) after `t` at which it bends, its `jumps` apart; infinity for never."""
         return np.inf
+
+    def bends(self) -> tuple[Any, ...] | None:
+        """All times (ms) at which it bends, its `jumps` apart; None where only the next is known."""
+        return () if type(self).next_bend is AbstractInput.next_bend else None
 
     def __add__(self, other: Expected["AbstractInput"]) -> "Sum":
         """Both at once."""
@@ -93,9 +101,18 @@ class Sum(AbstractInput):
         """The shorter of both."""
         return jnp.minimum(self.first.longest_step(), self.second.longest_step())
 
+    def shortest_cycle(self) -> Any:
+        """The shorter of both."""
+        return np.minimum(self.first.shortest_cycle(), self.second.shortest_cycle())
+
     def next_bend(self, t: Scalar) -> Any:
         """The sooner of both."""
         return jnp.minimum(self.first.next_bend(t), self.second.next_bend(t))
+
+    def bends(self) -> tuple[Any, ...] | None:
+        """Those of both; None where those of one are not known."""
+        first, second = self.first.bends(), self.second.bends()
+        return None if first is None or second is None else first + second
 
 
 class Profile(AbstractInput):
@@ -117,9 +134,17 @@ class Profile(AbstractInput):
         """That of the signal."""
         return self.signal.longest_step()
 
+    def shortest_cycle(self) -> Any:
+        """That of the signal."""
+        return self.signal.shortest_cycle()
+
     def next_bend(self, t: Scalar) -> Any:
         """That of the signal."""
         return self.signal.next_bend(t)
+
+    def bends(self) -> tuple[Any, ...] | None:
+        """Those of the signal."""
+        return self.signal.bends()
 
 
 def _summand(other: Expected[AbstractInput]) -> AbstractInput:

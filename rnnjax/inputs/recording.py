@@ -69,6 +69,12 @@ class Recording(AbstractInput):
         """The time between samples (ms)."""
         return 1000 / self.sample_rate
 
+    def bends(self) -> tuple[Any, ...]:
+        """At every sample."""
+        interval = 1000 / self.sample_rate
+        number = jnp.arange(self.samples.shape[0], dtype=jnp.result_type(interval))
+        return (self.start + number * interval,)
+
     def next_bend(self, t: Scalar) -> Any:
         """The next sample."""
         interval, last = 1000 / self.sample_rate, self.samples.shape[0] - 1

@@ -36,6 +36,10 @@ class Sinusoid(AbstractInput):
         """A quarter of a cycle (ms)."""
         return 250 / self.frequency
 
+    def shortest_cycle(self) -> Any:
+        """Its cycle (ms)."""
+        return 1000 / self.frequency
+
     def jumps(self) -> tuple[Any, ...]:
         """Nowhere."""
         return ()

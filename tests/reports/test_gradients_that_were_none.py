@@ -11,7 +11,7 @@ import rnnjax
 from rnnjax import BlockedAdjoint, Checkpoint, StoreAll, measure, simulate
 from rnnjax.circuits import LinearNetwork
 from rnnjax.connectivity import Dense
-from rnnjax.inputs import Constant, Pulse, Ramp, Sinusoid, Step
+from rnnjax.inputs import Constant, Pulse, Ramp, Recording, Sinusoid, Step
 from rnnjax.measures import Amplitude, Final, Mean
 
 TAU = 10.0
@@ -43,6 +43,40 @@ def test_by_the_times_of_a_pulse(how):
     options = HOW[how]
     found = jax.grad(end, (0, 1))(5.0, 5.0, **options)
     np.testing.assert_allclose(found, closed(5.0, 5.0), rtol=1e-3)
+
+
+SAMPLES = np.random.default_rng(0).normal(size=30)
+
+
+def by_start(start, end):
+    """The derivative of the unit at the end by when a recording of a sample a ms starts."""
+    at = np.clip(start + np.arange(30.0), 0, end)
+    kernel = np.exp(-(end - at[1:]) / TAU) - np.exp(-(end - at[:-1]) / TAU)
+    return -(np.diff(SAMPLES) * kernel).sum()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "step", "rtol"),
+    [
+        ("float64", None, 1e-6),
+        ("float32", 0.5, 1e-4),
+        pytest.param("float64", 0.5, 1e-5, marks=pytest.mark.slow),
+        pytest.param("float32", None, 1e-3, marks=pytest.mark.slow),
+    ],
+)
+def test_by_the_start_of_a_recording_whose_samples_are_met(dtype, step, rtol):
+    how = {"step": step} if step else {"rtol": 1e-5, "atol": 1e-6}
+
+    @jax.jit
+    @jax.grad
+    def found(start):
+        drive = 1.0 * Recording(SAMPLES, 1000.0, start) + Constant(0.0)
+        return simulate(UNIT, [0.0, 12.0], drive, **how).final[0]
+
+    starts = [0.0, -0.5, -7.0] if step else [0.0, 0.33, -0.5, -7.0]
+    with jax.enable_x64(dtype == "float64"):
+        for start in starts:
+            np.testing.assert_allclose(found(start), by_start(start, 12.0), rtol=rtol)
 
 
 def test_forward_mode_and_a_measure():

@@ -19,7 +19,7 @@ from rnnjax._engine.long_run import LongRun
 from rnnjax._machine.programs import equations, traced
 from rnnjax._sweep import point
 from rnnjax.circuits import WilsonCowan, WilsonCowanState
-from rnnjax.inputs import AbstractInput, Sinusoid
+from rnnjax.inputs import AbstractInput, Constant, Sinusoid
 from rnnjax.measures import Amplitude, Mean
 from rnnjax.noise import Additive
 from rnnjax.solvers import RK4
@@ -113,6 +113,23 @@ def test_an_input_that_says_nothing_is_not_stepped_over():
         np.testing.assert_allclose(found.states.max(), fine, rtol=1e-4)
     assert Said().jumps() == ()
     assert rnnjax.simulate(unit, times, Said(), dtype="float64").stats["steps"] < 500
+
+
+@pytest.mark.parametrize("drive", [Sinusoid(1.0, 990.0), 2 * Sinusoid(1.0, 990.0) + Constant(1.0)])
+def test_a_drive_faster_than_the_steps_is_refused(drive):
+    from rnnjax.circuits import LinearNetwork
+    from rnnjax.connectivity import Dense
+
+    unit, run = LinearNetwork(Dense([[0.0]]), tau=10.0), {"duration": 100.0, "step": 1.0}
+    with pytest.raises(ValueError, match=r"half a cycle of the input, .* at 990 Hz, got 1 ms"):
+        rnnjax.simulate(unit, [0.0, 100.0], drive, step=1.0)
+    with pytest.raises(ValueError, match="half a cycle of the input"):
+        rnnjax.measure(unit, Mean(), input=drive, **run)
+    swept = [axis(lambda d: d.input.frequency, [10.0, 990.0])]
+    with pytest.raises(ValueError, match="half a cycle of the input"):
+        sweep(rnnjax.Driven(unit, Sinusoid()), {"m": Mean()}, swept, progress=False, **run)
+    rnnjax.simulate(unit, [0.0, 100.0], drive, step=0.1)
+    rnnjax.simulate(unit, [0.0, 100.0], drive)
 
 
 BETWEEN = st.floats(0.0, 1.0)
