@@ -51,6 +51,7 @@ def own_numbers(value: Given, name: str, unit: str | None = "1", gaps: str = "")
         return jnp.asarray(value) if isinstance(value, list | tuple) else value
     if isinstance(value, jax.ShapeDtypeStruct):
         return value
+    value = _by_numpy(value)
     check_whole(value, name, gaps)
     _check_unit(value, name, unit)
     array = _as_array(value, name, unit)
@@ -270,6 +271,17 @@ def _is_truth(x: Any) -> bool:
     if isinstance(x, np.ndarray | jax.Array):
         return True
     return isinstance(x, bool | np.bool_ | numbers.Real) and x in (0, 1)
+
+
+def _by_numpy(value: Any) -> Any:
+    """Of pandas what NumPy has no dtype for: NaN where a number is missing."""
+    kind = getattr(value, "dtype", None)
+    if type(value).__module__.partition(".")[0] != "pandas" or isinstance(kind, np.dtype | None):
+        return value
+    if getattr(kind, "kind", "O") not in "biuf":
+        return value.to_numpy(object)
+    missing = {"dtype": np.float64, "na_value": np.nan} if value.isna().any() else {}
+    return value.to_numpy(**missing)
 
 
 def _check_unit(value: Any, name: str, unit: str | None) -> None:

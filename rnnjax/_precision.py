@@ -78,13 +78,18 @@ def cast(tree: T, dtype: DTypeLike, names: Sequence[str] = ()) -> T:
     return jax.tree.map(leaf, tree)
 
 
+def is_number(leaf: Any) -> bool:
+    """Whether it is a float, or an array of real ones: what a verb computes with in its dtype."""
+    real = eqx.is_inexact_array(leaf) and not jnp.issubdtype(leaf.dtype, jnp.complexfloating)
+    return isinstance(leaf, float) or real
+
+
 def check_range(tree: PyTree, dtype: np.dtype, names: Sequence[str] = ()) -> None:
     """Refuse concrete numbers that float32 does not hold, where that is the dtype; see `cast`."""
     if dtype == np.float64:
         return
     for number, leaf in enumerate(jax.tree.leaves(tree)):
-        kind = np.float64 if isinstance(leaf, float) else getattr(leaf, "dtype", None)
-        if kind != np.float64 or is_traced(leaf) or not lost(leaf, dtype, each=True):
+        if not is_number(leaf) or is_traced(leaf) or not lost(leaf, dtype, each=True):
             continue
         name, positive = named_leaf(tree, number, names)
         reason = lost(leaf, dtype, each=positive)

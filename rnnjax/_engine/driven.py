@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Bool
 
+from rnnjax._machine.identity import identity_of
 from rnnjax._numerics.digits import Digits, digits, in_full, in_parts, put_together, two_parts
 from rnnjax._numerics.implicit import is_symbolic, without_derivatives
 from rnnjax._numerics.moments import AbstractMoment, GridMoment, LaneMoment
@@ -36,9 +37,12 @@ class DrivenBy(eqx.Module):
 
     Attributes:
         parts: what adds up to the function; one where it is taken as it is.
+        made_of: the numbers that a plain function holds, in a checksum: with others it is another one,
+            and is looked at again.
     """
 
     parts: tuple[Any, ...]
+    made_of: str = eqx.field(static=True, default="")
 
     @property
     def rounded(self) -> Any:
@@ -70,7 +74,7 @@ def driven_by(input: InputLike | DrivenBy, dtype: DTypeLike | None = None) -> Dr
     if isinstance(input, DrivenBy):
         return input
     if not isinstance(input, eqx.Module):
-        return DrivenBy((input,))
+        return DrivenBy((input,), identity_of(input=input)["input"])
     return DrivenBy(in_parts(input, default_dtype() if dtype is None else dtype))
 
 

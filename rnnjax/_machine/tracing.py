@@ -6,9 +6,11 @@ import numbers
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 
+from rnnjax._precision import is_number
 from rnnjax._types import Expected, Shapes, T
 
 _MAPPED = "it uses them in jax.numpy only: jnp.tanh(x), not np.tanh(x), math.tanh(x) or float(x)"
@@ -61,17 +63,21 @@ def shapes_of(
 ) -> Any:
     """The shapes of what a user's function gives for arguments of these shapes.
 
+    The numbers of a module, such as a circuit's parameters, are as unknown to it as its arguments.
+
     Raises:
         TypeError: for one that JAX can't trace, or that gives what are no numbers.
     """
+    # what is no module is one leaf, and no number
+    own, rest = eqx.partition(function, is_number)
 
-    def looked_at(*arguments: Any) -> Any:
-        return only_numbers(what, function(*arguments))
+    def looked_at(own: Any, *arguments: Any) -> Any:
+        return only_numbers(what, eqx.combine(own, rest)(*arguments))
 
     check_takes(what, function, len(arguments))
     # numbers that float32 does not hold are refused by name where they are cast
     with told(what, kind), np.errstate(over="ignore"):
-        return jax.eval_shape(looked_at, *arguments)
+        return jax.eval_shape(looked_at, own, *arguments)
 
 
 def only_numbers(what: str, found: T) -> T:

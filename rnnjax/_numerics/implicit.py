@@ -150,9 +150,7 @@ def linear_map(
         at: what both depend on.
         x: arrays.
     """
-    touched = zero_of(
-        x
-    )  # no part of what is solved for may be a constant: each depends on some of x
+    touched = zero_of(x)  # of what is solved for no part may be a constant
     x = jax.tree.map(lambda leaf: leaf + touched, x)
     nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype) + touched, jax.eval_shape(push, x))
 

@@ -12,7 +12,7 @@ from rnnjax._files.names import Names
 from rnnjax._gate import check_finite, lost, own_numbers
 from rnnjax._machine.verb import verb
 from rnnjax._parameter import check_values, counted
-from rnnjax._types import Expected, Key, Numbers, Where
+from rnnjax._types import Expected, Key, Numbers, Where, is_traced
 from rnnjax._where import Named, check_where, named
 from rnnjax.circuits._base import AbstractCircuit, Driven
 
@@ -54,6 +54,11 @@ def axis(
     check_where(where)
     if name is not None and not (isinstance(name, str) and name):
         raise TypeError(f"axis: expected a word for a name, got {name!r}")
+    if is_traced(values):
+        raise TypeError(
+            "axis: expected values that are known, got some inside of a JAX transformation: sweep "
+            "outside of jit, grad and vmap; jax.vmap(lambda x: measure(...)) goes inside"
+        )
     called = f"axis{'' if name is None else ' ' + name}"
     found = own_numbers(values, called, unit=None)
     if found.ndim == 0 or len(found) == 0:

@@ -17,7 +17,7 @@ from rnnjax._sweep.axes import Axis, Design, Points
 from rnnjax._sweep.chunks import chunked, run_chunks
 from rnnjax._sweep.coordinates import describe, label, layout_attributes
 from rnnjax._sweep.point import SweepPoint, Target
-from rnnjax._types import DTypeLike, Expected, InputLike, Key, StartLike
+from rnnjax._types import DTypeLike, Expected, InputLike, Key, StartLike, is_traced
 from rnnjax._where import put
 from rnnjax.circuits._base import Driven
 from rnnjax.circuits._checks import apart, check_run
@@ -108,6 +108,11 @@ def sweep(
             that another process writes.
         SweepInterrupted: on Ctrl-C; says what was kept.
     """
+    if is_traced(circuit, input, start, noise, key):
+        raise TypeError(
+            "sweep: expected numbers that are known, got some inside of a JAX transformation: call it "
+            "outside of jit, grad and vmap; jax.vmap(lambda x: measure(...)) goes inside"
+        )
     target, given = circuit, input
     alone, input = apart(circuit, input)
     check_run(alone, input, noise, key)

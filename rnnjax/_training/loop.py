@@ -11,8 +11,8 @@ import numpy as np
 
 from rnnjax._files.archive import check_writable
 from rnnjax._files.checkpoint import read, write
-from rnnjax._files.identity import identity_of, not_identified
 from rnnjax._files.lock import Lock
+from rnnjax._machine.identity import identity_of, not_identified
 from rnnjax._precision import to_host
 from rnnjax._results import warn_caller
 from rnnjax._training.audit import Audit, Every, all_in_one, audited, audits_from

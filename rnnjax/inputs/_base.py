@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._gate import own_numbers
 from rnnjax._parameter import Parametric, parameter
 from rnnjax._types import Array, Expected, Input, Numbers, PerUnit, Scalar
 
@@ -55,6 +56,12 @@ class AbstractInput(Parametric):
         """Both at once."""
         return Sum(self, _summand(other))
 
+    def __radd__(self, other: Expected["AbstractInput"]) -> "AbstractInput":
+        """What `sum` begins with, 0, and an input."""
+        if isinstance(other, int | float) and other == 0:
+            return self
+        return Sum(_summand(other), self)
+
     def __neg__(self) -> "Profile":
         """The other way round."""
         return Profile(-1.0, self)
@@ -66,6 +73,10 @@ class AbstractInput(Parametric):
     def __mul__(self, profile: Expected[Numbers]) -> "Profile":
         """Each unit's share of it."""
         return Profile(_share(profile), self)
+
+    def __truediv__(self, number: Expected[Numbers]) -> "Profile":
+        """So many times less of it."""
+        return Profile(1.0 / own_numbers(_share(number), "an input's divisor"), self)
 
     def __rmul__(self, profile: Expected[Numbers]) -> "Profile":
         """Each unit's share of it."""

@@ -18,7 +18,8 @@ class Recording(AbstractInput):
 
     Sample $k$ is at $t_0 + 1000\, k / r$ ms, with the sample rate $r$ in Hz. Before the first
     sample the first value holds, after the last one the last. Without arguments: a second of
-    silence.
+    silence. Between samples it is straight: of second derivatives by `start`, those that come from
+    how it bends at its samples are not there.
 
     Args:
         samples: `(samples,)`, or `(samples, units)` for one channel per unit, without gaps.

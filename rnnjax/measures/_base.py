@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from rnnjax._gate import check_gave
 from rnnjax._machine.tracing import shapes_of
 from rnnjax._parameter import Parametric
-from rnnjax._precision import by_shapes, default_dtype
+from rnnjax._precision import by_shapes, default_dtype, is_number
 from rnnjax._types import Array, Arrays, Numbers, PerUnit, Scalar, Shapes, State
 from rnnjax.measures._stretch import Stretch
 
@@ -109,7 +109,10 @@ def check_measure(measure: AbstractMeasure, state: Shapes) -> None:
     name, time = type(measure).__name__, jax.ShapeDtypeStruct((), default_dtype())
     shapes_of(f"{name}.of", measure.of, state)
 
-    def taken(t: Scalar, state: State) -> Arrays:
+    arrays, rest = eqx.partition(measure, is_number)
+
+    def taken(arrays: Arrays, t: Scalar, state: State) -> Arrays:
+        measure = eqx.combine(arrays, rest)
         carried = tuple(
             measure.update(carry, t, x)
             for carry, x in zip(
@@ -118,7 +121,7 @@ def check_measure(measure: AbstractMeasure, state: Shapes) -> None:
         )
         return finished([measure], (carried,), t, state)
 
-    shapes_of(name, taken, time, state)
+    shapes_of(name, taken, jax.eval_shape(lambda: arrays), time, state)
 
 
 def begun(measures: Sequence[AbstractMeasure], t: Scalar, state: State) -> tuple[Arrays, ...]:

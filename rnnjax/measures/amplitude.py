@@ -11,7 +11,12 @@ from rnnjax.measures._stretch import Stretch
 
 
 class Amplitude(AbstractMeasure):
-    r"""The swing over the window, from trough to peak: $\max_k x(t_k) - \min_k x(t_k)$."""
+    r"""The swing over the window, from trough to peak: $\max_k x(t_k) - \min_k x(t_k)$.
+
+    With fixed steps the peak is the largest of the steps' values, and its derivative is that of the
+    value at that step: by what moves the peak in time, such as the frequency of a drive, that is off by
+    the slope there. Adaptive steps find the peak between their ends.
+    """
 
     of: Observing = eqx.field(static=True, default=whole_state)
     meaning: ClassVar[str] = "swing (trough to peak)"

@@ -27,9 +27,9 @@ from rnnjax import (
     every,
     mean_square,
 )
-from rnnjax._files.identity import identity_of
 from rnnjax._machine import devices as _devices
 from rnnjax._machine import plan as _plan
+from rnnjax._machine.identity import identity_of
 from rnnjax._results import Status
 from rnnjax._training import arguments as _arguments
 from rnnjax._training import networks_together as _together

@@ -1,6 +1,7 @@
 """What people write is taken as they mean it, or refused in words of the package, whatever it is."""
 
 import datetime
+import math
 
 import bad_calls
 import diffrax
@@ -11,12 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.interpolate import interp1d
 
 import rnnjax
 from rnnjax import inputs
 from rnnjax._machine.verb import as_key
 from rnnjax.circuits import ExcitatoryInhibitory, WilsonCowan
 from rnnjax.circuits._checks import first_state, starting_state
+from rnnjax.measures import Final, Mean
 
 EVERY = settings(max_examples=200, deadline=None, derandomize=True)
 E_I = ExcitatoryInhibitory()
@@ -137,3 +140,125 @@ def test_onsets_per_unit_are_those_of_each_unit():
         alone = inputs.Pulse(onset=pulse.onset[k], duration=pulse.duration[k])
         one = rnnjax.simulate(circuit, [0.0, 5.0], alone).final
         np.testing.assert_allclose(both[k], one[k], rtol=1e-5)
+
+
+class Leak(rnnjax.AbstractCircuit):
+    """A leak, which is right."""
+
+    tau: float = rnnjax.parameter(10.0, "ms")
+
+    def __call__(self, v, i):
+        return (-v + i) / self.tau
+
+    def rest(self):
+        return 0.0 * self.tau
+
+    def no_input(self):
+        return 0.0
+
+
+class Deciding(Leak):
+    def __call__(self, v, i):
+        return (-v + i) / self.tau if self.tau > 5 else -v
+
+
+class Rooted(Leak):
+    def __call__(self, v, i):
+        return (-v + i) / math.sqrt(self.tau)
+
+
+class DecidingInput(inputs.AbstractInput):
+    size: float = rnnjax.parameter(1.0, "1")
+
+    def __call__(self, t):
+        return jnp.sin(t) if self.size > 0 else 0.0
+
+
+class DecidingMeasure(Mean):
+    level: float = rnnjax.parameter(1.0, "1")
+
+    def finish(self, carry, t, x):
+        return super().finish(carry, t, x) if self.level > 0 else x
+
+
+TIMES = np.arange(10.0)
+DECIDES = {
+    "C": lambda **how: rnnjax.simulate(Deciding(), TIMES, **how),
+    "S": lambda **how: rnnjax.simulate(Rooted(), TIMES, **how),
+    "I": lambda **how: rnnjax.simulate(Leak(), TIMES, DecidingInput(), **how),
+    "M": lambda **how: rnnjax.measure(Leak(), DecidingMeasure(), 10.0, **how),
+    "E": lambda **how: rnnjax.find_equilibria(Deciding()),
+    "W": lambda **how: rnnjax.sweep(
+        Deciding(), {"m": Mean()}, [rnnjax.axis(lambda c: c.tau, [6.0, 7.0])], duration=10.0,
+        progress=False, **how
+    ),
+    "P": lambda **how: rnnjax.simulate(Leak(), TIMES, interp1d(TIMES, TIMES), **how),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", [{"step": 0.1}, {}])
+@pytest.mark.parametrize("call", DECIDES)
+def test_own_parameters_decide_nothing(call, how):
+    with pytest.raises(TypeError, match="that JAX can trace, for any numbers at once"):
+        DECIDES[call](**how)
+
+
+def test_inputs_are_summed_and_divided():
+    both = sum([inputs.Constant(1.0), inputs.Constant(3.0)]) / 2
+    assert float(both(0.0)) == 2.0
+    with pytest.raises(TypeError, match=r"a number or an array is Constant\(value\)"):
+        1.0 + inputs.Constant(1.0)
+    with pytest.raises(TypeError, match="numbers that an input is multiplied by"):
+        inputs.Constant(1.0) / inputs.Constant(1.0)
+
+
+def test_what_pandas_holds_is_taken():
+    pandas = pytest.importorskip("pandas")
+    for kind in ("Float64", "Int64", "float64", "int32"):
+        for made in (pandas.array, pandas.Series):
+            drive = inputs.Recording(made([1, 2, 3], dtype=kind), 1000.0)
+            np.testing.assert_array_equal(drive.samples, [1.0, 2.0, 3.0])
+            with pytest.raises(TypeError, match=r"Recording\.samples: expected"):
+                inputs.Recording(made(["a", "b"]), 1000.0)
+    with pytest.raises(ValueError, match="1 of 3 samples missing"):
+        inputs.Recording(pandas.array([1, 2, None], dtype="Int64"), 1000.0)
+
+
+SIZE = 1.0
+
+
+def wave(t):
+    """A plain function, of a number of its module."""
+    return SIZE + 0.0 * t
+
+
+@pytest.mark.parametrize("how", [{"step": 0.1}, {}, {"measured": 0.1}, {"measured": None}])
+def test_a_function_whose_numbers_change_is_another_one(monkeypatch, how):
+    held = {"size": 1.0, "array": np.ones(1)}
+
+    def inner(t):
+        return held["size"] * held["array"][0] + 0.0 * t
+
+    def end(drive):
+        if "measured" in how:
+            return float(rnnjax.measure(Leak(), Final(), 9.0, drive, step=how["measured"]))
+        return float(rnnjax.simulate(Leak(), TIMES, drive, **how).final)
+
+    once, first = end(wave), end(inner)
+    monkeypatch.setitem(globals(), "SIZE", 2.0)
+    held["size"] = 3.0
+    np.testing.assert_allclose(end(wave), 2 * once, rtol=1e-4)
+    np.testing.assert_allclose(end(inner), 3 * first, rtol=1e-4)
+    held["array"][:] = 2.0
+    np.testing.assert_allclose(end(inner), 6 * first, rtol=1e-4)
+
+
+def test_transformations_of_what_runs_on_the_host():
+    def swept(tau):
+        over = [rnnjax.axis(lambda c: c.tau, [6.0, 7.0])]
+        return rnnjax.sweep(Leak(tau), {"m": Mean()}, over, duration=10.0, step=0.1)
+
+    with pytest.raises(TypeError, match="outside of jit, grad and vmap"):
+        jax.jit(swept)(3.0)
+    with pytest.raises(TypeError, match="outside of jit, grad and vmap"):
+        jax.jit(lambda x: rnnjax.axis(lambda c: c.tau, x))(TIMES)

@@ -23,10 +23,10 @@ from rnnjax._continuation.points import Special, kept_of
 from rnnjax._diagrams.curve import Curve
 from rnnjax._equilibria.equilibria import Equilibria
 from rnnjax._equilibria.slow_points import SlowPoints
-from rnnjax._files.identity import identity_of, not_identified
 from rnnjax._files.labels import Labels
 from rnnjax._files.names import Names, names_in_files
 from rnnjax._files.sinks import open_sink, write_netcdf
+from rnnjax._machine.identity import identity_of, not_identified
 from rnnjax._numerics.trees import distinct, named_leaves, variable_names
 from rnnjax._orbits.orbit import Orbit
 from rnnjax._orbits.orbit_branch import OrbitBranch, SpecialOrbits

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnjax._files.identity import identity_of, not_identified
+from rnnjax._machine.identity import identity_of, not_identified
 
 leaves = st.one_of(
     st.integers(-9, 9), st.floats(allow_nan=False), st.text(max_size=3), st.booleans(), st.none(),
@@ -207,3 +207,17 @@ for name, make in t.MAKERS.items():
         ).stdout  # fmt: skip
         here = "".join(f"{k} {identity_of(a=make(0.5))['a']}\n" for k, make in MAKERS.items())
         assert found == here
+
+
+OUTSIDE = 0.5
+
+
+def by_name(x):
+    return OUTSIDE * x
+
+
+def test_numbers_of_its_module_count(monkeypatch):
+    before, through = identity_of(a=by_name), identity_of(a=lambda x: by_name(x))
+    monkeypatch.setitem(globals(), "OUTSIDE", 1.5)
+    assert identity_of(a=by_name) != before
+    assert identity_of(a=lambda x: by_name(x)) != through

@@ -21,6 +21,7 @@ _KNOWN = {
     "operator", "optax", "rnnjax", "scipy",
 }  # fmt: skip
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_OUTSIDE = int, float, complex, np.ndarray, np.generic, jax.Array, types.FunctionType
 _PLAIN = str, bytes, bool, type(None)
 
 
@@ -169,9 +170,18 @@ def _numbers(code: types.CodeType) -> list[Any]:
 
 
 def _captured(function: types.FunctionType) -> list[Any]:
-    """What a function holds besides its code: defaults and captured values."""
+    """What a function holds besides its code: defaults, captured values, numbers of its module."""
     cells = [_content(cell) for cell in function.__closure__ or ()]
-    return [function.__defaults__, function.__kwdefaults__, *cells]
+    held = function.__globals__
+    outside = [held[name] for name in sorted(_named(function.__code__)) if name in held]
+    outside = [x for x in outside if isinstance(x, _OUTSIDE)]
+    return [function.__defaults__, function.__kwdefaults__, *cells, *outside]
+
+
+def _named(code: types.CodeType) -> set[str]:
+    """The names in a function, and in those that are defined inside of it."""
+    inner = [x for x in code.co_consts if isinstance(x, types.CodeType)]
+    return {*code.co_names, *(name for each in inner for name in _named(each))}
 
 
 def _content(cell: types.CellType) -> Any:
