@@ -197,7 +197,9 @@ def _continued(
         tuple(Type(t, t.begin) for t in settings.types),
     )  # fmt: skip
     whole = whole_path(followed, start, settings.directions, settings.attempts, settings.slots)
-    derivatives = jax.vmap(field.jacobian)(whole.points)
+    # where no point is kept it is that of the first: no derivative of NaN, which times 0 would be NaN
+    there = jnp.where(whole.kept[:, None], whole.points, whole.points[0])
+    derivatives = jax.vmap(field.jacobian)(there)
     return (
         jax.vmap(field.unravel)(whole.points[:, :-1]),
         whole.points[:, -1],

@@ -139,12 +139,19 @@ def test_what_was_not_found_has_no_gradient():
     assert np.isnan(slope)
 
 
+class Bent(SaddleNode):
+    """With a derivative that bends as well, so that 0 times it is no number where x is none."""
+
+    def __call__(self, state, input):
+        return super().__call__(state, input) - 0.1 * state**3
+
+
 def test_gradients_in_a_float32_program():
     """Computed in float64 all the same; a number is as good an input as a function."""
 
     def first(delta):
         found = rnnjax.continue_equilibria(
-            Driven(SaddleNode(mu=1.0), delta), lambda d: d.circuit.mu, bounds=(-1.0, 1.0),
+            Driven(Bent(mu=1.0), delta), lambda d: d.circuit.mu, bounds=(-1.0, 1.0),
             bifurcations=(bifurcations.Fold(),),
         )  # fmt: skip
         return found.special.parameter[0]
