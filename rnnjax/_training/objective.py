@@ -19,7 +19,7 @@ from rnnjax._machine.tracing import check_takes, told
 from rnnjax._parameter import Parametric, parameter
 from rnnjax._precision import by_shapes
 from rnnjax._training.batches import Keys
-from rnnjax._types import Array, Arrays, Expected, Float, Key, Numbers, Scalar, lane_of
+from rnnjax._types import Array, Arrays, Expected, Float, Key, NDArray, Numbers, Scalar, lane_of
 from rnnjax.circuits._base import AbstractSystem, Driven
 
 Trained: TypeAlias = AbstractSystem[Any] | Driven  # what a fit changes
@@ -73,12 +73,12 @@ class AbstractObjective(Parametric, Generic[CircuitT]):
         """How much it works on at once, and where."""
         return Work()
 
-    def validate(self, circuit: CircuitT, key: Key | None) -> Float[Array, ""]:
+    def validate(self, circuit: CircuitT, key: Key | None) -> Float[NDArray, ""]:
         """How good the circuit is apart from training; the loss itself unless overridden."""
         return self(circuit, key)
 
     @abc.abstractmethod
-    def __call__(self, circuit: CircuitT, key: Key | None) -> Float[Array, ""]:
+    def __call__(self, circuit: CircuitT, key: Key | None) -> Float[NDArray, ""]:
         """The loss."""
 
     def value_and_gradient(
@@ -134,7 +134,7 @@ class PlainFunction(AbstractObjective[Trained]):
                 "return a scalar loss that depends on the circuit, e.g. a mean of squares"
             )
 
-    def __call__(self, circuit: Trained, key: Key | None) -> Float[Array, ""]:
+    def __call__(self, circuit: Trained, key: Key | None) -> Float[NDArray, ""]:
         """The loss."""
         return self.function(circuit, key)
 
@@ -181,12 +181,12 @@ class Combined(AbstractObjective[Any]):
         each = [part.work(circuit) for part in self.parts]
         return Work(max(w.numbers for w in each), max(w.devices for w in each))
 
-    def validate(self, circuit: Trained, key: Key | None) -> Float[Array, ""]:
+    def validate(self, circuit: Trained, key: Key | None) -> Float[NDArray, ""]:
         """The weighted sum of the parts' validations."""
         found = [p.validate(circuit, k) for p, k in zip(self.parts, self._keys(key), strict=True)]
         return self._sum(found)
 
-    def __call__(self, circuit: Trained, key: Key | None) -> Float[Array, ""]:
+    def __call__(self, circuit: Trained, key: Key | None) -> Float[NDArray, ""]:
         """The weighted sum of the losses."""
         with one_device(works_alone(self, circuit, key)):
             each = zip(self.parts, self._keys(key), strict=True)
@@ -212,7 +212,7 @@ class Combined(AbstractObjective[Any]):
         """Every part, weighted; sums stay flat, so that each part has a key of its own."""
         return Combined(self.parts, jax.tree.map(lambda w: weight * w, self.weights))
 
-    def _sum(self, values: Sequence[Array]) -> Array:
+    def _sum(self, values: Sequence[NDArray]) -> Array:
         terms = [jnp.asarray(w, v.dtype) * v for w, v in zip(self.weights, values, strict=True)]
         return functools.reduce(jnp.add, terms)
 

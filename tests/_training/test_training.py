@@ -273,7 +273,7 @@ def test_initial_states_time_constants_and_gains_are_trained_too():
 
 CHILD = """
 import sys, jax, optax
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {here!r}, {tests!r}
 import test_training as t
 import rnnjax
 found = rnnjax.fit(
@@ -289,7 +289,8 @@ KEPT = OnTask(TASK, ErrorForcing(0.2, RandomFeedback(0.1)), batch=4, validation=
 
 def killed(path, after):
     """Run the child until its checkpoint has been written so often, then kill -9 it."""
-    script = CHILD.format(tests=str(pathlib.Path(__file__).parents[1]))
+    here = pathlib.Path(__file__).parent
+    script = CHILD.format(here=str(here), tests=str(here.parent))
     child = subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE)
     seen, last = 0, None
     while child.poll() is None and after is not None:
