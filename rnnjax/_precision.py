@@ -68,7 +68,7 @@ def cast(tree: T, dtype: DTypeLike, names: Sequence[str] = ()) -> T:
     def leaf(value: Any) -> Any:
         if isinstance(value, float):
             return np.asarray(value, dtype)
-        if eqx.is_inexact_array(value) and not jnp.issubdtype(value.dtype, jnp.complexfloating):
+        if is_number(value):
             if isinstance(value, np.ndarray | np.generic):
                 return np.array(value, dtype)
             return jax.lax.convert_element_type(value, dtype)
@@ -89,7 +89,8 @@ def check_range(tree: PyTree, dtype: np.dtype, names: Sequence[str] = ()) -> Non
     if dtype == np.float64:
         return
     for number, leaf in enumerate(jax.tree.leaves(tree)):
-        if not is_number(leaf) or is_traced(leaf) or not lost(leaf, dtype, each=True):
+        wide = is_number(leaf) and getattr(leaf, "dtype", np.float64) == np.float64
+        if not wide or is_traced(leaf) or not lost(leaf, dtype, each=True):
             continue
         name, positive = named_leaf(tree, number, names)
         reason = lost(leaf, dtype, each=positive)

@@ -112,8 +112,8 @@ def _beside_bends(
 ) -> Float[Array, "..."]:
     """A time `t` (ms) that is not that of a bend, where derivatives by the bend would be of either side."""
     aside = _ASIDE * jnp.minimum(input.longest_step(), 1.0) + _UNKNOWN * when.span()
-    if when.side != 0:
-        return t + lax.stop_gradient(when.side * aside)
+    if when.placed:
+        return t + lax.stop_gradient(when.side * aside) if when.side != 0 else t
     for bends in input.bends() or ():
         bends = jnp.ravel(lax.stop_gradient(jnp.asarray(bends, t.dtype)))
         here = jnp.searchsorted(bends, lax.stop_gradient(t))

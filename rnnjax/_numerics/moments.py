@@ -1,7 +1,7 @@
 """Times (ms) that lose no digits because they are late."""
 
 import abc
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import equinox as eqx
 import jax
@@ -19,6 +19,8 @@ class AbstractMoment(eqx.Module):
 
     What is worked out of it in float64 is computed in a float64 scope.
     """
+
+    placed: ClassVar[bool] = True  # it is known where in its step it is
 
     @abc.abstractmethod
     def stage(self, share: float, step: Scalar) -> "AbstractMoment":
@@ -163,6 +165,7 @@ class RoundedMoment(AbstractMoment):
 
     start: Digits
     since: Float[Array, "..."]
+    placed: ClassVar[bool] = False
 
     def stage(self, share: float, step: Scalar) -> "RoundedMoment":
         """The time of a stage of the step."""

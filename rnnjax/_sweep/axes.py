@@ -54,11 +54,7 @@ def axis(
     check_where(where)
     if name is not None and not (isinstance(name, str) and name):
         raise TypeError(f"axis: expected a word for a name, got {name!r}")
-    if is_traced(values):
-        raise TypeError(
-            "axis: expected values that are known, got some inside of a JAX transformation: sweep "
-            "outside of jit, grad and vmap; jax.vmap(lambda x: measure(...)) goes inside"
-        )
+    check_known("axis", values)
     called = f"axis{'' if name is None else ' ' + name}"
     found = own_numbers(values, called, unit=None)
     if found.ndim == 0 or len(found) == 0:
@@ -67,6 +63,15 @@ def axis(
             f"{'none' if found.ndim else found}: give e.g. np.linspace(5, 100, 1000)"
         )
     return Axis(where, found, name)
+
+
+def check_known(name: str, *given: Any) -> None:
+    """Refuse what a JAX transformation passes through: sweeps run on the host."""
+    if is_traced(*given):
+        raise TypeError(
+            f"{name}: expected numbers that are known, got some inside of a JAX transformation: sweep "
+            "outside of jit, grad and vmap; jax.vmap(lambda x: measure(...)) goes inside"
+        )
 
 
 def points(*axes: Expected[Axis]) -> Points:

@@ -13,11 +13,11 @@ from rnnjax._machine.verb import verb
 from rnnjax._numerics.digits import in_parts
 from rnnjax._precision import cast, precision
 from rnnjax._simulation.measured_run import MeasuredRun
-from rnnjax._sweep.axes import Axis, Design, Points
+from rnnjax._sweep.axes import Axis, Design, Points, check_known
 from rnnjax._sweep.chunks import chunked, run_chunks
 from rnnjax._sweep.coordinates import describe, label, layout_attributes
 from rnnjax._sweep.point import SweepPoint, Target
-from rnnjax._types import DTypeLike, Expected, InputLike, Key, StartLike, is_traced
+from rnnjax._types import DTypeLike, Expected, InputLike, Key, StartLike
 from rnnjax._where import put
 from rnnjax.circuits._base import Driven
 from rnnjax.circuits._checks import apart, check_run
@@ -108,11 +108,7 @@ def sweep(
             that another process writes.
         SweepInterrupted: on Ctrl-C; says what was kept.
     """
-    if is_traced(circuit, input, start, noise, key):
-        raise TypeError(
-            "sweep: expected numbers that are known, got some inside of a JAX transformation: call it "
-            "outside of jit, grad and vmap; jax.vmap(lambda x: measure(...)) goes inside"
-        )
+    check_known("sweep", circuit, input, start, noise, key)
     target, given = circuit, input
     alone, input = apart(circuit, input)
     check_run(alone, input, noise, key)

@@ -125,21 +125,9 @@ def rhythm_begun(t: Scalar, x: PerUnit) -> Rhythm:
     nothing = Crossings(at, none)
     turns = Turns(zero, zero, none, x, at, zero)
     return Rhythm(
-        t,
-        t,
-        x,
-        x,
-        x,
-        turns,
-        none,
-        at,
-        nothing,
-        nothing,
-        zero,
-        (at, at, at),
-        (zero, zero, zero),
+        t, t, x, x, x, turns, none, at, nothing, nothing, zero, (at, at, at), (zero, zero, zero),
         lax.stop_gradient(x),
-    )
+    )  # fmt: skip
 
 
 def rhythm_after_step(seen: Rhythm, t: Scalar, x: PerUnit, level: Scalar | None) -> Rhythm:
@@ -186,12 +174,10 @@ def _gone_on(
         before, turns = turns, _turned(turns, part, SMALLEST_TURN * swing, seen.first)
         if moves:  # the level that a first rise crosses is made of that rise
             rise = jnp.where((before.heading == 0) & (turns.heading > 0), _COUNTED, rise)
-        met = part.crosses & (rise != _COUNTED)
-        met = _told_once(met, seen.first)
+        met = _told_once(part.crosses & (rise != _COUNTED), seen.first)
         rise, crossed = jnp.where(met, _CROSSED, rise), jnp.where(met, part.at, crossed)
         rises = (before.heading > 0) | (turns.heading > 0)
-        counts = rises & (rise == _CROSSED) & (part.end >= level)
-        counts = _told_once(counts, seen.first)
+        counts = _told_once(rises & (rise == _CROSSED) & (part.end >= level), seen.first)
         settled = settled.with_one(counts, crossed)
         both = counts & (turns.number >= 2) if moves else counts  # extremes are behind it
         alike = alike.with_one(both, crossed)
