@@ -3,18 +3,29 @@
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.custom_derivatives import CustomVJPPrimal, SymbolicZero
 from jaxtyping import PyTree
 
 from rnnjax._gate import lost
 from rnnjax._parameter import named_leaf
-from rnnjax._types import Array, Arrays, DTypeLike, Numbers, T, is_key, is_traced
+from rnnjax._types import (
+    Array,
+    Arrays,
+    DTypeLike,
+    NDArray,
+    Numbers,
+    T,
+    is_key,
+    is_traced,
+    numpy_of,
+)
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 _REMEMBERED = 256  # results of a function that depends on shapes alone
@@ -64,17 +75,23 @@ def cast(tree: T, dtype: DTypeLike, names: Sequence[str] = ()) -> T:
     Raises:
         ValueError: if a number would become infinite or 0, by its name.
     """
+    check_range(tree, np.dtype(dtype), names)
+    return converted(tree, dtype)
+
+
+def converted(tree: T, dtype: DTypeLike) -> T:
+    """The same of results, which become infinite or 0 where float32 does not hold them."""
 
     def leaf(value: Any) -> Any:
         if isinstance(value, float):
             return np.asarray(value, dtype)
         if is_number(value):
             if isinstance(value, np.ndarray | np.generic):
-                return np.array(value, dtype)
+                with np.errstate(over="ignore", under="ignore"):
+                    return np.array(value, dtype)
             return jax.lax.convert_element_type(value, dtype)
         return value
 
-    check_range(tree, np.dtype(dtype), names)
     return jax.tree.map(leaf, tree)
 
 
@@ -152,25 +169,86 @@ def in_float64(function: Callable[..., T], *args: PyTree) -> T:
             return function(*eqx.combine(cast(arrays, np.float64), rest))
 
     if not is_traced(args):
-        result = compute(arrays)  # traced all the same where a transformation is under way
-        return cast(result, outside) if is_traced(result) else to_host(result)
+        # on the host it stays known whatever transformation is under way; the result may be traced
+        result = compute(to_host(arrays))
+        return converted(result, outside) if is_traced(result) else to_host(result)
     if outside == np.float64:
         return compute(arrays)
 
     # JAX may batch and transpose after this call, in the outer scope, where digits would be lost
     # or the program refused: so each of its transformations is told to open the scope again.
     def lowered(arrays: Arrays) -> PyTree:
-        return cast(compute(arrays), outside)
+        return converted(compute(arrays), outside)
 
-    def pulled_back(arrays: Arrays, cotangent: PyTree) -> PyTree:
-        return jax.vjp(lowered, arrays)[1](cotangent)
+    structure = jax.tree.structure(arrays)
+    back = now_or_later(lambda *given: pulled_back(lowered, structure, *given))
+    return going_back(scoped(lowered), now_or_later(lowered), back, arrays)
 
-    inner = jax.custom_vjp(_scoped(lowered))
-    inner.defvjp(lambda a: (_scoped(lowered)(a), a), _scoped(pulled_back))
+
+Leaves: TypeAlias = tuple[Any, ...]  # arrays, None where there is none
+
+
+def going_back(
+    function: Callable[[Arrays], T],
+    forward: Callable[[Arrays], T],
+    back: Callable[[Leaves, Leaves, Leaves], Leaves],
+    arrays: Arrays,
+) -> T:
+    """`function` with a rule for its derivatives, which only go back; see `pulled_back`.
+
+    Args:
+        function: of arrays.
+        forward: the same, where derivatives are asked for.
+        back: of the leaves by which they are, of the others, and of what comes back for each leaf of
+            the result: what goes back.
+        arrays: its argument.
+    """
+    structure = jax.tree.structure(arrays)
+
+    def out(arrays: Any) -> tuple[T, tuple[Leaves, Leaves]]:
+        leaves = jax.tree.leaves(arrays, is_leaf=lambda x: isinstance(x, CustomVJPPrimal))
+        asked = tuple(x.value if x.perturbed else None for x in leaves)
+        others = tuple(None if x.perturbed else x.value for x in leaves)
+        return forward(jax.tree.unflatten(structure, [x.value for x in leaves])), (asked, others)
+
+    def home(kept: tuple[Leaves, Leaves], cotangents: Any) -> tuple[Any]:
+        leaves = jax.tree.leaves(cotangents, is_leaf=lambda x: isinstance(x, SymbolicZero))
+        none = (isinstance(x, SymbolicZero) or x.dtype == jax.dtypes.float0 for x in leaves)
+        some = tuple(None if no else x for no, x in zip(none, leaves, strict=True))
+        return (jax.tree.unflatten(structure, back(*kept, some)),)
+
+    inner = jax.custom_vjp(function)
+    inner.defvjp(out, home, symbolic_zeros=True)
     return inner(arrays)
 
 
-def _scoped(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
+def pulled_back(
+    function: Callable[[Arrays], PyTree], structure: Any, asked: Leaves, others: Leaves,
+    cotangents: Leaves,
+) -> Leaves:  # fmt: skip
+    """Cotangents of a function's results by those leaves of its argument that are asked for."""
+
+    def some(asked: Leaves) -> Leaves:
+        leaves = [y if x is None else x for x, y in zip(asked, others, strict=True)]
+        found = jax.tree.leaves(function(jax.tree.unflatten(structure, leaves)))
+        return tuple(None if c is None else x for x, c in zip(found, cotangents, strict=True))
+
+    return jax.vjp(some, asked)[1](cotangents)[0]
+
+
+def now_or_later(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
+    """`function` in a float64 scope: at once where its arguments are known."""
+
+    def run(*args: PyTree) -> PyTree:
+        if is_traced(args):
+            return scoped(function)(*args)
+        with jax.enable_x64(True):
+            return function(*args)
+
+    return run
+
+
+def scoped(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
     """`function` in a float64 scope, however often and however late it is batched."""
 
     @jax.custom_batching.custom_vmap
@@ -181,7 +259,7 @@ def _scoped(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
     @run.def_vmap
     def batched(size: int, in_batched: PyTree, *args: PyTree) -> tuple[PyTree, PyTree]:
         axes = jax.tree.map(lambda b: 0 if b else None, tuple(in_batched))
-        many = _scoped(lambda *a: jax.vmap(function, axes, axis_size=size)(*a))
+        many = scoped(lambda *a: jax.vmap(function, axes, axis_size=size)(*a))
         result = many(*args)
         return result, jax.tree.map(lambda _: True, result)
 
@@ -191,16 +269,28 @@ def _scoped(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
 def index_of_largest(x: Array) -> Array:
     """The first index of the largest entry along the first axis, as int32.
 
+    Entry and index go through one reduction. What is compared with a maximum of its own may have
+    been computed twice, in two kernels that round differently: then nothing is the largest. And
     `argmax` is lowered after the float64 scope of its caller has ended, and then fails inside a
     float32 program.
     """
+    x = lax.stop_gradient(x)
+    least = np.array(False if x.dtype == bool else -np.inf, x.dtype)
     places = lax.broadcasted_iota(jnp.int32, x.shape, 0)
-    return jnp.where(x == x.max(0), places, x.shape[0] - 1).min(0)
+    begin = least, np.int32(x.shape[0] - 1)
+    return lax.reduce((x, places), begin, _larger, (0,))[1]
 
 
-def first_of(conditions: list[Array], choices: list[int], otherwise: Numbers) -> Array:
+def _larger(one: tuple[Array, Array], other: tuple[Array, Array]) -> tuple[Array, Array]:
+    (x, i), (y, j) = one, other
+    better = (y > x) | (x != x) | ((y == x) & (j < i))  # what is no number is not large
+    return jnp.where(better, y, x), jnp.where(better, j, i)
+
+
+def first_of(conditions: list[NDArray], choices: list[int], otherwise: Numbers) -> Any:
     """The choice of the first condition that holds, as int32; for the same reason no `jnp.select`."""
-    chosen = jnp.asarray(otherwise, jnp.int32)
+    xp = numpy_of(conditions)
+    chosen = xp.asarray(otherwise, np.int32)
     for condition, choice in zip(conditions[::-1], choices[::-1], strict=True):
-        chosen = jnp.where(condition, jnp.asarray(choice, jnp.int32), chosen)
+        chosen = xp.where(condition, xp.asarray(choice, np.int32), chosen)
     return chosen

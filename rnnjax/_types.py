@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     Matrix: TypeAlias = Array | np.ndarray
     Numbers: TypeAlias = Array | np.ndarray | float
     Expected: TypeAlias = Annotated[T, "refused in words"]
+    AnyArray: TypeAlias = Any
 else:
     Scalar = Float[ArrayLike, ""]  # one real number: a parameter, a state variable, a time
     Vector = Float[ArrayLike, " n"]  # one number per unit
     PerUnit = Float[ArrayLike, "..."]  # one number for all units, or one per unit
     Matrix = Float[ArrayLike, "post pre"]  # weights, the receiving unit first
     Numbers = Shaped[ArrayLike, "..."]
+    AnyArray = Array | np.ndarray | np.generic  # of what runs in a program and on the host alike
 
     class Expected:
         """What an argument should be, where the function itself refuses other things in words."""
@@ -58,6 +60,11 @@ __all__ = ["Array", "ArrayLike", "Bool", "Complex", "Float", "Int", "PyTree", "S
 def is_traced(*trees: Any) -> bool:
     """Whether any leaf is a value inside a JAX transformation, which the host can't look at."""
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees))
+
+
+def numpy_of(*trees: Any) -> Any:
+    """NumPy, or `jax.numpy` where a value is traced: for what is the same on the host."""
+    return jnp if is_traced(*trees) else np
 
 
 def as_given(tree: T) -> T:

@@ -1,6 +1,6 @@
 """When does where it rests change? `continue_equilibria`."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -15,37 +15,52 @@ from rnnjax._branches.start import (
     FROM_REST,
     FROM_STATE,
     Settings,
+    all_of,
+    crossing,
     near_rest,
     started,
 )
 from rnnjax._continuation.arguments import checked_share, checked_target, each_of
-from rnnjax._continuation.followed import Followed, Type
+from rnnjax._continuation.by_parts import (
+    Direction,
+    found_by_parts,
+    whole_attached,
+    whole_by_parts,
+)
+from rnnjax._continuation.followed import AbstractRecipe, Followed, Start, Type
 from rnnjax._continuation.path import SmoothPath
 from rnnjax._continuation.points import Bifurcation
 from rnnjax._continuation.problem import Bounds, Steps
-from rnnjax._continuation.whole_path import special, steps_up_to, whole_path
+from rnnjax._continuation.whole_path import Whole, special, steps_up_to, whole_path
 from rnnjax._gate import instant
+from rnnjax._machine.attached import host_or_program
+from rnnjax._machine.parts import compiled_part, in_rows
 from rnnjax._machine.verb import verb
+from rnnjax._numerics.dense import in_loops
 from rnnjax._numerics.implicit import refuse
+from rnnjax._numerics.roots import looking
 from rnnjax._parameter import counted
-from rnnjax._precision import in_float64
 from rnnjax._results import BranchEnd
 from rnnjax._types import (
+    AnyArray,
     Array,
     Arrays,
     Expected,
+    Float,
     InputLike,
     Limits,
     Scalar,
     State,
     Where,
+    as_given,
     is_traced,
+    numpy_of,
 )
 from rnnjax._where import Named
 from rnnjax.bifurcations._base import AbstractOnBranch
 from rnnjax.bifurcations._known import type_of
 from rnnjax.circuits._base import AbstractCircuit, Driven
-from rnnjax.circuits._flat import FlatField, flat_field
+from rnnjax.circuits._flat import FlatField, flat_field, states_of
 
 MAX_STEP = 0.05  # scaled: the bounds are 1 apart, a state variable is its own size or 1
 
@@ -118,7 +133,8 @@ def continue_equilibria(
         begin=FROM_REST if start is None else FROM_STATE if tangent is None else FROM_BRANCH_POINT,
     )
     limits = np.asarray([*bounds, max_step], np.float64)  # pyright: ignore
-    result = in_float64(_continued, target, state, p, tangent, limits, instant(time), settings)
+    given = _Given(target, state, p, tangent, limits, instant(time))
+    result = host_or_program(_found, _attached, _at_once, given, settings)
     labels = tuple((t.label, t.kinds) for t in settings.types)
     return Branch(*result, name=named.name, types=labels).told(throw)
 
@@ -164,49 +180,158 @@ def _types(
     return tuple(each for each in given if each.variables <= variables)
 
 
+class _Recipe(AbstractRecipe):
+    """What a branch is made of."""
+
+    target: Driven
+    first: State
+    scale: AnyArray
+    bounds: Bounds
+    largest: Float[AnyArray, ""]
+    time: Scalar
+    settings: Settings
+
+    @property
+    def units(self) -> AnyArray:
+        """The scale itself: it has no other unknowns."""
+        return self.scale
+
+    def followed(self) -> Followed:
+        """The path of equilibria."""
+        target, settings = self.target, self.settings
+        _, field = flat_field(
+            target.circuit, target.input, self.first, self.time, (settings.named,)
+        )
+        field = field.sized(self.scale)
+        path = _path(field.scaled, settings.types, self.bounds, steps_up_to(self.largest))
+        return Followed(
+            field, path, lambda arrays, z, _, units: field.of(arrays)(z * units), self.scale,
+            tuple(Type(t, t.begin) for t in settings.types),
+        )  # fmt: skip
+
+
+class _Given(NamedTuple):
+    """What a branch begins with."""
+
+    target: Driven
+    first: State
+    p: Scalar
+    tangent: Arrays
+    limits: AnyArray
+    time: Scalar
+
+
+class _Found(NamedTuple):
+    """A branch on the host, without derivatives.
+
+    Attributes:
+        scale: what a unit of each unknown is.
+        start: where it begins.
+        ways: each direction.
+    """
+
+    scale: np.ndarray
+    start: Start
+    ways: tuple[Direction, ...]
+
+
+def _found(given: _Given, settings: Settings) -> tuple[_Found, Any]:
+    """The branch, part by part, and what it is told as."""
+    scale, start = _begun(given, settings)
+    start = start._replace(offset=float(start.offset))
+    recipe = _recipe(given, scale, settings)
+    ways = found_by_parts(
+        recipe, start, settings.directions, settings.attempts, settings.slots, len(settings.types)
+    )
+    whole = whole_by_parts(recipe, start, ways, settings.slots)
+    derivatives = in_rows(
+        lambda rows: _jacobians_at(given, settings.named, rows), whole.points, whole.kept
+    )
+    return _Found(scale, start, ways), _told(whole, given.first, derivatives)
+
+
+def _attached(given: _Given, found: _Found, settings: Settings) -> Any:
+    """The same with derivatives, where it is known."""
+    recipe = _recipe(given, found.scale, settings)
+    whole = whole_attached(recipe, found.start, found.ways, settings.slots)
+    return _told(whole, given.first, _jacobians(recipe.followed().field, whole))
+
+
+@compiled_part
+def _begun(given: _Given, settings: Settings) -> tuple[Any, Start]:
+    """The scale and where the branch begins."""
+    with in_loops():
+        return _started(given, settings)
+
+
+@compiled_part
+def _jacobians_at(given: _Given, named: Named, rows: Array) -> Any:
+    _, field = flat_field(
+        given.target.circuit, given.target.input, given.first, given.time, (named,)
+    )
+    return jax.vmap(field.jacobian)(rows)
+
+
 @eqx.filter_jit
-def _continued(
-    target: Driven,
-    first: State,
-    p: Scalar,
-    tangent: Arrays,
-    limits: Array,
-    time: Scalar,
-    settings: Settings,
-) -> Any:
+def _at_once(given: _Given, settings: Settings) -> Any:
+    scale, start = _started(given, settings)
+    followed = _recipe(given, scale, settings).followed()
+    whole = whole_path(followed, start, settings.directions, settings.attempts, settings.slots)
+    return _told(whole, given.first, _jacobians(followed.field, whole))
+
+
+def _jacobians(field: FlatField, whole: Whole) -> Array:
+    """Those at its points, and where there is none that of the first: none of NaN, which times 0 is NaN."""
+    there = jnp.where(whole.kept[:, None], whole.points, whole.points[0])
+    return jax.vmap(field.jacobian)(there)
+
+
+def _recipe(given: _Given, scale: AnyArray, settings: Settings) -> _Recipe:
+    """What is followed, in the scale that is known now."""
+    xp = numpy_of(given, scale)
+    low, high, largest = as_given(given.limits)
+    wide = xp.full(scale.size - 1, np.inf)
+    bounds = Bounds(xp.append(-wide, low / scale[-1]), xp.append(wide, high / scale[-1]))
+    return _Recipe(given.target, given.first, scale, bounds, largest, given.time, settings)
+
+
+def _started(given: _Given, settings: Settings) -> tuple[Array, Start]:
+    """The scale and where the branch begins."""
+    target, first, p, tangent, limits, time = given
     x, field = flat_field(target.circuit, target.input, first, time, (settings.named,))
     x, p, tangent, limits = lax.stop_gradient((x, jnp.asarray(p), tangent, limits))
-    low, high, largest = limits
+    low, high, _ = limits
     if settings.begin.searches:
         still = field.frozen
         x = near_rest(lambda z: still(jnp.append(z, p)), x)
     scale = jnp.append(jnp.maximum(abs(x), 1.0), high - low)
-    field = field.sized(scale)
-    scaled = field.scaled
-    start = started(scaled, jnp.append(x, p) / scale, tangent, scale, settings)
+    scaled, u = field.sized(scale).scaled, jnp.append(x, p) / scale
+
+    if settings.begin.switches:
+        start = crossing(scaled, u, tangent, scale)
+        values = all_of(scaled)(start.u)
+    else:
+        start, values = started(looking(all_of(scaled)), u, settings.begin.near, x.size)
     if scaled.switching is not None:
-        start = start._replace(frame=scaled.switching(start.u) > 0)
-    start = start._replace(
-        end=jnp.where((p >= low) & (p <= high), start.end, BranchEnd.NO_START).astype(jnp.int32)
-    )
-    wide = jnp.full(x.size, jnp.inf)
-    bounds = Bounds(jnp.append(-wide, low / scale[-1]), jnp.append(wide, high / scale[-1]))
-    path = _path(scaled, settings.types, bounds, steps_up_to(largest))
-    followed = Followed(
-        field, path, lambda arrays, z, _, units: field.of(arrays)(z * units), scale,
-        tuple(Type(t, t.begin) for t in settings.types),
-    )  # fmt: skip
-    whole = whole_path(followed, start, settings.directions, settings.attempts, settings.slots)
-    # where no point is kept it is that of the first: no derivative of NaN, which times 0 would be NaN
-    there = jnp.where(whole.kept[:, None], whole.points, whole.points[0])
-    derivatives = jax.vmap(field.jacobian)(there)
+        start = start._replace(frame=values[x.size :] > 0)
+    inside = (p >= low) & (p <= high)
+    end = jnp.where(inside, start.end, BranchEnd.NO_START).astype(jnp.int32)
+    return scale, start._replace(end=end)
+
+
+def _told(whole: Whole, first: State, derivatives: AnyArray) -> Any:
+    """What a `Branch` holds."""
+
+    def unravel(rows: AnyArray) -> State:
+        return states_of(first, rows)
+
     return (
-        jax.vmap(field.unravel)(whole.points[:, :-1]),
+        unravel(whole.points[:, :-1]),
         whole.points[:, -1],
         whole.at,
         refuse(whole.kept[:, None, None], derivatives[:, :, :-1]),
         whole.kept,
-        special(whole, field.unravel, 1),
+        special(whole, unravel, 1),
         whole.ends,
     )
 

@@ -10,6 +10,7 @@ from jaxtyping import Bool
 from rnnjax._continuation.corrector import nearest
 from rnnjax._continuation.path import Arrival, Place, SmoothPath, aimed
 from rnnjax._continuation.problem import Landing
+from rnnjax._numerics.roots import looking
 from rnnjax._precision import index_of_largest
 from rnnjax._types import Array, Float
 from rnnjax.bifurcations._base import ASIDE
@@ -56,7 +57,7 @@ class KinkedPath(SmoothPath):
                 lambda a, b: jnp.where(stops, a, b), (gradient / size, value / size), plane
             )
 
-        u, solved = nearest(self.in_frame(active), guess, across)
+        u, solved = nearest(looking(self.in_frame(active)), guess, across)
         value = switching(u)
         gradients = jax.jacfwd(switching)(u)
         zero = abs(value) <= _ON_KINK * jnp.sqrt((gradients**2).sum(1))

@@ -10,7 +10,7 @@ from jax import lax
 from rnnjax._continuation.corrector import corrected
 from rnnjax._continuation.followed import Start
 from rnnjax._numerics.dense import solve
-from rnnjax._numerics.roots import dogleg, vanishes
+from rnnjax._numerics.roots import Stop, ValueAndJacobian, dogleg, looking, vanishes
 from rnnjax._precision import first_of, index_of_largest
 from rnnjax._results import BranchEnd
 from rnnjax._types import Array, Arrays
@@ -18,15 +18,14 @@ from rnnjax._where import Named
 from rnnjax.bifurcations._base import (
     AbstractOnBranch,
     Family,
-    jacobian,
-    jacobian_and_value,
     other_direction,
 )
 from rnnjax.circuits._flat import FlatField
 
 _GUESSES, _ROUNDS = 16, 8  # beside rest, where a search from there leads nowhere
+_STEPS = 100  # of a search, at most
 _NEAR = 0.1  # scaled distance within which a start must lie from an equilibrium
-_OFF = 1e-2  # scaled distance from a branch point at which the other branch is begun
+OFF = 1e-2  # scaled distance from a branch point at which the other branch is begun
 _SINGULAR = 1e11  # length of the null vector of a singular matrix, had it an inverse
 
 
@@ -60,7 +59,7 @@ class Settings(NamedTuple):
     begin: Begin
 
 
-def _all_of(field: FlatField) -> Family:
+def all_of(field: FlatField) -> Family:
     """The vector field and what its rectifiers act on: a silent unit may wake up farther on."""
     if field.switching is None:
         return field
@@ -70,56 +69,79 @@ def _all_of(field: FlatField) -> Family:
 
 def near_rest(field: Family, rest: Array) -> Array:
     """An equilibrium by a search from rest; where it leads nowhere, from beside it."""
-    steps = np.random.default_rng(0).normal(size=(_ROUNDS, _GUESSES, rest.size))
-    steps = jnp.asarray(steps * np.geomspace(0.01, 30.0, _GUESSES)[:, None]).at[0, 0].set(0.0)
+    guesses = jnp.asarray(_guesses_beside(rest.size))
 
     def search(now: tuple[Array, Array, Array]) -> Any:
         _, _, k = now
-        found = jax.vmap(lambda x: dogleg(field, x, 100))(rest + steps[k] * (1 + abs(rest)))
-        rests = jax.vmap(at_rest)(found)
-        return found[index_of_largest(rests)], rests.any(), k + 1
-
-    def at_rest(x: Array) -> Array:
-        derivatives, value = jacobian_and_value(field, x)
-        return vanishes(value, derivatives, x)
+        starts = rest + guesses[k] * (1 + abs(rest))
+        found: Stop = jax.vmap(lambda x: dogleg(looking(field), x, _STEPS))(starts)
+        rests = jax.vmap(_rests)(found)
+        return found.x[index_of_largest(rests)], rests.any(), k + 1
 
     first = rest, jnp.zeros((), bool), jnp.zeros((), jnp.int32)
     return lax.while_loop(lambda now: ~now[1] & (now[2] < _ROUNDS), search, first)[0]
 
 
-def started(
-    frozen: FlatField, u: Array, tangent: Arrays, scale: Array, settings: Settings
-) -> Start:
-    """The point where the branch begins, and whether it can."""
-    upward = jnp.zeros_like(u).at[-1].set(1.0)
-    going, no = jnp.asarray(BranchEnd.GOING, jnp.int32), BranchEnd.NO_START
-    if settings.begin.switches:
-        direction = tangent / scale
-        direction = direction / jnp.sqrt(direction @ direction)
-        along = other_direction(frozen, u, direction)
-        along = along * jnp.where(along[-1] < 0, -1.0, 1.0)
-        well = jnp.isfinite(along).all()
-        return Start(u, (), jnp.where(well, along, upward), _OFF, jnp.where(well, going, no))
-    polished, solved = corrected(frozen, u, upward)
+def _guesses_beside(size: int) -> np.ndarray:
+    """How far from rest searches begin, in units of it, `(round, guess, n)`: the first of them there."""
+    steps = np.random.default_rng(0).normal(size=(_ROUNDS, _GUESSES, size))
+    steps *= np.geomspace(0.01, 30.0, _GUESSES)[:, None]
+    steps[0, 0] = 0.0
+    return steps
+
+
+def _rests(at: Stop) -> Any:
+    """Whether a search has found an equilibrium."""
+    return vanishes(at.value, at.jacobian, at.x)
+
+
+def crossing(frozen: FlatField, u: Array, tangent: Arrays, scale: Array) -> Start:
+    """At a branch point, where the branch begins that crosses there, and whether it can."""
+    direction = tangent / scale
+    direction = direction / jnp.sqrt(direction @ direction)
+    along = other_direction(frozen, u, direction)
+    along = along * jnp.where(along[-1] < 0, -1.0, 1.0)
+    well = jnp.isfinite(along).all()
+    end = jnp.where(well, BranchEnd.GOING, BranchEnd.NO_START).astype(jnp.int32)
+    return Start(u, (), jnp.where(well, along, _upward(u)), OFF, end)
+
+
+def started(look: ValueAndJacobian, u: Array, near: float, n: int) -> tuple[Start, Array]:
+    """The point where the branch begins, and whether it can; what `look` finds there.
+
+    Args:
+        look: the vector field `(n,)`, then what its rectifiers act on, and their derivatives, scaled.
+        u: where it is to begin.
+        near: how near an equilibrium must be.
+        n: how many variables there are.
+    """
+    upward = _upward(u)
+    polished, solved = corrected(lambda v: jax.tree.map(lambda x: x[:n], look(v)), u, upward)
     solved &= jnp.isfinite(polished).all()
-    if settings.begin.near < np.inf:
-        solved &= (abs(u - polished) <= settings.begin.near).all()
+    if near < np.inf:
+        solved &= (abs(u - polished) <= near).all()
     polished = jnp.where(solved, polished, u)
-    derivatives = jacobian(frozen, polished)
+    # there, where it was to begin, and a little beside it in every direction
+    aside = 0.1 * np.eye(u.size)[:-1]
+    places = jnp.concatenate([polished[None], u[None], polished + aside, polished - aside])
+    values, derivatives = jax.vmap(look)(places)
     # with a row more the derivatives are regular, whichever it is, but where their rank is lower
-    rows = np.random.default_rng(0).normal(size=(2, u.size))
-    last = jnp.zeros_like(u).at[-1].set(1.0)
-    across = [solve(jnp.concatenate([derivatives, row[None]]), last) for row in rows]
-    singular = jnp.stack([~(jnp.sqrt(x @ x) < _SINGULAR) for x in across]).all()
-    # at the start, and a little beside it in every direction
-    beside = polished + 0.1 * jnp.concatenate(
-        [jnp.zeros((1, u.size)), jnp.eye(u.size)[:-1], -jnp.eye(u.size)[:-1]]
-    )
-    there = jnp.isfinite(frozen(u)).all()
-    effects = jax.vmap(lambda v: jax.jvp(_all_of(frozen), (v,), (upward,))[1])(beside)
+    rows = np.random.default_rng(0).normal(size=(2, 1, u.size))
+    across = jax.vmap(
+        lambda row: solve(jnp.concatenate([derivatives[0, :n], row]), upward)
+    )(jnp.asarray(rows))  # fmt: skip
+    singular = ~(jnp.sqrt((across**2).sum(1)) < _SINGULAR).any()
+    effects = jnp.concatenate([derivatives[:1, :, -1], derivatives[2:, :, -1]])
+    there = jnp.isfinite(values[1, :n]).all()
+    no = BranchEnd.NO_START
     end = first_of(
         [~there | (~solved & ~singular), (effects == 0).all(), singular],
         [no, BranchEnd.INDEPENDENT, BranchEnd.SINGULAR],
-        going,
+        BranchEnd.GOING,
     )
-    return Start(polished, (), upward, 0.0, end)
+    return Start(polished, (), upward, 0.0, end), values[0]
+
+
+def _upward(u: Array) -> Array:
+    """Where the parameter grows."""
+    return jnp.asarray((np.arange(u.size) == u.size - 1).astype(np.float64))

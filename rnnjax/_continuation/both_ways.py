@@ -1,14 +1,14 @@
 """A line in both directions from where it begins, as arrays of fixed shape, in its order."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Bool, Int
+import numpy as np
 
 from rnnjax._results import BranchEnd
-from rnnjax._types import Array, Arrays, Float
+from rnnjax._types import AnyArray, Array, Arrays, Bool, Float, Int, numpy_of
 
 
 class Way(NamedTuple):
@@ -23,12 +23,12 @@ class Way(NamedTuple):
         lost: how much there was that was not found.
     """
 
-    end: Int[Array, "*direction"]
+    end: Int[AnyArray, "*direction"]
     points: Arrays
-    at: Float[Array, "*direction attempt"]
-    kept: Bool[Array, "*direction attempt"]
+    at: Float[AnyArray, "*direction attempt"]
+    kept: Bool[AnyArray, "*direction attempt"]
     found: Arrays
-    lost: Int[Array, "*direction"]
+    lost: Int[AnyArray, "*direction"]
 
 
 class Both(NamedTuple):
@@ -45,12 +45,12 @@ class Both(NamedTuple):
     """
 
     points: Arrays
-    at: Float[Array, " point"]
-    kept: Bool[Array, " point"]
+    at: Float[AnyArray, " point"]
+    kept: Bool[AnyArray, " point"]
     found: Arrays
-    counts: Bool[Array, " slot"]
-    lost: Int[Array, ""]
-    ends: Int[Array, " direction"]
+    counts: Bool[AnyArray, " slot"]
+    lost: Int[AnyArray, ""]
+    ends: Int[AnyArray, " direction"]
 
 
 def both_ways(
@@ -69,30 +69,37 @@ def both_ways(
         directions: their signs.
         together: `together(one_way, signs)` runs all of them: `all_at_once`, or `lax.map`.
     """
-    ways = together(one_way, jnp.asarray(directions))
+    return put_in_order(together(one_way, jnp.asarray(directions)), first, begun)
+
+
+def put_in_order(ways: Way, first: Arrays, begun: Int[Any, ""]) -> Both:
+    """Directions, stacked, in the order of the line; see `both_ways`. On the host as well."""
+    xp = numpy_of(ways, first, begun)
+    count = ways.end.shape[0]
     # what is closed is whole after one way around
-    once = jnp.ones(len(directions), bool).at[1:].set(ways.end[0] != BranchEnd.CLOSED)
+    more = xp.broadcast_to(ways.end[0] != BranchEnd.CLOSED, (count - 1,))
+    once = xp.concatenate([xp.ones(1, bool), more])
     begins = begun == BranchEnd.GOING
     points = jax.tree.map(
-        lambda one, more: jnp.concatenate([jnp.asarray(one)[None], _in_one(more)]),
+        lambda one, more: xp.concatenate([xp.asarray(one)[None], _in_one(more)]),
         first,
         ways.points,
     )
-    at = jnp.append(jnp.zeros(1), _in_one(ways.at))
-    kept = jnp.append(jnp.ones(1, bool), _in_one(ways.kept & once[:, None])) & begins
-    order = jnp.argsort(jnp.where(kept, at, jnp.inf), stable=True)
+    at = xp.append(xp.zeros(1), _in_one(ways.at))
+    kept = xp.append(xp.ones(1, bool), _in_one(ways.kept & once[:, None])) & begins
+    order = xp.argsort(xp.where(kept, at, np.inf), stable=True)
     points, at, kept = jax.tree.map(lambda a: a[order], (points, at, kept))
     found = jax.tree.map(_in_one, ways.found)
     leaves = jax.tree.leaves(found)
-    slots = leaves[0].shape[0] // len(directions) if leaves else 0
+    slots = leaves[0].shape[0] // count if leaves else 0
     return Both(
         points,
         at,
         kept,
         found,
-        jnp.repeat(once & begins, slots),
-        jnp.where(once & begins, ways.lost, 0).sum(dtype=jnp.int32),
-        jnp.where(begins, ways.end, begun).astype(jnp.int32),
+        xp.repeat(once & begins, slots),
+        xp.asarray(xp.where(once & begins, ways.lost, 0).sum(dtype=np.int32)),
+        xp.where(begins, ways.end, begun).astype(np.int32),
     )
 
 
@@ -101,6 +108,6 @@ def all_at_once(one_way: Callable[[Array], Way], signs: Float[Array, " direction
     return jax.vmap(one_way)(signs)
 
 
-def _in_one(a: Array) -> Array:
+def _in_one(a: AnyArray) -> AnyArray:
     """Both directions in one."""
     return a.reshape(-1, *a.shape[2:])

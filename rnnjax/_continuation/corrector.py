@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
-from jaxtyping import Bool
 
 from rnnjax._numerics.dense import solve
+from rnnjax._numerics.roots import ValueAndJacobian
 from rnnjax._types import Array, Float, Function, Value
 from rnnjax.bifurcations._base import jacobian_and_value
 
@@ -17,21 +18,19 @@ _POINT = 12  # and of a point by itself
 Point = Float[Array, " unknown"]
 
 
-def corrected(
-    equations: Function, guess: Point, normal: Float[Array, " unknown"]
-) -> tuple[Point, Bool[Array, ""]]:
+def corrected(look: ValueAndJacobian, guess: Array, normal: Array) -> tuple[Array, Array]:
     """The point on the plane through `guess` across `normal`, by Newton's method; whether found."""
-    return nearest(equations, guess, lambda u: (normal, normal @ (u - guess)))
+    return nearest(look, guess, lambda u: (normal, normal @ (u - guess)))
 
 
 def nearest(
-    equations: Function, guess: Point, across: Callable[[Array], tuple[Array, Array]]
-) -> tuple[Point, Bool[Array, ""]]:
+    look: ValueAndJacobian, guess: Array, across: Callable[[Array], tuple[Array, Array]]
+) -> tuple[Array, Array]:
     """The point where the value of `across`, given with its gradient, is zero; whether found."""
 
     def body(now: tuple[Array, ...]) -> tuple[Array, ...]:
         u, size, _, count = now
-        derivatives, value = jacobian_and_value(equations, u)
+        value, derivatives = look(u)
         gradient, off = across(u)
         change = solve(jnp.concatenate([derivatives, gradient[None]]), -jnp.append(value, off))
         new = jnp.sqrt(change @ change)
@@ -42,7 +41,7 @@ def nearest(
         _, size, fails, count = now
         return ~fails & (size > _CORRECTED) & (count < _NEWTON)
 
-    start = (guess, jnp.full((), jnp.inf), jnp.zeros((), bool), jnp.zeros((), jnp.int32))
+    start = (guess, jnp.full((), np.inf), jnp.zeros((), bool), jnp.zeros((), jnp.int32))
     u, size, fails, _ = lax.while_loop(go, body, start)
     return u, ~fails & (size <= _CORRECTED)
 

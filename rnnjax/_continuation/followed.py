@@ -1,12 +1,14 @@
 """What is followed on a circuit: a path, its bifurcations, and where it begins."""
 
+import abc
 from collections.abc import Callable
 from typing import NamedTuple
 
-from jaxtyping import Bool, Int
+import equinox as eqx
 
 from rnnjax._continuation.path import Frame, SmoothPath
-from rnnjax._types import Array, Arrays, Float
+from rnnjax._continuation.problem import Bounds
+from rnnjax._types import AnyArray, Array, Arrays, Bool, Float, Int
 from rnnjax.bifurcations._base import AbstractBifurcation, Family
 from rnnjax.circuits._flat import FlatField
 
@@ -38,16 +40,16 @@ class Located(NamedTuple):
         reach: the length of the step in which it did, scaled.
     """
 
-    u: Float[Array, "*slot point"]
-    tangent: Float[Array, "*slot unknown"]
-    at: Float[Array, "*slot"]
-    label: Int[Array, "*slot"]
-    frequency: Float[Array, "*slot"]
-    coefficient: Float[Array, "*slot"]
-    kind: Int[Array, "*slot"]
-    found: Bool[Array, "*slot"]
-    unsolved: Bool[Array, "*slot"]
-    reach: Float[Array, "*slot"]
+    u: Float[AnyArray, "*slot point"]
+    tangent: Float[AnyArray, "*slot unknown"]
+    at: Float[AnyArray, "*slot"]
+    label: Int[AnyArray, "*slot"]
+    frequency: Float[AnyArray, "*slot"]
+    coefficient: Float[AnyArray, "*slot"]
+    kind: Int[AnyArray, "*slot"]
+    found: Bool[AnyArray, "*slot"]
+    unsolved: Bool[AnyArray, "*slot"]
+    reach: Float[AnyArray, "*slot"]
 
 
 class Followed(NamedTuple):
@@ -80,3 +82,24 @@ class Start(NamedTuple):
     along: Float[Array, " unknown"]
     offset: float
     end: Int[Array, ""]
+
+
+class AbstractRecipe(eqx.Module):
+    """The numbers of which something that is followed is made, by each program anew.
+
+    Attributes:
+        scale: what a scaled unit of state and parameters is.
+        bounds: of all unknowns, scaled.
+    """
+
+    scale: eqx.AbstractVar[AnyArray]
+    bounds: eqx.AbstractVar[Bounds]
+
+    @property
+    @abc.abstractmethod
+    def units(self) -> AnyArray:
+        """What a scaled unit of each unknown is; those of state and parameters come first."""
+
+    @abc.abstractmethod
+    def followed(self) -> Followed:
+        """What is followed."""

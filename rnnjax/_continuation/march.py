@@ -16,6 +16,7 @@ from rnnjax._continuation.problem import (
     PlaceT,
     Taken,
 )
+from rnnjax._numerics.digits import chosen
 from rnnjax._precision import first_of, index_of_largest
 from rnnjax._results import BranchEnd
 from rnnjax._types import Array, Float
@@ -26,23 +27,26 @@ _SAME_WAY = 0.9  # cosine of two tangents
 
 
 def follow(
-    problem: AbstractProblem[PlaceT], start: PlaceT, blocks: int
+    problem: AbstractProblem[PlaceT], start: PlaceT, blocks: int, *, placed: bool = True
 ) -> tuple[March[PlaceT], Taken]:
     """Steps along a line until it ends, or `blocks` blocks of attempts are used up.
 
-    A line that comes to a bound ends on it: the step that would cross it is cut short there.
+    A line that comes to a bound ends on it: the step that would cross it is cut short there. Where
+    it begins at a point of which no more is known (not `placed`), a first attempt of length 0 finds
+    the rest.
     """
     first = March(
         start,
-        jnp.asarray(problem.steps.first),
+        start,
+        jnp.asarray(problem.steps.first) * (1.0 if placed else 0.0),
         jnp.zeros(()),
-        jnp.zeros((), jnp.int32),
+        jnp.full((), 0 if placed else -1, jnp.int32),
         jnp.ones((), bool),
         jnp.full((), BranchEnd.GOING, jnp.int32),
     )
 
     def attempt(now: March[PlaceT], _: None) -> tuple[March[PlaceT], Taken]:
-        return _attempt(problem, start, now)
+        return _attempt(problem, now, placed)
 
     def block(
         carry: tuple[March[PlaceT], Taken, Array],
@@ -82,26 +86,26 @@ def landing_of(
 
 
 def _attempt(
-    problem: AbstractProblem[PlaceT], start: PlaceT, now: March[PlaceT]
+    problem: AbstractProblem[PlaceT], now: March[PlaceT], placed: bool
 ) -> tuple[March[PlaceT], Taken]:
     """One step, as far as the first bound at most, and how the next one goes on."""
     at, steps = now.at, problem.steps
     tried = problem.tried(at, landing_of(*problem.bounded(at), problem.bounds, now.step))
     finest = now.step <= steps.smallest
     good = tried.fine | (finest & tried.passable)
-    end = _end(problem, start, now, tried, good)
+    end = _end(problem, now, tried, good)
     on = now.going & good
-    moved = jax.tree.map(lambda a, b: jnp.where(on, a, b), tried.beyond, at)
+    moved = chosen(on, tried.beyond, at)
     longest = problem.longest(moved)
     age = now.age + on.astype(jnp.int32)
     if problem.settles:
         again = age >= problem.settles
-        fresh = problem.settled(moved)
-        moved = jax.tree.map(lambda a, b: jnp.where(again, a, b), fresh, moved)
+        moved = chosen(again, problem.settled(moved), moved)
         age = jnp.where(again, 0, age)
     change = jnp.where(good, tried.grown, tried.shrunk)
     following = jnp.clip(now.step * change, steps.smallest, longest)
     after = March(
+        now.start,
         moved,
         jnp.where(now.going, following, now.step),
         jnp.where(on, now.length + tried.step, now.length),
@@ -111,16 +115,22 @@ def _attempt(
     )
     # a line that begins on a bound is there already
     taken = on & ~(tried.landed & (tried.step <= _NOTHING))
+    if not placed:
+        begins, new = now.age < 0, tried.new
+        known = March(
+            new, new, jnp.asarray(steps.first), now.length, jnp.zeros_like(age), now.going, now.end
+        )
+        after, taken = chosen(begins, known, after), taken & ~begins
     return after, Taken(tried.seen, tried.step, now.length, taken)
 
 
 def _end(
-    problem: AbstractProblem[PlaceT], start: PlaceT, now: March[PlaceT], tried: Attempt[PlaceT],
+    problem: AbstractProblem[PlaceT], now: March[PlaceT], tried: Attempt[PlaceT],
     good: Bool[Array, ""],
 ) -> Array:  # fmt: skip
     """A `BranchEnd` if the line ends with this attempt, else that it goes on."""
     finest = now.step <= problem.steps.smallest
-    distance, cosine, ahead = problem.back(start, tried.new)
+    distance, cosine, ahead = problem.back(now.start, tried.new)
     closed = (distance < tried.step) & (cosine > _SAME_WAY) & (now.length > 2 * tried.step)
     closed &= ahead >= 0
     ends = [

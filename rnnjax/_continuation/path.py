@@ -12,6 +12,7 @@ from jaxtyping import Bool
 from rnnjax._continuation.corrector import corrected, hermite, unit_vector
 from rnnjax._continuation.problem import AbstractProblem, Attempt, Bounds, Landing, Steps, way_back
 from rnnjax._numerics.dense import solve
+from rnnjax._numerics.roots import looking
 from rnnjax._precision import index_of_largest
 from rnnjax._results import BranchEnd
 from rnnjax._types import Array, Arrays, Float
@@ -119,6 +120,11 @@ class SmoothPath(AbstractProblem[Place]):
         (tangent, values), slope = jax.linearize(looked_at, u)
         return Place(u, tangent, values, slope(tangent)[1], self.reframe(u, frame))
 
+    def point(self, u: Point, frame: Frame, along: Float[Array, " unknown"]) -> Place:
+        """A place of which no more is known than the point and about where it goes on."""
+        unknown = jnp.zeros(len(self.tests))
+        return Place(u, along, unknown, unknown, frame)
+
     def bounded(self, at: Place) -> tuple[Point, Float[Array, " unknown"]]:
         """All unknowns."""
         return at.u, at.tangent
@@ -126,7 +132,7 @@ class SmoothPath(AbstractProblem[Place]):
     def _reached(self, at: Place, landing: Landing) -> Arrival:
         """The end of a step: on the plane across the tangent, or where an unknown has its bound."""
         guess, normal = aimed(at, landing)
-        u, solved = corrected(self.in_frame(at.frame), guess, normal)
+        u, solved = corrected(looking(self.in_frame(at.frame)), guess, normal)
         u = jnp.where(solved, u, at.u)
         step = jnp.where(landing.lands, at.tangent @ (u - at.u), landing.step)
         new = self.place(u, at.frame, at.tangent)

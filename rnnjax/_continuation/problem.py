@@ -137,14 +137,16 @@ class March(eqx.Module, Generic[PlaceT]):
     """Where the steps have come to.
 
     Attributes:
+        start: the place where it began.
         at: the place.
         step: the next one's length.
         length: how far along the line it is.
-        age: steps since the place was settled.
+        age: steps since the place was settled; -1 where no more of it is known yet than the point.
         going: whether it goes on.
         end: a `BranchEnd`.
     """
 
+    start: PlaceT
     at: PlaceT
     step: Float[Array, ""]
     length: Float[Array, ""]

@@ -5,18 +5,19 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Bool, Int
+import numpy as np
 
-from rnnjax._continuation.both_ways import Way, all_at_once, both_ways
+from rnnjax._continuation.both_ways import Both, Way, all_at_once, both_ways
 from rnnjax._continuation.corrector import corrected
 from rnnjax._continuation.followed import Followed, Located, Start
 from rnnjax._continuation.march import follow
-from rnnjax._continuation.path import Frame, Seen
+from rnnjax._continuation.path import Frame, Place, Seen
 from rnnjax._continuation.points import Special
-from rnnjax._continuation.problem import Bounds, Steps
+from rnnjax._continuation.problem import Bounds, March, Steps, Taken
 from rnnjax._continuation.zeros import locate, sorted_once
 from rnnjax._numerics.implicit import refuse, root_of
-from rnnjax._types import Array, Arrays, Float, State
+from rnnjax._numerics.roots import looking
+from rnnjax._types import AnyArray, Array, Arrays, Bool, Float, Int, State, numpy_of
 
 _MIN_STEP, _FIRST_STEP = 1e-7, 1e-3  # scaled
 
@@ -33,12 +34,12 @@ class Whole(NamedTuple):
         ends: a `BranchEnd` for each direction.
     """
 
-    points: Float[Array, "point unknown"]
-    at: Float[Array, " point"]
-    kept: Bool[Array, " point"]
+    points: Float[AnyArray, "point unknown"]
+    at: Float[AnyArray, " point"]
+    kept: Bool[AnyArray, " point"]
     found: Located
-    lost: Int[Array, ""]
-    ends: Int[Array, " direction"]
+    lost: Int[AnyArray, ""]
+    ends: Int[AnyArray, " direction"]
 
 
 def steps_up_to(largest: Float[Array, ""]) -> Steps:
@@ -58,46 +59,68 @@ def whole_path(
         attempts: the most of them in each direction.
         slots: room for bifurcations of one type in each direction.
     """
-    blocks = -(-attempts // followed.path.block)
 
     def one_way(sign: Array) -> Way:
-        return _one_way(followed, start, sign, blocks, slots)
+        now, taken = marched(followed, start, sign, attempts)
+        at = sign * (start.offset + taken.length)
+        found, lost = locate(followed, taken, at, slots)
+        within = followed.field.scale, followed.path.bounds
+        return way_of(now.end, taken, (found, lost), at, sign, within)
 
     head = start.u, start.along, start.frame
     both = both_ways(one_way, head, start.end, directions, all_at_once)
-    points = jax.vmap(lambda *v: _attached(followed, *v))(*both.points, both.kept)
-    found = both.found._replace(
-        found=both.found.found & both.counts, unsolved=both.found.unsolved & both.counts
-    )
-    found = sorted_once(found, followed.field.scale)
-    return Whole(points, refuse(both.kept, both.at), both.kept, found, both.lost, both.ends)
+    points = jax.vmap(lambda *v: attached(followed, *v))(*both.points, both.kept)
+    return whole_of(both, points, followed.field.scale)
 
 
-def _one_way(followed: Followed, start: Start, sign: Array, blocks: int, slots: int) -> Way:
-    """In one of its directions."""
-    path, scale = followed.path, followed.field.scale
+def marched(
+    followed: Followed, start: Start, sign: Array, attempts: int
+) -> tuple[March[Place], Taken]:
+    """The steps in one of the directions, so many attempts at most."""
+    path = followed.path
+    blocks = -(-attempts // path.block)
     along, u = sign * start.along, start.u
     if start.offset:
         guess = u + start.offset * along
-        moved, solved = corrected(path.in_frame(start.frame), guess, along)
+        moved, solved = corrected(looking(path.in_frame(start.frame)), guess, along)
         u = jnp.where(solved, moved, u)
-    now, taken = follow(path, path.place(u, start.frame, along), blocks)
-    before = start.offset + taken.length
-    found, lost = locate(followed, taken, sign * before, slots)
-    within = _within(found.u / scale, path.bounds, scale.size)
-    found = found._replace(found=found.found & within)
+    return follow(path, path.point(u, start.frame, along), blocks, placed=False)
+
+
+def way_of(
+    end: Int[AnyArray, ""], taken: Taken, found: tuple[Located, Int[AnyArray, ""]],
+    at: Float[AnyArray, " attempt"], sign: Float[AnyArray, ""], within: tuple[AnyArray, Bounds],
+) -> Way:  # fmt: skip
+    """A direction, of its steps, each of which began `at` a place, and what was found between them.
+
+    What lies outside of the bounds, which are given with the scale, does not count.
+    """
+    located, lost = found
+    scale, bounds = within
+    xp = numpy_of(taken, found)
+    inside = _within(located.u / scale, bounds, scale.size)
+    located = located._replace(found=located.found & inside)
     seen: Seen = taken.seen
     points = seen.end, seen.onward, seen.begin.frame
-    at = sign * (before + jnp.where(taken.taken, taken.step, 0.0))
-    return Way(now.end, points, at, taken.taken, found, lost)
+    reached = at + sign * xp.where(taken.taken, taken.step, 0.0)
+    return Way(end, points, reached, taken.taken, located, lost)
 
 
-def _within(u: Float[Array, "slot point"], bounds: Bounds, size: int) -> Bool[Array, " slot"]:
+def whole_of(both: Both, points: Float[AnyArray, "point unknown"], scale: AnyArray) -> Whole:
+    """All of it, of both directions and the points in their units."""
+    found = both.found._replace(
+        found=both.found.found & both.counts, unsolved=both.found.unsolved & both.counts
+    )
+    found = sorted_once(found, scale)
+    return Whole(points, refuse(both.kept, both.at), both.kept, found, both.lost, both.ends)
+
+
+def _within(u: Float[AnyArray, "slot point"], bounds: Bounds, size: int) -> Bool[AnyArray, " slot"]:
     low, high = (bound[:size] for bound in bounds)
     return ((u >= low - 1e-9) & (u <= high + 1e-9)).all(-1)
 
 
-def _attached(
+def attached(
     followed: Followed, u: Array, across: Array, frame: Frame, kept: Bool[Array, ""]
 ) -> Float[Array, " unknown"]:
     """A point with its derivatives across the branch; NaN where it is not kept."""
@@ -111,23 +134,24 @@ def _attached(
     return refuse(kept, v * units)
 
 
-def special(whole: Whole, unravel: Callable[[Array], State], parameters: int) -> Special:
-    """The bifurcations as the nouns hold them."""
+def special(whole: Whole, unravel: Callable[[AnyArray], State], parameters: int) -> Special:
+    """The bifurcations as the nouns hold them; `unravel` makes states of rows."""
     found, only = whole.found, whole.found.found
+    xp = numpy_of(found)
 
-    def finite(a: Array) -> Array:
+    def finite(a: AnyArray) -> AnyArray:
         return refuse(only.reshape(-1, *(1,) * (a.ndim - 1)), a)
 
     values = finite(found.u)[:, -parameters:]
     return Special(
-        state=jax.vmap(unravel)(finite(found.u)[:, :-parameters]),
+        state=unravel(finite(found.u)[:, :-parameters]),
         parameter=values[:, 0] if parameters == 1 else values,
         tangent=finite(found.tangent),
-        type_index=jnp.where(only, found.label, -1),
-        kind_index=jnp.where(only, found.kind, -1),
+        type_index=xp.where(only, found.label, -1),
+        kind_index=xp.where(only, found.kind, -1),
         frequency=finite(found.frequency),
         coefficient=finite(found.coefficient),
         at=finite(found.at),
         found=only,
-        unsolved=found.unsolved.sum(dtype=jnp.int32) + whole.lost,
+        unsolved=xp.asarray(found.unsolved.sum(dtype=np.int32) + whole.lost),
     )

@@ -6,15 +6,15 @@ from typing import Generic, NamedTuple, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
-from jaxtyping import Bool, Int
 
-from rnnjax._continuation.corrector import corrected, solved_alone
-from rnnjax._continuation.followed import Followed, Located, Type
+from rnnjax._continuation.corrector import hermite, solved_alone
+from rnnjax._continuation.followed import Followed, Located
 from rnnjax._continuation.path import Seen
 from rnnjax._continuation.problem import Taken
 from rnnjax._numerics.implicit import root_of
-from rnnjax._types import Array, Float
+from rnnjax._types import AnyArray, Array, Arrays, Bool, Float, Int, numpy_of
 
 SeenT = TypeVar("SeenT")
 
@@ -91,6 +91,43 @@ class _Guess(NamedTuple):
     wanted: Array
 
 
+class Between(NamedTuple):
+    """The step in which a test vanished.
+
+    Attributes:
+        seen: what was kept of it.
+        root: where in it the test vanished, as a share.
+        step: its length.
+        at: how far along the branch it began, signed.
+        wanted: whether there is one.
+    """
+
+    seen: Seen
+    root: Float[AnyArray, "*slot"]
+    step: Float[AnyArray, "*slot"]
+    at: Float[AnyArray, "*slot"]
+    wanted: Bool[AnyArray, "*slot"]
+
+
+class Zero(NamedTuple):
+    """Where a test vanishes, without derivatives.
+
+    Attributes:
+        z: the unknowns of its type.
+        constants: of its equations.
+        tangent, at, reach, unsolved: see `Located`.
+        solved: whether its equations hold there.
+    """
+
+    z: Float[AnyArray, "*slot unknown"]
+    constants: Arrays
+    tangent: Float[AnyArray, "*slot unknown"]
+    at: Float[AnyArray, "*slot"]
+    reach: Float[AnyArray, "*slot"]
+    solved: Bool[AnyArray, "*slot"]
+    unsolved: Bool[AnyArray, "*slot"]
+
+
 def locate(
     followed: Followed, taken: Taken, along: Float[Array, " attempt"], slots: int
 ) -> tuple[Located, Int[Array, ""]]:
@@ -106,35 +143,25 @@ def locate(
     """
     field, types = followed.field, followed.types
     if not types:
-        return _nothing(field.scale.size), jnp.zeros((), jnp.int32)
+        return nothing(field.scale.size), jnp.zeros((), jnp.int32)
     seen: Seen = taken.seen
     vanishes = jnp.isfinite(seen.root) & taken.taken[:, None]
     chosen = jnp.argsort(~vanishes, axis=0, stable=True)[:slots].T  # (type, slot)
 
-    def guessed(kind: Array, k: Array) -> _Guess:
-        (begin, end, onward, root), step = jax.tree.map(lambda x: x[k], (seen, taken.step))
-        share = jnp.where(vanishes[k, kind], root[kind], 0.0)
-        tangent = begin.tangent + share * (onward - begin.tangent)
-        tangent = tangent / jnp.sqrt(tangent @ tangent)
-        guess = begin.u + share * (end - begin.u)
-        u, near = corrected(followed.path.in_frame(begin.frame), guess, tangent)
-        sign = jnp.where(along[k] < 0, -1.0, 1.0)
-        return _Guess(
-            jnp.where(near, u, guess), tangent, along[k] + sign * share * step, step,
-            vanishes[k, kind],
-        )  # fmt: skip
+    def between(kind: Array, k: Array) -> Between:
+        one: Seen = jax.tree.map(lambda x: x[k], seen)
+        wanted = vanishes[k, kind]
+        return Between(one, jnp.where(wanted, one.root[kind], 0.0), taken.step[k], along[k], wanted)
 
-    guesses = jax.vmap(jax.vmap(guessed, (None, 0)))(jnp.arange(len(types)), chosen)
+    steps = jax.vmap(jax.vmap(between, (None, 0)))(jnp.arange(len(types)), chosen)
     found = []
-    for index, type_ in enumerate(types):
-        near = jax.tree.map(lambda x, index=index: x[index], guesses)
+    for index in range(len(types)):
+        near = jax.tree.map(lambda x, index=index: x[index], steps)
         if (
             found
         ):  # one after the other: what calls LAPACK must not do so at once, see `numerics.dense`
-            near = near._replace(u=_after(near.u, found[-1].kind))
-        found.append(
-            jax.vmap(lambda g, index=index, type_=type_: _solved(followed, type_, index, g))(near)
-        )
+            near = near._replace(root=_after(near.root, found[-1].kind))
+        found.append(jax.vmap(lambda b, index=index: solved_between(followed, index, b))(near))
     lost = jnp.maximum(vanishes.sum(0, dtype=jnp.int32) - slots, 0).sum(dtype=jnp.int32)
     return jax.tree.map(lambda *x: jnp.concatenate(x), *found), lost
 
@@ -144,15 +171,23 @@ def _after(x: Array, kind: Array) -> Array:
     return jnp.where((kind < 0).any(), jnp.nan, x)
 
 
-def _nothing(count: int) -> Located:
-    """What is found if nothing is looked for."""
-    u, number, no = jnp.zeros((0, count)), jnp.zeros(0), jnp.zeros(0, bool)
-    which = jnp.zeros(0, jnp.int32)
+def nothing(count: int, slots: int = 0) -> Located:
+    """What is found if nothing is looked for, or there is nothing: so many times."""
+    u, number, no = np.zeros((slots, count)), np.zeros(slots), np.zeros(slots, bool)
+    which = np.zeros(slots, np.int32)
     return Located(u, u, number, which, number, number, which, no, no, number)
 
 
-def _solved(followed: Followed, type_: Type, index: int, guess: _Guess) -> Located:
+def solved_between(followed: Followed, index: int, between: Between) -> Located:
+    """The zero of the test of one of the types, solved for from within the step in which it is."""
+    return located(followed, index, zero_between(followed, index, between))
+
+
+def zero_between(followed: Followed, index: int, between: Between) -> Zero:
+    """The same without derivatives, before its normal form."""
+    type_ = followed.types[index]
     field, units, member = followed.field, followed.units, type_.member
+    guess = _guessed(between)
     scale, still = field.scale, field.frozen
     count = scale.size
     near, tangent = guess.u * units, guess.tangent * units
@@ -168,29 +203,49 @@ def _solved(followed: Followed, type_: Type, index: int, guess: _Guess) -> Locat
     solved = (size < 1e-9) & (jnp.sqrt(moved @ moved) <= 2 * guess.step) & guess.wanted
     # how far along is known as well as the point is, so that close ones keep their order
     ahead = jnp.where(solved, guess.tangent[:count] @ moved, 0.0)
-    at = guess.at + jnp.where(guess.at < 0, -ahead, ahead)
+    at = guess.at + jnp.where(jnp.signbit(between.at), -ahead, ahead)
     z = jnp.where(solved, z, unknowns)
-    z = root_of(lambda p, z, c: member.equations(field.of(p), z, c), field.arrays, z, constants)
+    return Zero(z, constants, tangent, at, guess.step, solved, guess.wanted & ~solved)
+
+
+def located(followed: Followed, index: int, zero: Zero) -> Located:
+    """A zero of the test of one of the types with its derivatives, and its normal form."""
+    field, member, constants = followed.field, followed.types[index].member, zero.constants
+    z = root_of(
+        lambda p, z, c: member.equations(field.of(p), z, c), field.arrays, zero.z, constants
+    )
     form = member.normal_form(field, z, constants)
     return Located(
-        z[:count], tangent, at, jnp.full((), index, jnp.int32), form.frequency,
-        form.coefficient, form.kind, solved & form.genuine, guess.wanted & ~solved, guess.step,
+        z[: field.scale.size], zero.tangent, zero.at, jnp.full((), index, jnp.int32),
+        form.frequency, form.coefficient, form.kind, zero.solved & form.genuine, zero.unsolved,
+        zero.reach,
     )  # fmt: skip
 
 
-def sorted_once(found: Located, scale: Array) -> Located:
-    """In the order of the branch, the found ones first, each of them once.
+def _guessed(between: Between) -> _Guess:
+    """By the cubic through both ends of the step along their tangents."""
+    (begin, end, onward, _), share, step = between.seen, between.root, between.step
+    u = hermite(begin.u, end, step * begin.tangent, step * onward, share)
+    tangent = begin.tangent + share * (onward - begin.tangent)
+    tangent = tangent / jnp.sqrt(tangent @ tangent)
+    at = between.at + jnp.where(jnp.signbit(between.at), -share, share) * step
+    return _Guess(u, tangent, at, step, between.wanted)
+
+
+def sorted_once(found: Located, scale: AnyArray) -> Located:
+    """In the order of the branch, the found ones first, each of them once; on the host as well.
 
     A test whose equations are singular because another bifurcation happens in the same step (that
     of the fold, at a pitchfork) counts as solved.
     """
+    xp = numpy_of(found, scale)
     distance = abs(found.u[:, None] - found.u[None]) / scale
     same = (distance <= _SAME).all(-1) & (found.label[:, None] == found.label[None])
-    earlier = jnp.tril(jnp.ones(same.shape, bool), -1) & found.found[None]
+    earlier = xp.tril(xp.ones(same.shape, bool), -1) & found.found[None]
     beside = abs(found.at[:, None] - found.at[None]) <= found.reach[:, None]
     explained = (beside & found.found[None]).any(-1)
     found = found._replace(
         found=found.found & ~(same & earlier).any(-1), unsolved=found.unsolved & ~explained
     )
-    order = jnp.argsort(jnp.where(found.found, found.at, jnp.inf), stable=True)
+    order = xp.argsort(xp.where(found.found, found.at, np.inf), stable=True)
     return jax.tree.map(lambda x: x[order], found)

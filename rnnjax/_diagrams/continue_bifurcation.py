@@ -1,8 +1,8 @@
 """Where in the plane of two parameters does it change? `continue_bifurcation`."""
 
+import functools
 from typing import Any, NamedTuple, cast
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,8 +18,10 @@ from rnnjax._continuation.problem import Bounds
 from rnnjax._continuation.whole_path import Whole, special, steps_up_to, whole_path
 from rnnjax._diagrams.curve import Curve
 from rnnjax._gate import instant
+from rnnjax._machine.parts import compiled
 from rnnjax._machine.verb import verb
 from rnnjax._numerics.implicit import refuse
+from rnnjax._numerics.roots import looking
 from rnnjax._orbits.orbit_branch import OrbitBifurcation
 from rnnjax._orbits.orbit_curve import curve_of_cycles
 from rnnjax._parameter import check_values, counted
@@ -230,7 +232,7 @@ def _checked(
     return target, (first, second), (values[0], values[1])
 
 
-@eqx.filter_jit
+@functools.partial(compiled, runs_long=True)
 def _curve(
     target: Driven,
     state: State,
@@ -266,7 +268,7 @@ def _curve(
     )
     # where the second number grows, or the frequency from zero on
     upward = jnp.zeros_like(begun).at[n + 2 if settings.at_end else n + 1].set(1.0)
-    u, solved = corrected(path.in_frame(frame), begun, upward)
+    u, solved = corrected(looking(path.in_frame(frame)), begun, upward)
     inside_bounds = ((values >= low) & (values <= high)).all()
     end = jnp.where(solved & inside_bounds, BranchEnd.GOING, BranchEnd.NO_START)
     start = Start(jnp.where(solved, u, begun), frame, upward, 0.0, end.astype(jnp.int32))
@@ -336,7 +338,7 @@ def _told(whole: Whole, field: FlatField, type_: AbstractFollowed, n: int) -> An
         coefficient,
         whole.at,
         whole.kept,
-        special(whole, field.unravel, 2),
+        special(whole, jax.vmap(field.unravel), 2),
         ends,
     )
 

@@ -1,8 +1,8 @@
 """Where can it rest, and is that stable? `find_equilibria` and `linearize`."""
 
+import functools
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +12,7 @@ from rnnjax._equilibria.equilibria import Equilibria
 from rnnjax._equilibria.guesses import GUESSES as GUESSES
 from rnnjax._equilibria.guesses import Guesses, flat_guesses
 from rnnjax._gate import instant
+from rnnjax._machine.parts import compiled
 from rnnjax._machine.verb import verb
 from rnnjax._numerics.deflation import deflated, repeats
 from rnnjax._numerics.implicit import by_products, refuse, root_of
@@ -101,7 +102,7 @@ def find_equilibria(
     return result
 
 
-@eqx.filter_jit
+@functools.partial(compiled, runs_long=True)
 def _find(
     circuit: AbstractCircuit[Any],
     input: InputLike,

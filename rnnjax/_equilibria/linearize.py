@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Complex
 
 from rnnjax._gate import instant
+from rnnjax._machine.parts import compiled
 from rnnjax._machine.verb import verb
 from rnnjax._numerics.eigenvalues import eigenvalues
 from rnnjax._numerics.implicit import refuse
@@ -168,7 +169,7 @@ def classify(values: Complex[Any, "*batch n"]) -> Any:
     return xp.where(xp.isfinite(values).all(-1), codes, Stability.UNDEFINED)
 
 
-@eqx.filter_jit
+@compiled
 def _linearized(
     circuit: AbstractCircuit[Any], input: InputLike, state: State, time: Scalar
 ) -> Linearization:

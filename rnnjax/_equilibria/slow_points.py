@@ -1,5 +1,6 @@
 """Where is it slow without resting? `find_slow_points`."""
 
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -12,10 +13,11 @@ from jaxtyping import Bool, Int
 from rnnjax._equilibria.guesses import Guesses, flat_guesses
 from rnnjax._equilibria.linearize import Linearization
 from rnnjax._gate import instant, own_numbers
+from rnnjax._machine.parts import compiled
 from rnnjax._machine.verb import verb
 from rnnjax._numerics.deflation import repeats
 from rnnjax._numerics.implicit import refuse, root_of
-from rnnjax._numerics.roots import dogleg, find_root, vanishes
+from rnnjax._numerics.roots import dogleg, find_root, looking, vanishes
 from rnnjax._numerics.trees import named_leaves
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
@@ -152,7 +154,7 @@ def find_slow_points(
     return in_float64(_find, circuit, as_input(circuit, input), rest, starts, limits, effort)
 
 
-@eqx.filter_jit
+@functools.partial(compiled, runs_long=True)
 def _find(
     circuit: AbstractCircuit[Any],
     input: InputLike,
@@ -172,7 +174,7 @@ def _find(
         return jax.grad(q, 1)(given, x)
 
     def lowest_from(guess: Array) -> tuple[Array, Array]:
-        near = dogleg(still, guess, max_steps)
+        near = dogleg(looking(still), guess, max_steps).x
         x, finite = find_root(lambda x: uphill(still.arrays, x, None), near, max_steps)
         return root_of(uphill, given, x), finite
 

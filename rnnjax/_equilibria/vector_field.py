@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from rnnjax._gate import instant, own_numbers
+from rnnjax._machine.parts import compiled
 from rnnjax._machine.verb import verb
 from rnnjax._numerics.trees import variable_names
 from rnnjax._parameter import counted
@@ -85,7 +86,7 @@ def vector_field(
     )
 
 
-@eqx.filter_jit
+@compiled
 def _slopes(
     circuit: AbstractCircuit[Any],
     input: InputLike,

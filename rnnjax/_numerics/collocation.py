@@ -11,7 +11,7 @@ References:
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +49,7 @@ def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarra
     return where, weights, values, slopes, top
 
 
+_SHARES = np.arange(8) / 8  # of an interval, where extremes are looked for
 NODES, WEIGHTS, VALUES, SLOPES, TOP = _tables()
 
 
@@ -191,48 +192,80 @@ def reduced(equations: Linearized) -> Reduced:
     return Reduced(system, turned[:, :k, :k], begin[:, :k], end[:, :k], turn)
 
 
-def solved(
-    equations: Linearized, value: Array, rows: Sequence[Row], wanted: Array,
-    small: Reduced | None = None,
-) -> tuple[Row, Reduced]:  # fmt: skip
-    """The change of nodes, period and parameters that meets the equations and as many rows.
+class Responses(NamedTuple):
+    """What right sides make of the nodes, for whatever rows are to be met beside.
 
-    It is linear in `value` and `wanted`, both ways.
+    Attributes:
+        alone: the nodes where the first is 0, `(N, DEGREE, n)`, and what is left of the equations.
+        others: what the period, the parameters and the first node make of the nodes,
+            `(N, DEGREE, n, columns)`, and what is left.
+        small: the equations after the elimination.
+        several: whether there are several parameters.
+    """
+
+    alone: tuple[Array, Array]
+    others: tuple[Array, Array]
+    small: Reduced
+    several: bool
+
+
+def responses(equations: Linearized, value: Array, small: Reduced | None = None) -> Responses:
+    """Of equations, and of what the derivatives times the change must be, `(N, DEGREE, n)`.
 
     Args:
         equations: see `linearized`.
-        value: what the derivatives times the change must be, `(N, DEGREE, n)`.
-        rows: linear functions of the change, one more than there are parameters.
-        wanted: what these must be, `(rows,)`.
+        value: the right side.
         small: the equations after the elimination, where they are known.
     """
-    n = equations.value.shape[-1]
+    n = value.shape[-1]
     small = reduced(equations) if small is None else small
     several = equations.parameter.ndim > equations.period.ndim
     by_parameter = equations.parameter if several else equations.parameter[..., None]
-    columns = -jnp.concatenate([equations.period[..., None], by_parameter], -1)
-    k = columns.shape[-1]
-    # what the right sides make of the nodes where the first is 0, and what the rest makes of them
-    alone, left = _all_nodes(small, value[..., None], jnp.zeros((n, 1)))
-    columns = jnp.concatenate([columns, jnp.zeros((*columns.shape[:-1], n))], -1)
+    columns = jnp.concatenate(
+        [value[..., None], -equations.period[..., None], -by_parameter,
+         jnp.zeros((*value.shape, n))], -1,
+    )  # fmt: skip
+    k = columns.shape[-1] - n
     first = jnp.concatenate([jnp.zeros((n, k)), jnp.eye(n)], 1)
-    others, right = _all_nodes(small, columns, first)
-    system = small.system
+    sides = eliminated(small, columns)
+    found, left = nodes_between(small, sides, first, first)[:, :-1], sides[1].whole
+    return Responses((found[..., 0], left[:, 0]), (found[..., 1:], left[:, 1:]), small, several)
+
+
+def meeting(found: Responses, rows: Sequence[Row], wanted: Array, share: float = 1.0) -> Row:
+    """The change of nodes, period and parameters that meets the equations and as many rows.
+
+    Args:
+        found: what right sides make of the nodes.
+        rows: linear functions of the change, one more than there are parameters.
+        wanted: what these must be, `(rows,)`.
+        share: of the equations' right side, 1 or 0.
+    """
+    (alone, left), (others, right), system = found.alone, found.others, found.small.system
+    n = alone.shape[-1]
+    k = others.shape[-1] - n
+    alone, left = share * alone, share * left
     upper = jnp.concatenate([-right[:, :k], system.first + system.last], 1)
     lower = [
         (row.x[..., None] * others).sum((0, 1, 2)).at[:k].add(jnp.append(row.period, row.parameter))
         for row in rows
     ]
     matrix = jnp.concatenate([upper, jnp.stack(lower)])
-    off = wanted - jnp.stack([(row.x * alone[..., 0]).sum() for row in rows])
-    z = solve(matrix, jnp.append(left[:, 0], off))
-    return Row(alone[..., 0] + others @ z, z[0], z[1:k] if several else z[1]), small
+    off = wanted - jnp.stack([(row.x * alone).sum() for row in rows])
+    z = solve(matrix, jnp.append(left, off))
+    return Row(alone + others @ z, z[0], z[1:k] if found.several else z[1])
 
 
-def _all_nodes(small: Reduced, value: Array, first: Array) -> tuple[Array, Array]:
-    """The nodes `(N, DEGREE, n, columns)` that right sides and the first make, and what is left."""
-    sides = eliminated(small, value)
-    return nodes_between(small, sides, first, first)[:, :-1], sides[1].whole
+def solved(
+    equations: Linearized, value: Array, rows: Sequence[Row], wanted: Array,
+    small: Reduced | None = None,
+) -> tuple[Row, Reduced]:  # fmt: skip
+    """The change that meets the equations and as many rows; see `responses` and `meeting`.
+
+    It is linear in `value` and `wanted`, both ways.
+    """
+    found = responses(equations, value, small)
+    return meeting(found, rows, wanted), found.small
 
 
 def eliminated(small: Reduced, value: Array) -> tuple[Array, Sides]:
@@ -297,14 +330,23 @@ def remeshed(cycle: Cycle, others: tuple[Array, ...] = ()) -> tuple[Cycle, tuple
     return cycle._replace(x=moved[0], widths=widths), tuple(moved[1:])
 
 
+def sampled(x: Array) -> Array:
+    """The state at some places of every interval, the ends among them, `(N, place, n)`."""
+    return jnp.einsum("sk,jkn->jsn", jnp.asarray(_polynomials(_SHARES)), closed(x))
+
+
 def interpolated(x: Array, ends: Array, places: Array) -> Array:
     """The state at shares of the period, by the polynomials; `ends` are those of the intervals."""
     inside = jnp.clip(jnp.searchsorted(ends, places, side="right") - 1, 0, ends.size - 2)
     share = (places - ends[inside]) / (ends[inside + 1] - ends[inside])
-    basis = [
-        jnp.prod(
-            jnp.stack([(share - NODES[i]) / (NODES[k] - NODES[i])
-                       for i in range(DEGREE + 1) if i != k]), 0)
+    return jnp.einsum("...k,...kn->...n", _polynomials(share), closed(x)[inside])
+
+
+def _polynomials(share: Array | np.ndarray) -> Any:
+    """The Lagrange polynomials at shares of an interval, the last axis."""
+    xp: Any = np if isinstance(share, np.ndarray) else jnp
+    return xp.stack([
+        xp.prod(xp.stack([(share - NODES[i]) / (NODES[k] - NODES[i])
+                          for i in range(DEGREE + 1) if i != k]), 0)
         for k in range(DEGREE + 1)
-    ]  # fmt: skip
-    return jnp.einsum("k...,...kn->...n", jnp.stack(basis), closed(x)[inside])
+    ], -1)  # fmt: skip

@@ -6,26 +6,52 @@ for good: LAPACK of a batch waits in jaxlib < 0.11 for threads of the pool in wh
 many of them at once as there are threads wait forever.
 """
 
+import contextlib
+import contextvars
+import functools
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from rnnjax._precision import index_of_largest
 from rnnjax._types import Array
 
 LARGEST = 16  # rows up to which a matrix counts as small
 _LOOPED = 128  # rows up to which loops over pivots are not much slower than LAPACK
 
+_UNROLLED = contextvars.ContextVar("unrolled", default=LARGEST)
 
-@jax.custom_jvp
+
+@contextlib.contextmanager
+def in_loops() -> Iterator[None]:
+    """Within it loops over pivots are not unrolled: a smaller program, for what runs a few times."""
+    token = _UNROLLED.set(1)
+    try:
+        yield
+    finally:
+        _UNROLLED.reset(token)
+
+
 def inverse(a: Array) -> Array:
     """The inverse of a square matrix; not finite where it is singular."""
+    return _inverse(_UNROLLED.get(), a)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _inverse(unrolled: int, a: Array) -> Array:
     n = a.shape[0]
-    return _eliminated(a) if n <= LARGEST else _exchanged(a) if n <= _LOOPED else jnp.linalg.inv(a)
+    if n <= unrolled:
+        return _eliminated(a)
+    return _exchanged(a) if n <= _LOOPED else jnp.linalg.inv(a)
 
 
-@inverse.defjvp
-def _inverse_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    found = inverse(*primals)
+@_inverse.defjvp
+def _inverse_jvp(
+    unrolled: int, primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[Array, Array]:
+    found = _inverse(unrolled, *primals)  # likewise, wherever the rule is traced
     return found, -product(product(found, tangents[0]), found)
 
 
@@ -37,7 +63,7 @@ def product(a: Array, b: Array) -> Array:
 
 
 def solve(a: Array, b: Array) -> Array:
-    """The solution of a x = b for a vector b, once refined."""
+    """The solution of a x = b for a vector b, once refined; not finite where a is singular."""
     found = inverse(a)
     x = (found * b).sum(-1)
     return x + (found * (b - (a * x).sum(-1))).sum(-1)
@@ -45,7 +71,7 @@ def solve(a: Array, b: Array) -> Array:
 
 def determinant(a: Array) -> Array:
     """The determinant; its derivative is right where the matrix is singular as well."""
-    if a.shape[0] > LARGEST:
+    if a.shape[0] > _UNROLLED.get():
         return _product_of_pivots(a) if a.shape[0] <= _LOOPED else jnp.linalg.det(a)
     product = jnp.ones((), a.dtype)
     while a.shape[0] > 1:
@@ -150,7 +176,5 @@ def _first(mask: Array) -> Array:
 
 def _pivot(size: Array) -> tuple[Array, Array]:
     """The first place of the largest entry, as a number and as a mask."""
-    size = lax.stop_gradient(size)
-    places = lax.broadcasted_iota(jnp.int32, size.shape, 0)
-    first = jnp.where(size == size.max(), places, size.shape[0]).min()
-    return first, places == first
+    first = index_of_largest(size)
+    return first, lax.broadcasted_iota(jnp.int32, size.shape, 0) == first

@@ -6,13 +6,13 @@ from typing import TypeAlias, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.custom_derivatives import SymbolicZero
-from jaxtyping import Bool
 
 from rnnjax._numerics.dense import solve
 from rnnjax._numerics.krylov import solve as solve_by_products
-from rnnjax._types import Array, Arrays, Expected, Function, Scalar
+from rnnjax._types import AnyArray, Array, Arrays, Bool, Expected, Function, Scalar
 
 SolutionT = TypeVar("SolutionT")
 
@@ -87,8 +87,10 @@ def root_of(
     return root(given, solution, constants)
 
 
-def refuse(found: Bool[Array, "..."], x: Array) -> Array:
+def refuse(found: Bool[AnyArray, "..."], x: AnyArray) -> AnyArray:
     """`x`, and NaN where it was not found; so are the derivatives there, if they are asked for."""
+    if not isinstance(x, jax.Array):
+        return np.where(found, x, np.nan)
     return only(found, x + jnp.where(found, 0.0, jnp.nan))
 
 

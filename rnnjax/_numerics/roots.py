@@ -1,20 +1,24 @@
 """Zeros of functions of few variables."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from rnnjax._types import Array
+from rnnjax._types import Array, Function
+
+ValueAndJacobian: TypeAlias = Callable[[Array], tuple[Array, Array]]
+"""The value of a function at a vector `(n,)`, and its derivatives `(n, n)`."""
 
 _TINY = 1e-300
 _TOLERANCE = 1e-10  # of a residual, relative to the size of the Jacobian and of the state
 _ROUNDING = 1e-14  # of a residual, relative to the fastest variable
 
 
-def find_root(field: Callable[[Array], Array], guess: Array, max_steps: int) -> tuple[Array, Array]:
+def find_root(field: Function, guess: Array, max_steps: int) -> tuple[Array, Array]:
     """A zero of `field` near `guess`, and whether it is finite; without derivatives, see `root_of`.
 
     Args:
@@ -22,12 +26,28 @@ def find_root(field: Callable[[Array], Array], guess: Array, max_steps: int) -> 
         guess: where to start, `(n,)`.
         max_steps: the most steps of the search.
     """
-    x = dogleg(field, guess, max_steps)
-    polished = x - jnp.linalg.solve(jax.jacfwd(field)(x), field(x))
-    x = jnp.where(abs(field(polished)).max() <= abs(field(x)).max(), polished, x)
+    x, value, jacobian = dogleg(looking(field), jnp.asarray(guess), max_steps)
+    polished = x - jnp.linalg.solve(jacobian, value)
+    after = field(polished)
+    better = abs(after).max() <= abs(value).max()
+    x, value = jnp.where(better, polished, x), jnp.where(better, after, value)
     # A lane that found nothing must not spoil the gradients of the others: 0 times NaN is NaN.
-    finite = jnp.isfinite(field(x)).all()
+    finite = jnp.isfinite(value).all()
     return jnp.where(finite, x, jnp.zeros_like(x)), finite
+
+
+def looking(field: Function) -> ValueAndJacobian:
+    """Its value and derivatives, worked out together."""
+
+    def twice(x: Array) -> tuple[Array, Array]:
+        value = field(x)
+        return value, value
+
+    def look(x: Array) -> tuple[Array, Array]:
+        jacobian, value = jax.jacfwd(twice, has_aux=True)(x)
+        return value, jacobian
+
+    return look
 
 
 def vanishes(value: Array, jacobian: Array, x: Array) -> Array:
@@ -44,50 +64,59 @@ def small_beside(value: Array, rows: Array) -> Array:
     return (abs(value) <= _TOLERANCE * rows + _ROUNDING * rows.max()).all()
 
 
-class _Search(NamedTuple):
+class Stop(NamedTuple):
+    """Where a search stands still: the vector, the value there, and the derivatives."""
+
     x: Array
-    f: Array
+    value: Array
+    jacobian: Array
+
+
+class _Search(NamedTuple):
+    at: Stop
     radius: Array
     steps: Array
     going: Array
 
 
-def dogleg(field: Callable[[Array], Array], guess: Array, max_steps: int) -> Array:
+def dogleg(look: ValueAndJacobian, guess: Array, max_steps: int) -> Stop:
     """Powell's trust-region step between steepest descent and Newton, until it stands still.
 
-    Written in plain JAX operations: a library's solver is lowered after the float64 scope of its
+    Written in plain operations: a library's solver is lowered after the float64 scope of its
     caller has ended, and then fails inside a float32 program.
+
+    Args:
+        look: what is to vanish.
+        guess: where to start, `(n,)`.
+        max_steps: the most steps.
     """
 
     def body(now: _Search) -> _Search:
-        x, f, radius = now.x, now.f, now.radius
-        jacobian = jax.jacfwd(field)(x)
+        (x, f, jacobian), radius = now.at, now.radius
         slope = f @ jacobian
         along = jacobian @ slope
         cauchy = -slope * (slope @ slope) / jnp.maximum(along @ along, _TINY)
         newton = jnp.linalg.solve(jacobian, -f)
         newton = jnp.where(jnp.isfinite(newton).all(), newton, cauchy)
         p = _within(cauchy, newton, radius)
-        trial = field(x + p)
+        trial, after = look(x + p)
         expected = f @ f - jnp.sum((f + jacobian @ p) ** 2)
         ratio = (f @ f - trial @ trial) / jnp.maximum(expected, _TINY)
         good = (ratio > 1e-4) & jnp.isfinite(trial).all()
-        size = _norm(p)
+        size = jnp.sqrt(p @ p)
         radius = jnp.where(
             good & (ratio > 0.75), jnp.maximum(radius, 2 * size),
             jnp.where(good & (ratio > 0.25), radius, size / 4),
         )  # fmt: skip
-        moving = size > 1e-15 * (1 + _norm(x))
-        return _Search(
-            jnp.where(good, x + p, x), jnp.where(good, trial, f), radius, now.steps + 1,
-            moving & (good | (radius > 1e-12 * (1 + _norm(x)))),
-        )  # fmt: skip
+        least = 1 + jnp.sqrt(x @ x)
+        going = (size > 1e-15 * least) & (good | (radius > 1e-12 * least))
+        at = (jnp.where(good, a, b) for a, b in zip((x + p, trial, after), now.at, strict=True))
+        return _Search(Stop(*at), radius, now.steps + 1, going)
 
-    first = field(guess)
-    start = _Search(
-        guess, first, 10 * (1 + _norm(guess)), jnp.zeros((), jnp.int32), jnp.isfinite(first).all()
-    )
-    return lax.while_loop(lambda s: s.going & (s.steps < max_steps), body, start).x
+    first = Stop(guess, *look(guess))
+    radius = 10 * (1 + jnp.sqrt(guess @ guess))
+    start = _Search(first, radius, jnp.zeros((), np.int32), jnp.isfinite(first.value).all())
+    return lax.while_loop(lambda s: s.going & (s.steps < max_steps), body, start).at
 
 
 def _within(cauchy: Array, newton: Array, radius: Array) -> Array:
@@ -95,10 +124,7 @@ def _within(cauchy: Array, newton: Array, radius: Array) -> Array:
     leg = newton - cauchy
     a, b, c = leg @ leg, cauchy @ leg, cauchy @ cauchy - radius**2
     share = (-b + jnp.sqrt(jnp.maximum(b * b - a * c, 0))) / jnp.maximum(a, _TINY)
-    short = cauchy * radius / jnp.maximum(_norm(cauchy), _TINY)
-    between = jnp.where(_norm(cauchy) >= radius, short, cauchy + jnp.clip(share, 0, 1) * leg)
-    return jnp.where(_norm(newton) <= radius, newton, between)
-
-
-def _norm(x: Array) -> Array:
-    return jnp.sqrt(x @ x)
+    length = jnp.sqrt(cauchy @ cauchy)
+    short = cauchy * radius / jnp.maximum(length, _TINY)
+    between = jnp.where(length >= radius, short, cauchy + jnp.clip(share, 0, 1) * leg)
+    return jnp.where(jnp.sqrt(newton @ newton) <= radius, newton, between)

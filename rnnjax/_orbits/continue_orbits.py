@@ -1,45 +1,36 @@
 """How do oscillations change? `continue_orbits`."""
 
-from typing import Any, TypeAlias
+from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from rnnjax._continuation.arguments import checked_share, checked_target, each_of
-from rnnjax._continuation.both_ways import Both, both_ways
 from rnnjax._continuation.points import Bifurcation
-from rnnjax._continuation.problem import Bounds
 from rnnjax._gate import instant
+from rnnjax._machine.attached import host_or_program
 from rnnjax._machine.verb import verb
-from rnnjax._numerics.collocation import Cycle, Family, ends_of, interpolated
-from rnnjax._numerics.implicit import refuse, without_derivatives
-from rnnjax._orbits.crossings import Crossings, one_way
-from rnnjax._orbits.derivatives import FieldOf, across, at_zero
 from rnnjax._orbits.find_orbit import find_orbit
+from rnnjax._orbits.follow_orbits import Given, at_once, attached, by_parts
 from rnnjax._orbits.orbit import Orbit, rows_of
-from rnnjax._orbits.orbit_branch import OrbitBifurcation, OrbitBranch, SpecialOrbits
-from rnnjax._orbits.orbit_points import Point, place_of
-from rnnjax._orbits.orbit_problem import OrbitProblem, steps_of
-from rnnjax._orbits.search import sorted_multipliers
-from rnnjax._orbits.start import Begin, Settings, sizes_of, started
+from rnnjax._orbits.orbit_branch import OrbitBifurcation, OrbitBranch
+from rnnjax._orbits.start import Begin, Settings
 from rnnjax._parameter import counted
-from rnnjax._precision import in_float64
-from rnnjax._results import BranchEnd
 from rnnjax._simulation.trajectory import Trajectory
-from rnnjax._types import Array, Arrays, Expected, InputLike, Limits, Scalar, State, Unravel, Where
+from rnnjax._types import (
+    Expected,
+    InputLike,
+    Limits,
+    Scalar,
+    State,
+    Where,
+    is_traced,
+)
 from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles, Nothing
-from rnnjax.bifurcations._cycle_form import orbiting
 from rnnjax.bifurcations._known import type_of
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import apart
-from rnnjax.circuits._flat import flat_field
-
-Live: TypeAlias = tuple[Arrays, Array]  # what may be differentiated, and the scale
-
-_SAMPLES = 8  # places in each interval at which extremes are looked for
 
 
 @verb
@@ -129,8 +120,10 @@ def continue_orbits(
         intervals=count,
         doubled=doubled,
     )
-    limits = (*(float(b) for b in bounds), float(max_step), longest)
-    result = in_float64(_followed, target, rest, begin, limits, instant(time), settings)
+    numbers = (*(float(b) for b in bounds), float(max_step), longest)
+    limits = tuple(x if is_traced(x) else np.asarray(x, np.float64) for x in numbers)
+    given = Given(target, rest, begin, limits, instant(time))
+    result = host_or_program(by_parts, attached, at_once, given, settings)
     labels = tuple((t.label, t.kinds) for t in settings.types if t.label)
     return OrbitBranch(*result, name=named.name, types=labels).told(throw)
 
@@ -180,109 +173,3 @@ def _types(
             "this one does not: write them, or leave it out"
         )
     return tuple(each for each in given if each.variables <= variables) or (Nothing(),)
-
-
-@eqx.filter_jit
-def _followed(
-    target: Driven,
-    rest: State,
-    begin: Begin,
-    limits: Arrays,
-    time: Scalar,
-    settings: Settings,
-) -> Any:
-    _, natural = flat_field(target.circuit, target.input, rest, time, (settings.named,))
-    begin, limits = lax.stop_gradient(jax.tree.map(jnp.asarray, (begin, limits)))
-    low, high, largest, longest = limits
-    size = jnp.maximum(abs(begin.nodes).max(0), 1.0)
-    if begin.nodes.shape[0] == 1:
-        size = sizes_of(natural.frozen, begin, size)
-    scale = jnp.append(size, high - low)
-
-    def field_of(given: Live) -> Family:
-        arrays, scale = given
-        return natural.of(arrays).in_units(scale)
-
-    live = natural.arrays, scale
-    field = field_of(lax.stop_gradient(live))
-    first, step, good = started(field, begin, scale, settings)
-    bounds = Bounds(low[None] / scale[-1], high[None] / scale[-1])
-    problem = OrbitProblem(field, settings.types, bounds, steps_of(step, largest), longest)
-    begun = jnp.where(good, BranchEnd.GOING, BranchEnd.NO_START)
-    both = both_ways(
-        lambda sign: one_way(problem, first, sign, settings.attempts, settings.slots),
-        first, begun, settings.directions, lax.map,
-    )  # fmt: skip
-    cycles = lax.map(lambda p: across(field_of, live, p), both.points)
-    states, widths, parameter, period, minima, maxima = _read(
-        cycles, both.kept, scale, natural.unravel
-    )
-    values = sorted_multipliers(both.points.first, both.points.last)
-    real, imaginary = (refuse(both.kept[:, None], x) for x in (values.real, values.imag))
-    found = _special(problem, field_of, live, both, natural.unravel)
-    return (
-        states, widths, parameter, period, real, imaginary, minima, maxima,
-        refuse(both.kept, both.at), both.kept, found, both.ends,
-    )  # fmt: skip
-
-
-def _special(
-    problem: OrbitProblem, field_of: FieldOf, live: Live, both: Both, unravel: Unravel
-) -> SpecialOrbits:
-    """The bifurcations in their order, with their derivatives."""
-    crossings: Crossings = both.found
-    at = jnp.where(both.counts, crossings.at, jnp.nan)
-    index = jnp.where(jnp.isfinite(at), crossings.which, -1)
-    order = jnp.argsort(jnp.where(index >= 0, at, jnp.inf), stable=True)
-    points, index, at = jax.tree.map(lambda a: a[order], (crossings.points, index, at))
-    there, some = index >= 0, jnp.maximum(index, 0)
-    scale = live[1]
-    located = lax.map(lambda a: at_zero(field_of, live, a[0], problem.types, a[1]), (points, some))
-    kinds, coefficients = lax.map(lambda a: _form(problem, scale, *a), (points, some))
-    states, widths, parameter, period, _, _ = _read(located, there, scale, unravel)
-    values = sorted_multipliers(points.first, points.last)
-    return SpecialOrbits(
-        states=states,
-        widths=widths,
-        parameter=parameter,
-        period=period,
-        multipliers_real=refuse(there[:, None], values.real),
-        multipliers_imaginary=refuse(there[:, None], values.imag),
-        type_index=index,
-        kind_index=kinds,
-        coefficient=without_derivatives(live, refuse(there, coefficients)),
-        at=refuse(there, at),
-        found=there,
-        unsolved=both.lost,
-    )
-
-
-def _form(problem: OrbitProblem, scale: Array, at: Point, index: Array) -> tuple[Array, Array]:
-    """Which of its kinds a bifurcation is, and the coefficient of its normal form."""
-    of = orbiting(problem.field, at.cycle, scale[:-1])
-    place = place_of(problem.field, at.cycle, at.tangent, at.first, at.last, at.sign)
-    forms = [lambda t=t: t.form(of, place, at.tangent) for t in problem.types]
-    return lax.switch(index, forms)
-
-
-def _read(cycles: Cycle, kept: Array, scale: Array, unravel: Unravel) -> Any:
-    """States in the circuit's structure, meshes, parameters, periods and extremes."""
-    count, _, _, n = cycles.x.shape
-    x = refuse(kept[:, None, None, None], cycles.x * scale[:-1])
-    inside = jnp.asarray(np.arange(_SAMPLES) / _SAMPLES)
-
-    def sampled(x: Array, widths: Array) -> Array:
-        ends = ends_of(widths)
-        places = (ends[:-1, None] + widths[:, None] * inside).reshape(-1)
-        return interpolated(x, ends, places)
-
-    samples = jax.vmap(sampled)(x, cycles.widths)
-    states = jax.vmap(jax.vmap(unravel))(x.reshape(count, -1, n))
-    return (
-        states,
-        cycles.widths,
-        refuse(kept, cycles.parameter * scale[-1]),
-        refuse(kept, cycles.period),
-        jax.vmap(unravel)(samples.min(1)),
-        jax.vmap(unravel)(samples.max(1)),
-    )

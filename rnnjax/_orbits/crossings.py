@@ -13,9 +13,9 @@ from rnnjax._continuation.march import follow
 from rnnjax._continuation.problem import Taken
 from rnnjax._continuation.zeros import Look, secants
 from rnnjax._numerics.collocation import Cycle, Row
-from rnnjax._orbits.orbit_points import Point, corrected, place_of, point, row_of
+from rnnjax._orbits.orbit_points import Point, place_of, reached, row_of
 from rnnjax._orbits.orbit_problem import OrbitProblem, Seen
-from rnnjax._types import Array, Float
+from rnnjax._types import AnyArray, Array, Float
 
 _ZERO, _VANISHES = 1e-13, 1e-6  # of a test's size: where the search ends, and what counts as zero
 
@@ -30,32 +30,53 @@ class Crossings(NamedTuple):
     """
 
     points: Point
-    which: Int[Array, "*slot"]
-    at: Float[Array, "*slot"]
+    which: Int[AnyArray, "*slot"]
+    at: Float[AnyArray, "*slot"]
 
 
-def one_way(problem: OrbitProblem, first: Point, sign: Array, attempts: int, slots: int) -> Way:
-    """The branch to one side of an orbit, with room for so many zeros of each test."""
+def marched(
+    problem: OrbitProblem, first: Point, sign: Array, attempts: int
+) -> tuple[Int[Array, ""], Taken]:
+    """How the branch ends to one side of an orbit, a `BranchEnd`, and the attempts."""
     turns = jnp.asarray([t.turns for t in problem.types], bool)
     start = first._replace(
         tangent=Row(*(sign * t for t in first.tangent)),
         tests=jnp.where(turns, sign * first.tests, first.tests),
     )
     now, record = follow(problem, start, -(-attempts // problem.block))
+    return now.end, record
+
+
+def changes_in(record: Taken) -> Bool[AnyArray, "attempt test"]:
+    """In which steps each test changes its sign."""
     seen: Seen = record.seen
-    changes = record.taken[:, None] & ((seen.begin.tests > 0) != (seen.end.tests > 0))
+    return record.taken[:, None] & ((seen.begin.tests > 0) != (seen.end.tests > 0))
+
+
+def way_of(
+    end: Int[AnyArray, ""], record: Taken, sign: AnyArray, found: Crossings, lost: AnyArray
+) -> Way:
+    """A direction, of its steps and what was found in them, as far along as this side goes."""
+    seen: Seen = record.seen
+    length = sign * (record.length + record.step)
+    return Way(end, seen.end, length, record.taken, found._replace(at=sign * found.at), lost)
+
+
+def one_way(problem: OrbitProblem, first: Point, sign: Array, attempts: int, slots: int) -> Way:
+    """The branch to one side of an orbit, with room for so many zeros of each test."""
+    end, record = marched(problem, first, sign, attempts)
+    changes = changes_in(record)
     slots = min(slots, record.taken.size)
     chosen = jnp.argsort(~changes, axis=0, stable=True)[:slots].T.reshape(-1)
     index = jnp.repeat(jnp.arange(len(problem.types), dtype=jnp.int32), slots)
     lost = jnp.maximum(changes.sum(0, dtype=jnp.int32) - slots, 0).sum(dtype=jnp.int32)
     steps = jax.tree.map(lambda a: a[chosen], record)._replace(taken=changes[chosen, index])
-    points, at, unsolved = lax.map(lambda t: _zero(problem, *t), (index, steps))
+    points, at, unsolved = lax.map(lambda t: zero_within(problem, *t), (index, steps))
     lost = lost + unsolved.sum(dtype=jnp.int32)
-    length = sign * (record.length + record.step)
-    return Way(now.end, seen.end, length, record.taken, Crossings(points, index, sign * at), lost)
+    return way_of(end, record, sign, Crossings(points, index, at), lost)
 
 
-def _zero(
+def zero_within(
     problem: OrbitProblem, index: Int[Array, ""], taken: Taken
 ) -> tuple[Point, Float[Array, ""], Bool[Array, ""]]:
     """A zero of a test within a step, how far along; NaN where it is none; whether it is unsolved."""
@@ -93,8 +114,7 @@ def _vanishing(
         return Cycle(x, period, parameter, begin.cycle.widths)
 
     def look(share: Array) -> Look[Point]:
-        cycle, fine = corrected(problem.field, between(share), normal)
-        found = point(problem.field, problem.types, cycle, begin.tangent)
+        found, fine = reached(problem.field, problem.types, between(share), normal, begin.tangent)
         return Look(found.tests[index], _ZERO * size, fine, found)
 
     first = Look(before, _ZERO * size, jnp.ones((), bool), begin)

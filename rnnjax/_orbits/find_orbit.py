@@ -1,14 +1,15 @@
 """Where does it go round? `find_orbit` and the `Orbit` it gives."""
 
+import functools
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from rnnjax._gate import instant, own_structure
+from rnnjax._machine.parts import compiled
 from rnnjax._machine.verb import verb
 from rnnjax._numerics.collocation import (
     Family,
@@ -136,7 +137,7 @@ def _guessed(
     return Curve(samples, np.linspace(0, 1, samples.shape[0]) * period, True, even)
 
 
-@eqx.filter_jit
+@functools.partial(compiled, runs_long=True)
 def _found(
     circuit: AbstractCircuit[Any], input: InputLike | None, rest: State, curve: Curve, time: Scalar
 ) -> Any:

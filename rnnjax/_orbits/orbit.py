@@ -10,7 +10,7 @@ from jax import lax
 
 from rnnjax._numerics.collocation import DEGREE, ends_of, interpolated
 from rnnjax._numerics.trees import flatten, named_leaves
-from rnnjax._precision import in_float64
+from rnnjax._precision import in_float64, index_of_largest
 from rnnjax._results import Status
 from rnnjax._types import Array, Complex, Float, Int, NDArray, State, Value, is_traced
 
@@ -136,9 +136,10 @@ def as_complex(real: Float[NDArray, "*shape"], imaginary: Float[NDArray, "*shape
 def is_stable(multipliers: Complex[NDArray, "*batch n"]) -> Any:
     """Whether all but the multiplier nearest to 1 lie in the unit circle."""
     xp: Any = jnp if is_traced(multipliers) else np
-    off = abs(multipliers - 1)
-    along = off == off.min(-1, keepdims=True)
-    return xp.where(along, 0.0, abs(multipliers)).max(-1) < 1
+    off = xp.moveaxis(abs(multipliers - 1), -1, 0)
+    nearest = index_of_largest(-off) if is_traced(multipliers) else off.argmin(0)
+    along = np.arange(off.shape[0], dtype=np.int32) == nearest[..., None]
+    return (xp.where(along, 0.0, abs(multipliers)).max(-1) < 1) & xp.isfinite(off).all(0)
 
 
 def rows_of(rest: State, states: State) -> Any:

@@ -1,5 +1,6 @@
 """Bifurcations of periodic orbits in the plane of two parameters."""
 
+import functools
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -12,6 +13,7 @@ from rnnjax._continuation.both_ways import Way, both_ways
 from rnnjax._continuation.line import extent_of
 from rnnjax._continuation.march import follow
 from rnnjax._continuation.problem import Bounds
+from rnnjax._machine.parts import compiled
 from rnnjax._numerics.collocation import (
     DEGREE,
     Cycle,
@@ -28,10 +30,9 @@ from rnnjax._orbits.orbit_branch import AbstractOrbits, OrbitBifurcation
 from rnnjax._orbits.orbit_points import (
     Condition,
     Point,
-    corrected,
     inner,
     place_of,
-    point,
+    reached,
     row_of,
 )
 from rnnjax._orbits.orbit_problem import OrbitProblem, steps_of
@@ -112,7 +113,7 @@ def curve_of_cycles(
     return OrbitCurve(*result, names=(one, two), label=type_.label)
 
 
-@eqx.filter_jit
+@functools.partial(compiled, runs_long=True)
 def _curve(
     target: Driven, rest: State, nodes: Arrays, widths: Arrays, period: Arrays, values: Arrays,
     limits: Arrays, time: Scalar, settings: _Settings,
@@ -134,9 +135,9 @@ def _curve(
     border = _first_border(field, begun)
     zero = jnp.zeros(())
     upward = Row(jnp.zeros_like(begun.x), zero, jnp.asarray([0.0, 1.0]))
-    cycle, good = corrected(field, begun, upward, lambda c: condition.value(c, border))
-    cycle = jax.tree.map(lambda a, b: jnp.where(good, a, b), cycle, begun)
-    first = point(field, (Nothing(),), cycle, upward, condition, border)
+    first, good = reached(field, (Nothing(),), begun, upward, upward, condition, border)
+    cycle = jax.tree.map(lambda a, b: jnp.where(good, a, b), first.cycle, begun)
+    first = first._replace(cycle=cycle)
     bounds = Bounds(low / (high - low), high / (high - low))
     steps = steps_of(jnp.asarray(_FIRST), limits[4])
     problem = OrbitProblem(field, (Nothing(),), bounds, steps, 1e3 * period, condition)

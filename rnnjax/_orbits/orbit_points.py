@@ -11,10 +11,11 @@ from rnnjax._numerics.collocation import (
     DEGREE,
     Cycle,
     Family,
-    Reduced,
     Row,
     linearized,
+    meeting,
     phase_row,
+    responses,
     solved,
     weights,
 )
@@ -78,73 +79,117 @@ def moved(cycle: Cycle, change: Row, share: Scalar = 1.0) -> Cycle:
     )
 
 
-def corrected(
-    field: Family, guess: Cycle, normal: Row, holds: Callable[[Cycle], Array] | None = None
-) -> tuple[Cycle, Array]:
-    """The orbit on the plane through `guess` across a row, by Newton's method; whether found.
+class _Search(NamedTuple):
+    """Where Newton's method is: a cycle, what is known there, and how the search goes.
 
-    Where something else is to hold, it is what vanishes.
+    Attributes:
+        cycle: the orbit, or a guess at it.
+        tangent, first, last, sign: of the branch there, see `Point`, where the search is done.
+        size: of the last correction.
+        fails: whether it came to nothing.
+        looks: how many there were.
+        done: whether all is known at an orbit.
     """
 
-    def body(now: tuple[Cycle, Array, Array, Array]) -> Any:
-        cycle, size, _, count = now
-        equations = linearized(field, cycle)
-        rows, off = _with_condition([phase_row(guess), normal], holds, cycle)
-        change, _ = solved(equations, -equations.value, rows, -off)
-        new = jnp.sqrt(inner(cycle, change, change))
-        fails = ~jnp.isfinite(new) | ((count > 0) & (new > 0.7 * size) & (new > _CORRECTED))
-        fails |= ~(cycle.period + change.period > 0)
-        after = moved(cycle, change)
-        return (
-            jax.tree.map(lambda a, b: jnp.where(fails, a, b), cycle, after),
-            new,
-            fails,
-            count + 1,
-        )
-
-    def go(now: tuple[Cycle, Array, Array, Array]) -> Array:
-        _, size, fails, count = now
-        return ~fails & (size > _CORRECTED) & (count < _NEWTON)
-
-    start = guess, jnp.full((), jnp.inf), jnp.zeros((), bool), jnp.zeros((), jnp.int32)
-    cycle, size, fails, _ = lax.while_loop(go, body, start)
-    return cycle, ~fails & (size <= _CORRECTED)
+    cycle: Cycle
+    tangent: Row
+    first: Array
+    last: Array
+    sign: Array
+    size: Array
+    fails: Array
+    looks: Array
+    done: Array
 
 
-def _with_condition(
-    rows: list[Row], holds: Callable[[Cycle], Array] | None, cycle: Cycle
-) -> tuple[list[Row], Array]:
-    """The rows with that of a condition, and how far each is from holding at the cycle."""
-    off = jnp.zeros(len(rows))
-    if holds is None:
-        return rows, off
-    value, slope = jax.value_and_grad(holds)(cycle)
-    return [*rows, Row(slope.x, slope.period, slope.parameter)], jnp.append(off, value)
-
-
-def point(
-    field: Family, types: tuple[AbstractOfCycles, ...], cycle: Cycle, along: Row,
+def reached(
+    field: Family, types: tuple[AbstractOfCycles, ...], guess: Cycle, normal: Row, along: Row,
     condition: Condition | None = None, border: Row | None = None,
-) -> Point:  # fmt: skip
+) -> tuple[Point, Array]:  # fmt: skip
+    """The orbit on the plane through `guess` across a row, and the branch there; whether found.
+
+    By Newton's method: the last of its looks, which corrects nothing, finds the direction of the branch
+    and what the tests look at, so that there is one elimination in the program.
+
+    Args:
+        field: the vector field of state and parameters.
+        types: whose tests are looked at.
+        guess: where to begin.
+        normal: what does not change from there.
+        along: the direction of the branch, about.
+        condition: what else is to hold.
+        border: see `Condition`.
+    """
+    holds = None if condition is None else lambda c: condition.value(c, border)
+
+    def body(now: _Search) -> _Search:
+        cycle = now.cycle
+        done = now.size <= _CORRECTED
+        equations = linearized(field, cycle)
+        found = responses(equations, -equations.value)
+        more, off = _condition_row(holds, cycle)
+        change = meeting(found, [phase_row(guess), normal, *more], -off)
+        size = jnp.sqrt(inner(cycle, change, change))
+        fails = ~jnp.isfinite(size) | (
+            (now.looks > 0) & (size > 0.7 * now.size) & (size > _CORRECTED)
+        )
+        fails = ~done & (fails | ~(cycle.period + change.period > 0))
+        after = moved(cycle, change)
+        rows = [phase_row(cycle), row_of(cycle, along), *more]
+        tangent = meeting(found, rows, jnp.zeros(len(rows)).at[1].set(1.0), 0.0)
+        length = jnp.sqrt(inner(cycle, tangent, tangent))
+        system = found.small.system
+        return _Search(
+            jax.tree.map(lambda a, b: jnp.where(fails | done, a, b), cycle, after),
+            Row(*(t / length for t in tangent)),
+            system.first, system.last, system.sign,
+            jnp.where(done, now.size, size), fails, now.looks + 1, done,
+        )  # fmt: skip
+
+    def go(now: _Search) -> Array:
+        return ~now.fails & ~now.done & ((now.size <= _CORRECTED) | (now.looks < _NEWTON))
+
+    n, no = guess.x.shape[-1], jnp.zeros((), bool)
+    nothing = jnp.zeros((n, n)), jnp.zeros((n, n)), jnp.zeros(())
+    start = _Search(guess, along, *nothing, jnp.full((), jnp.inf), no, jnp.zeros((), jnp.int32), no)
+    found = lax.while_loop(go, body, start)
+    cycle = found.cycle
+    tangent = jax.tree.map(lambda a, b: jnp.where(found.done, a, b), found.tangent, along)
+    tests = _tested(field, types, cycle, tangent, (found.first, found.last, found.sign))
+    after = None if condition is None else condition.border(cycle, border)
+    return Point(cycle, tangent, *tests, after), found.done
+
+
+def _condition_row(holds: Callable[[Cycle], Array] | None, cycle: Cycle) -> tuple[list[Row], Array]:
+    """The row of a condition, if there is one, and how far all rows are from holding at the cycle."""
+    off = jnp.zeros(2)
+    if holds is None:
+        return [], off
+    value, slope = jax.value_and_grad(holds)(cycle)
+    return [Row(slope.x, slope.period, slope.parameter)], jnp.append(off, value)
+
+
+def point(field: Family, types: tuple[AbstractOfCycles, ...], cycle: Cycle, along: Row) -> Point:
     """The direction in which the branch goes on from an orbit, and the tests there."""
     equations = linearized(field, cycle)
-    holds = None if condition is None else lambda c: condition.value(c, border)
-    rows, _ = _with_condition([phase_row(cycle), row_of(cycle, along)], holds, cycle)
-    wanted = jnp.zeros(len(rows)).at[1].set(1.0)
-    tangent, small = solved(equations, jnp.zeros_like(equations.value), rows, wanted)
+    rows = phase_row(cycle), row_of(cycle, along)
+    tangent, small = solved(
+        equations, jnp.zeros_like(equations.value), rows, jnp.asarray([0.0, 1.0])
+    )
     length = jnp.sqrt(inner(cycle, tangent, tangent))
     tangent = Row(*(t / length for t in tangent))
-    after = None if condition is None else condition.border(cycle, border)
-    return Point(cycle, tangent, *tested(field, types, cycle, tangent, small), after)
-
-
-def tested(
-    field: Family, types: tuple[AbstractOfCycles, ...], cycle: Cycle, tangent: Row, small: Reduced
-) -> tuple[Array, Array, Array, Array]:
-    """The tests, and what is left of the variational equation."""
     system = small.system
-    place = place_of(field, cycle, tangent, system.first, system.last, system.sign)
-    return jnp.stack([t.test(place) for t in types]), place.first, place.last, place.sign
+    left = system.first, system.last, system.sign
+    return Point(cycle, tangent, *_tested(field, types, cycle, tangent, left))
+
+
+def _tested(
+    field: Family, types: tuple[AbstractOfCycles, ...], cycle: Cycle, tangent: Row,
+    left: tuple[Array, Array, Array],
+) -> tuple[Array, Array, Array, Array]:  # fmt: skip
+    """The tests, and what is left of the variational equation."""
+    place = place_of(field, cycle, tangent, *left)
+    return jnp.stack([t.test(place) for t in types]), *left
 
 
 def place_of(

@@ -13,11 +13,10 @@ from rnnjax._numerics.collocation import Cycle, Family, Row, remeshed
 from rnnjax._orbits.orbit_points import (
     Condition,
     Point,
-    corrected,
     extent,
     inner,
     moved,
-    point,
+    reached,
     row_of,
 )
 from rnnjax._results import BranchEnd
@@ -69,12 +68,11 @@ class OrbitProblem(AbstractProblem[Point]):
     def tried(self, at: Point, landing: Landing) -> Attempt[Point]:
         """A step along the tangent, corrected; or to the orbit at a bound of the parameter."""
         guess, normal = _aimed(at, landing)
-        holds, condition = None, self.condition
-        if condition is not None:
-            holds = lambda c: condition.value(c, at.border)  # noqa: E731
-        cycle, fine = corrected(self.field, guess, normal, holds)
-        cycle = jax.tree.map(lambda a, b: jnp.where(fine, a, b), cycle, at.cycle)
-        new = point(self.field, self.types, cycle, at.tangent, condition, at.border)
+        new, fine = reached(
+            self.field, self.types, guess, normal, at.tangent, self.condition, at.border
+        )
+        new: Point = jax.tree.map(lambda a, b: jnp.where(fine, a, b), new, at)
+        cycle = new.cycle
         cosine = inner(at.cycle, at.tangent, new.tangent)
         fine &= landing.lands | self.bounds.hold(jnp.ravel(cycle.parameter))
         fine &= _same_orbit(at.cycle, cycle) & jnp.isfinite(cosine) & jnp.isfinite(new.tests).all()

@@ -16,8 +16,9 @@ from rnnjax._numerics.collocation import (
     interpolated,
     places_of,
 )
-from rnnjax._orbits.orbit_points import Point, corrected, inner, moved, point, row_of
+from rnnjax._orbits.orbit_points import Point, inner, moved, reached, row_of
 from rnnjax._orbits.search import antiperiodic
+from rnnjax._precision import index_of_largest
 from rnnjax._types import Array
 from rnnjax._where import Named
 from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles
@@ -69,9 +70,9 @@ def started(
         step = jnp.asarray(_BORN)
         cycle = moved(still, along, _BORN)
         normal = row_of(still, along)
-    solved_, good = corrected(field, cycle, normal)
-    solved_ = jax.tree.map(lambda a, b: jnp.where(good, a, b), solved_, cycle)
-    return point(field, settings.types, solved_, along), step, good
+    first, good = reached(field, settings.types, cycle, normal, along)
+    cycle = jax.tree.map(lambda a, b: jnp.where(good, a, b), first.cycle, cycle)
+    return first._replace(cycle=cycle), step, good
 
 
 def _born(
@@ -109,8 +110,7 @@ def _critical(a: Array, omega: Array) -> Array:
     """The eigenvector of the eigenvalue nearest to i omega."""
     values, vectors = lax.linalg.eig(a, compute_left_eigenvectors=False)
     off = abs(lax.complex(values.real, values.imag - omega))
-    nearest = (off == off.min()).astype(vectors.dtype)
-    return vectors @ nearest
+    return vectors[:, index_of_largest(-off)]
 
 
 def sizes_of(field: Family, begin: Begin, size: Array) -> Array:

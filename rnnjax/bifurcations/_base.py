@@ -10,10 +10,12 @@ from jax import lax
 from jaxtyping import Bool, Int
 
 from rnnjax._numerics.dense import bordered, determinant, inverse, null_vectors
+from rnnjax._precision import index_of_largest
 from rnnjax._types import Array, Arrays, Float
 from rnnjax.bifurcations._known import AbstractType
 
 Family = Callable[[Array], Array]  # state and k parameters as one vector (n + k,) -> the field (n,)
+_BESIDE = 0.1  # distance from a branch point at which derivatives have their usual size
 ASIDE = 1e-7  # scaled distance at which the sides of a kink are looked at
 
 
@@ -206,8 +208,7 @@ def normalized_determinant(matrix: Array) -> Array:
 
 def largest_positive(v: Array) -> Array:
     """A vector or its opposite, so that its largest entry is positive."""
-    size = lax.stop_gradient(abs(v))
-    return v * jnp.where(jnp.where(size == size.max(), v, 0.0).sum() < 0, -1.0, 1.0)
+    return v * jnp.where(v[index_of_largest(abs(v))] < 0, -1.0, 1.0)
 
 
 def bordered_null(matrix: Array, borders: tuple[Array, Array]) -> tuple[Array, Array, Array]:
@@ -235,10 +236,12 @@ def crossing_plane(
 
     And the unit vector that the derivatives miss from the left.
     """
-    derivatives = lax.stop_gradient(jacobian(family, u))
     t = tangent / jnp.sqrt(tangent @ tangent)
-    units = jnp.sqrt((derivatives**2).sum(-1)).mean()
-    right, left = null_vectors(jnp.concatenate([derivatives, units * t[None]]))
+    # of one variable all derivatives vanish there: how large they are is seen a little beside
+    places = jnp.stack([u, u + _BESIDE * t])
+    derivatives = lax.stop_gradient(jax.vmap(lambda x: jacobian(family, x))(places))
+    units = jnp.sqrt((derivatives**2).sum(-1).max(0)).mean()
+    right, left = null_vectors(jnp.concatenate([derivatives[0], units * t[None]]))
     s = right - (right @ t) * t
     left = left[:-1]
     return jnp.stack([t, s / jnp.sqrt(s @ s)]), left / jnp.sqrt(left @ left)

@@ -73,7 +73,11 @@ def plane_of(a: Array, square: Float[Array, ""]) -> Plane:
     rows = np.random.default_rng(1).normal(size=(2, n, 2))
     beside, below = (size * jnp.asarray(r, a.dtype) for r in rows)
     generic = Plane(beside, below, jnp.zeros((2, 2, 2), a.dtype))
-    return reframed(a, square, reframed(a, square, generic))
+
+    def again(plane: Plane, _: None) -> tuple[Plane, None]:
+        return reframed(a, square, plane), None
+
+    return lax.scan(again, generic, None, length=2)[0]
 
 
 def eigenvectors(a: Array, omega: Array, right: Array, left: Array) -> tuple[Array, Array]:

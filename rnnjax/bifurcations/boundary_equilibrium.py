@@ -2,8 +2,10 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnnjax._numerics.dense import determinant, inverse, product
+from rnnjax._precision import index_of_largest
 from rnnjax._types import Array, Arrays, Float
 from rnnjax.bifurcations._base import ASIDE, AbstractOnBranch, Family, Found, by_state, jacobian
 
@@ -40,8 +42,8 @@ class BoundaryEquilibrium(AbstractOnBranch):
     ) -> tuple[Float[Array, " begun"], Arrays]:
         """The point itself; which function is zero there, and the tangent before it."""
         off = abs(switching(family)(u))
-        first = jnp.cumsum(off == off.min()) == 1
-        return u, (jnp.where(first & (off == off.min()), 1.0, 0.0), tangent)
+        which = np.arange(off.size, dtype=np.int32) == index_of_largest(-off)
+        return u, (which.astype(off.dtype), tangent)
 
     def equations(
         self, family: Family, unknowns: Float[Array, " unknown"], constants: Arrays

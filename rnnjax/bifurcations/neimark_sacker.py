@@ -6,6 +6,7 @@ from jax import lax
 
 from rnnjax._numerics.collocation import Row
 from rnnjax._numerics.dense import determinant
+from rnnjax._precision import index_of_largest
 from rnnjax._types import Array
 from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles, CyclePlace, transverse
 from rnnjax.bifurcations._cycle_form import Orbiting
@@ -50,8 +51,8 @@ class NeimarkSacker(AbstractOfCycles):
         values = jnp.linalg.eigvals(-jnp.linalg.solve(of.last, of.first))
         i, j = np.triu_indices(values.size, 1)
         off = abs(values[i] * values[j] - 1)
-        nearest = (off == off.min()) & (off < _NEAR)
-        return (jnp.where(nearest, abs(values[i].imag), 0.0)).max() > 1e-8
+        k = index_of_largest(-off)
+        return (off[k] < _NEAR) & (abs(values[i][k].imag) > 1e-8)
 
     def form(self, of: Orbiting, place: CyclePlace, tangent: Row) -> tuple[Array, Array]:
         r"""$2 d \langle \phi, y \rangle = \langle \phi, C(y, y, \bar y) + 2 B(y, h) + B(\bar y, w) - 2 a A y \rangle$.
@@ -62,8 +63,7 @@ class NeimarkSacker(AbstractOfCycles):
         below = transverse(place)
         values = jnp.linalg.eigvals(-jnp.linalg.solve(below.last, below.first))
         off = abs(abs(values) - 1) + jnp.where(values.imag > 0, 0.0, jnp.inf)
-        nearest = (off == off.min()).astype(values.dtype)
-        sigma = (values * nearest).sum() / jnp.maximum(nearest.real.sum(), 1.0).astype(values.dtype)
+        sigma = values[index_of_largest(-off)]
         y, left = of.eigenfunction(sigma)
         a, b = y.real, y.imag
         second, third, first = of.along(2), of.along(3), of.along(1)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiles import programs
 from oracles import Pitchfork, SaddleNode, StuartLandau, central_difference
 
 import rnnjax
@@ -162,6 +163,42 @@ def test_gradients_in_a_float32_program():
     np.testing.assert_allclose([value, slope], [-0.25, -1], rtol=1e-6)
 
 
+def test_what_is_differentiated_is_the_branch():
+    """Also where nothing is asked of it: slots without a point are no numbers."""
+
+    def points(value):
+        found = rnnjax.continue_equilibria(
+            SaddleNode(mu=value), mu, bounds=(-1.0, 1.0), max_points=64,
+            bifurcations=(bifurcations.Fold(),),
+        )  # fmt: skip
+        return found.parameter[0], found.parameter
+
+    _, there = jax.value_and_grad(points, has_aux=True)(1.0)[0]
+    alone = rnnjax.continue_equilibria(SaddleNode(mu=1.0), mu, bounds=(-1.0, 1.0), max_points=64)
+    assert np.isfinite(there).sum() == len(alone)
+    np.testing.assert_allclose(there[: len(alone)], alone.parameter, rtol=1e-6, atol=1e-6)
+
+
+def test_numbers_that_a_function_captured():
+    """In a batch they count; derivatives by them are refused, and not 0."""
+
+    def fold(delta):
+        found = rnnjax.continue_equilibria(
+            SaddleNode(mu=1.0), mu, bounds=(-1.0, 1.0), input=lambda t: delta, max_points=64,
+            bifurcations=(bifurcations.Fold(),), throw=False,
+        )  # fmt: skip
+        return found.special.parameter[0]
+
+    with jax.numpy_dtype_promotion("standard"):  # float32, in a field that is computed in float64
+        found = jax.vmap(fold)(jnp.asarray([0.25, 0.5]))
+    np.testing.assert_allclose(found, [-0.25, -0.5], rtol=1e-6)
+    with (
+        jax.numpy_dtype_promotion("standard"),
+        pytest.raises(TypeError, match=r"a function captured: give the input as Constant\(x\)"),
+    ):
+        jax.grad(fold)(0.25)
+
+
 def test_a_batch_is_a_loop():
     circuit = MorrisLecar.snic(current=-40.0)
 
@@ -187,12 +224,66 @@ def test_a_batch_is_a_loop():
             np.testing.assert_allclose(special.coefficient[k], one.coefficient, rtol=1e-7)
 
 
-def test_new_values_do_not_compile_again():
-    core = rnnjax._branches.continue_equilibria._continued
-    before = core._cached._cache_size()
-    for value, bounds in ((0.3, (-1.0, 1.0)), (0.4, (-0.7, 1.3))):
-        rnnjax.continue_equilibria(SaddleNode(mu=value), mu, bounds=bounds, max_points=64)
-    assert core._cached._cache_size() == before + 1
+def test_only_what_occurs_is_compiled_and_once():
+    class Anew(SaddleNode):
+        """With programs of its own."""
+
+    def follow(value, bounds, **options):
+        return rnnjax.continue_equilibria(Anew(mu=value), mu, bounds=bounds, **options)
+
+    with programs() as without:
+        follow(0.5, (0.3, 1.0), max_points=64, both_directions=False)
+    assert not [name for name in without if "_zero" in name]
+    with programs() as once:
+        follow(0.3, (-1.0, 1.0), max_points=64)
+    assert len([name for name in once if "_zero" in name]) == 1  # of three types
+    with programs() as again:
+        follow(0.4, (-0.7, 1.3), max_points=64, max_step=0.04)
+    assert again == []
+
+
+def test_gradients_follow_nothing():
+    """What was found is known: of the derivatives one program is compiled, and it has no march."""
+
+    def fold(delta):
+        driven = Driven(Bent(mu=1.0), Constant(delta))
+        found = rnnjax.continue_equilibria(driven, lambda d: d.circuit.mu, bounds=(-1.0, 1.0))
+        return found.special.parameter[0]
+
+    with jax.enable_x64(False):
+        fold(jnp.float32(0.25))
+        with programs() as compiled:
+            value, slope = jax.value_and_grad(fold)(jnp.float32(0.25))
+        assert [name for name in compiled if "_back" in name]
+        assert not [name for name in compiled if "_marched" in name or "_begun" in name]
+        np.testing.assert_allclose([value, slope], [-0.25, -1], rtol=1e-6)
+        with programs() as again:
+            jax.grad(fold)(jnp.float32(0.125))
+        assert not [name for name in again if "_" in name]
+
+
+def test_what_goes_back_may_be_batched_or_traced():
+    """Derivatives of several numbers at once, of known ones in a compiled pull, and of derivatives."""
+
+    def two(given):
+        found = rnnjax.continue_equilibria(
+            Driven(Bent(mu=1.0), Constant(given[0])), lambda d: d.circuit.mu, bounds=(-1.0, 1.0),
+            bifurcations=(bifurcations.Fold(),),
+        )  # fmt: skip
+        return jnp.stack([found.special.parameter[0], found.special.coefficient[0]])
+
+    at = jnp.asarray([0.25])
+    whole = jax.jacrev(two)(at)
+    value, pull = jax.vjp(two, at)
+    (pulled,) = jax.jit(pull)(jnp.ones_like(value))
+    # at the fold mu = -delta and x = 0: the coefficient, by the second derivative, is -1
+    np.testing.assert_allclose(value, [-0.25, -1], rtol=1e-6)
+    np.testing.assert_allclose(whole, [[-1], [0]], atol=1e-6)
+    np.testing.assert_allclose(pulled, whole.sum(0), rtol=1e-6, atol=1e-6)
+    with jax.enable_x64(True):
+        at = jnp.asarray([0.25])
+        np.testing.assert_allclose(jax.jacfwd(two)(at), whole, atol=1e-6)
+        np.testing.assert_allclose(jax.hessian(lambda a: two(a)[0])(at), [[0.0]], atol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

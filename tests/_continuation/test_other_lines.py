@@ -11,6 +11,7 @@ from rnnjax._continuation.march import follow
 from rnnjax._continuation.path import SmoothPath
 from rnnjax._continuation.problem import Bounds, Steps
 from rnnjax._continuation.zeros import Look, secants
+from rnnjax._numerics.roots import looking
 
 B, FOLD = 0.3, -(0.7**2) / 4  # of the Henon map: at the fold (1 - b)^2 + 4 a = 0
 
@@ -40,7 +41,9 @@ def line(a):
     begin, end = jax.tree.map(lambda x: x[k], (both.found.seen.begin, both.found.seen.end))
 
     def look(share):
-        v, fine = corrected(path.in_frame(()), begin.u + share * (end - begin.u), begin.tangent)
+        v, fine = corrected(
+            looking(path.in_frame(())), begin.u + share * (end - begin.u), begin.tangent
+        )
         return Look(path.place(v, (), begin.tangent).tangent[-1], jnp.asarray(1e-14), fine, v)
 
     after = path.place(end, (), begin.tangent).tangent[-1]

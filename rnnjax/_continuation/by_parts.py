@@ -1,0 +1,166 @@
+"""A path followed outside of all transformations: each of its parts is compiled when it is needed.
+
+The numbers are those of `whole_path`, without derivatives. The march is one program, and each type of
+bifurcation that occurs another, so that what does not occur is never compiled.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax._continuation.both_ways import Both, Way, put_in_order
+from rnnjax._continuation.followed import AbstractRecipe, Followed, Located, Start
+from rnnjax._continuation.path import Place, Seen
+from rnnjax._continuation.problem import March, Taken
+from rnnjax._continuation.whole_path import Whole, attached, marched, way_of, whole_of
+from rnnjax._continuation.zeros import Between, Zero, located, nothing, zero_between
+from rnnjax._machine.parts import compiled_part
+from rnnjax._numerics.dense import in_loops
+from rnnjax._numerics.implicit import refuse
+from rnnjax._results import BranchEnd
+from rnnjax._types import AnyArray, Array, Float, Int, numpy_of
+
+
+class Direction(NamedTuple):
+    """What was found in one of the directions, without derivatives.
+
+    Attributes:
+        sign: which.
+        end: a `BranchEnd`.
+        taken: its attempts.
+        at: how far along from the start each began, signed.
+        zeros: the places where the test of each type vanished, stacked; None where it never does.
+        located: the bifurcations there, likewise.
+        lost: how many of them there was no room for.
+    """
+
+    sign: Float[np.ndarray, ""]
+    end: Int[AnyArray, ""]
+    taken: Taken
+    at: Float[np.ndarray, " attempt"]
+    zeros: tuple[Zero | None, ...]
+    located: tuple[Located | None, ...]
+    lost: Int[np.ndarray, ""]
+
+
+def found_by_parts(
+    recipe: AbstractRecipe,
+    start: Start,
+    directions: tuple[float, ...],
+    attempts: int,
+    slots: int,
+    types: int,
+) -> tuple[Direction, ...]:
+    """Follow it in each of the directions (signs).
+
+    Args:
+        recipe: of what is followed.
+        start: where it begins, on the host; its offset is a number, which decides what runs.
+        directions: signs.
+        attempts: the most of them in each direction.
+        slots: room for bifurcations of one type in each direction.
+        types: how many types are looked for.
+    """
+    attempts = attempts if int(start.end) == BranchEnd.GOING else 1
+    return tuple(
+        _one_way(recipe, start, np.asarray(sign), attempts, slots, types) for sign in directions
+    )
+
+
+def whole_by_parts(
+    recipe: AbstractRecipe, start: Start, found: tuple[Direction, ...], slots: int
+) -> Whole:
+    """All of it in order, without derivatives."""
+    both = _in_order(recipe, start, found, slots, [way.located for way in found])
+    points = refuse(both.kept[:, None], both.points[0] * recipe.units)
+    return whole_of(both, points, recipe.scale)
+
+
+def whole_attached(
+    recipe: AbstractRecipe, start: Start, found: tuple[Direction, ...], slots: int
+) -> Whole:
+    """The same with derivatives by what the recipe is made of, in a program that follows nothing."""
+    with in_loops():
+        followed = recipe.followed()
+        types = range(len(followed.types))
+        every = [_of_type(followed, [way.zeros[k] for way in found], k) for k in types]
+        ways = [[of_type[number] for of_type in every] for number in range(len(found))]
+        both = _in_order(recipe, start, found, slots, ways)
+        points = jax.vmap(lambda *v: attached(followed, *v))(*both.points, both.kept)
+        return whole_of(both, points, recipe.scale)
+
+
+def _of_type(followed: Followed, zeros: Sequence[Zero | None], index: int) -> list[Located | None]:
+    """The bifurcations of a type in each of the directions, all of them at once."""
+    there = [each for each in zeros if each is not None]
+    if not there:
+        return [None for _ in zeros]
+    together = jax.tree.map(lambda *x: jnp.concatenate(x), *there)
+    every = jax.vmap(lambda zero: located(followed, index, zero))(together)
+    ends = np.cumsum([0, *(0 if each is None else each.at.shape[0] for each in zeros)])
+    parts = [jax.tree.map(lambda x, a=a, b=b: x[a:b], every) for a, b in itertools.pairwise(ends)]
+    return [None if z is None else part for z, part in zip(zeros, parts, strict=True)]
+
+
+def _in_order(
+    recipe: AbstractRecipe, start: Start, found: tuple[Direction, ...], slots: int,
+    located: Sequence[Sequence[Located | None]],
+) -> Both:  # fmt: skip
+    """What was found in each direction as one line."""
+    within, types = (recipe.scale, recipe.bounds), len(found[0].zeros)
+    ways = []
+    for way, every in zip(found, located, strict=True):
+        own = [each for each in every if each is not None]
+        room = nothing(recipe.scale.size, types * slots - sum(x.at.shape[0] for x in own))
+        xp = numpy_of(own)
+        whole = jax.tree.map(lambda *x, xp=xp: xp.concatenate(x), *own, room)
+        ways.append(way_of(way.end, way.taken, (whole, way.lost), way.at, way.sign, within))
+    xp = numpy_of(ways)
+    stacked: Way = jax.tree.map(lambda *x: xp.stack(x), *ways)
+    return put_in_order(stacked, (start.u, start.along, start.frame), start.end)
+
+
+def _one_way(
+    recipe: AbstractRecipe,
+    start: Start,
+    sign: Float[np.ndarray, ""],
+    attempts: int,
+    slots: int,
+    types: int,
+) -> Direction:
+    """In one of its directions."""
+    now, taken = _marched(recipe, start, sign, attempts)
+    at = np.asarray(sign * (start.offset + taken.length))
+    seen: Seen = taken.seen
+    found, lost = [], 0
+    for index in range(types):
+        vanishes = np.flatnonzero(np.isfinite(seen.root[:, index]) & taken.taken)
+        lost += max(vanishes.size - slots, 0)
+        each = []
+        for k in vanishes[:slots]:
+            near: Seen = jax.tree.map(lambda x, k=k: x[k], seen)
+            between = Between(near, near.root[index], taken.step[k], at[k], np.ones((), bool))
+            each.append(_zero(recipe, index, between))
+        found.append(jax.tree.map(lambda *x: np.stack(x), *each) if each else (None, None))
+    zeros, places = zip(*found, strict=True) if found else ((), ())
+    return Direction(sign, now.end, taken, at, zeros, places, np.asarray(lost, np.int32))
+
+
+@compiled_part
+def _marched(
+    recipe: AbstractRecipe, start: Start, sign: Float[Array, ""], attempts: int
+) -> tuple[March[Place], Taken]:
+    with in_loops():
+        return marched(recipe.followed(), start, sign, attempts)
+
+
+@compiled_part
+def _zero(recipe: AbstractRecipe, index: int, between: Between) -> tuple[Zero, Located]:
+    with in_loops():
+        followed = recipe.followed()
+        zero = zero_between(followed, index, between)
+        return zero, located(followed, index, zero)

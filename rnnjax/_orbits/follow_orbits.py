@@ -1,0 +1,320 @@
+"""A branch of orbits: in one program under a transformation, else part by part on the host."""
+
+import functools
+from typing import Any, NamedTuple, TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from rnnjax._continuation.both_ways import Both, Way, both_ways, put_in_order
+from rnnjax._continuation.problem import Bounds, Taken
+from rnnjax._machine.parts import compiled_part, in_rows
+from rnnjax._numerics.collocation import Cycle, Family, sampled
+from rnnjax._numerics.dense import in_loops
+from rnnjax._numerics.implicit import refuse, without_derivatives
+from rnnjax._orbits.crossings import Crossings, changes_in, marched, one_way, way_of, zero_within
+from rnnjax._orbits.derivatives import FieldOf, across, at_zero
+from rnnjax._orbits.orbit_branch import SpecialOrbits
+from rnnjax._orbits.orbit_points import Point, place_of
+from rnnjax._orbits.orbit_problem import OrbitProblem, steps_of
+from rnnjax._orbits.search import sorted_multipliers
+from rnnjax._orbits.start import Begin, Settings, sizes_of, started
+from rnnjax._results import BranchEnd
+from rnnjax._types import (
+    AnyArray,
+    Array,
+    Arrays,
+    Scalar,
+    State,
+    numpy_of,
+)
+from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles
+from rnnjax.bifurcations._cycle_form import orbiting
+from rnnjax.circuits._base import Driven
+from rnnjax.circuits._flat import FlatField, flat_field, states_of
+
+Live: TypeAlias = tuple[Arrays, Array]  # what may be differentiated, and the scale
+Read: TypeAlias = tuple[AnyArray, AnyArray, AnyArray, AnyArray]  # see `_read`
+
+
+class Given(NamedTuple):
+    """What a branch begins with: the limits are those of the parameter, of steps and of the period."""
+
+    target: Driven
+    rest: State
+    begin: Begin
+    limits: tuple[Scalar, ...]
+    time: Scalar
+
+
+class _Begun(NamedTuple):
+    """The sizes of state and parameter, the first orbit, the first step, and whether it is one."""
+
+    scale: AnyArray
+    first: Point
+    step: AnyArray
+    good: AnyArray
+
+
+class _Zeros(NamedTuple):
+    """Bifurcations in their order, without derivatives.
+
+    Attributes:
+        points: the orbits.
+        index: which type each is, -1 where there is none.
+        at: how far along the branch.
+        kinds, coefficients: see `SpecialOrbits`.
+    """
+
+    points: Point
+    index: AnyArray
+    at: AnyArray
+    kinds: AnyArray
+    coefficients: AnyArray
+
+
+class _Found(NamedTuple):
+    """A branch of orbits without derivatives."""
+
+    scale: AnyArray
+    both: Both
+    zeros: _Zeros
+
+
+@eqx.filter_jit
+def at_once(given: Given, settings: Settings) -> Any:
+    still = lax.stop_gradient(jax.tree.map(jnp.asarray, (given.begin, given.limits)))
+    given = given._replace(begin=still[0], limits=still[1])
+    begun = _begun(given, settings)
+    problem = _problem(given, begun, settings)
+    both = both_ways(
+        lambda sign: one_way(problem, begun.first, sign, settings.attempts, settings.slots),
+        begun.first, _end(begun), settings.directions, lax.map,
+    )  # fmt: skip
+    points, index, at = _in_order(both)
+    forms = [lambda p, t=t: _form(problem, begun.scale, t, p) for t in problem.types]
+    kinds, coefficients = lax.map(
+        lambda a: lax.switch(a[1], forms, a[0]), (points, jnp.maximum(index, 0))
+    )
+    zeros = _Zeros(points, index, at, kinds, coefficients)
+    return attached(given, _Found(begun.scale, both, zeros), settings)
+
+
+def by_parts(given: Given, settings: Settings) -> tuple[_Found, Any]:
+    """On the host, each part compiled when it is needed; what is found, and what it is told as."""
+    begun = _begun_part(given, settings)
+    if not begun.good:
+        settings = settings._replace(attempts=1)
+    ways = [_one_way(given, begun, np.asarray(sign), settings) for sign in settings.directions]
+    both = put_in_order(jax.tree.map(lambda *x: np.stack(x), *ways), begun.first, _end(begun))
+    points, index, at = _in_order(both)
+    kinds, coefficients = np.zeros(index.size, np.int32), np.zeros(index.size)
+    for k in np.flatnonzero(index >= 0):
+        one: Point = jax.tree.map(lambda x, k=k: x[k], points)
+        kinds[k], coefficients[k] = _form_part(given, begun, settings, int(index[k]), one)
+    found = _Found(begun.scale, both, _Zeros(points, index, at, kinds, coefficients))
+    read = [
+        _read_part(begun.scale, *each) for each in ((both.points, both.kept), (points, index >= 0))
+    ]
+    return found, _told(given, found, both.points.cycle, points.cycle, *read)
+
+
+def _one_way(given: Given, begun: _Begun, sign: np.ndarray, settings: Settings) -> Way:
+    """The branch to one side."""
+    end, record = _marched_part(given, begun, sign, settings)
+    changes = changes_in(record)
+    slots = min(settings.slots, record.taken.size)
+    lost = np.maximum(changes.sum(0) - slots, 0).sum()
+    nothing = begun.first, np.asarray(np.nan)
+    found = []
+    for index in range(len(settings.types)):
+        steps = np.flatnonzero(changes[:, index])[:slots]
+        for k in steps:
+            step: Taken = jax.tree.map(lambda x, k=k: x[k], record)
+            point, at, unsolved = _zero_part(given, begun, np.int32(index), step, settings)
+            lost += unsolved
+            found.append((point, at))
+        found += [nothing] * (slots - steps.size)
+    points, at = jax.tree.map(lambda *x: np.stack(x), *found)
+    which = np.repeat(np.arange(len(settings.types), dtype=np.int32), slots)
+    return way_of(end, record, sign, Crossings(points, which, at), np.asarray(lost, np.int32))
+
+
+def _natural(given: Given, settings: Settings) -> FlatField:
+    """The vector field of state and parameter in their own units."""
+    circuit, input = given.target.circuit, given.target.input
+    return flat_field(circuit, input, given.rest, given.time, (settings.named,))[1]
+
+
+def _live(given: Given, scale: Array, settings: Settings) -> tuple[FieldOf, Live]:
+    """The vector field of given arrays and scale, and those."""
+    natural = _natural(given, settings)
+
+    def field_of(live: Live) -> Family:
+        arrays, scale = live
+        return natural.of(arrays).in_units(scale)
+
+    return field_of, (natural.arrays, scale)
+
+
+def _begun(given: Given, settings: Settings) -> _Begun:
+    """Where it begins."""
+    begin, (low, high, _, _) = given.begin, given.limits
+    size = jnp.maximum(abs(begin.nodes).max(0), 1.0)
+    if begin.nodes.shape[0] == 1:
+        size = sizes_of(_natural(given, settings).frozen, begin, size)
+    scale = lax.stop_gradient(jnp.append(size, high - low))
+    field_of, live = _live(given, scale, settings)
+    return _Begun(scale, *started(field_of(lax.stop_gradient(live)), begin, scale, settings))
+
+
+def _end(begun: _Begun) -> Any:
+    """A `BranchEnd`: that it goes on, or that there is no start."""
+    xp = numpy_of(begun)
+    return xp.where(begun.good, BranchEnd.GOING, BranchEnd.NO_START)
+
+
+def _problem(given: Given, begun: _Begun, settings: Settings) -> OrbitProblem:
+    """What is followed."""
+    low, high, largest, longest = given.limits
+    scale = begun.scale
+    field_of, live = _live(given, scale, settings)
+    bounds = Bounds((low / scale[-1])[None], (high / scale[-1])[None])
+    steps = steps_of(begun.step, jnp.asarray(largest))
+    field = field_of(lax.stop_gradient(live))
+    return OrbitProblem(field, settings.types, bounds, steps, jnp.asarray(longest))
+
+
+@compiled_part
+def _begun_part(given: Given, settings: Settings) -> _Begun:
+    with in_loops():
+        return _begun(given, settings)
+
+
+@functools.partial(compiled_part, runs_long=True)
+def _marched_part(
+    given: Given, begun: _Begun, sign: Array, settings: Settings
+) -> tuple[Array, Taken]:
+    with in_loops():
+        return marched(_problem(given, begun, settings), begun.first, sign, settings.attempts)
+
+
+@functools.partial(compiled_part, runs_long=True)
+def _zero_part(
+    given: Given, begun: _Begun, index: Array, step: Taken, settings: Settings
+) -> tuple[Point, Array, Array]:
+    with in_loops():
+        return zero_within(_problem(given, begun, settings), index, step)
+
+
+@compiled_part
+def _form_part(
+    given: Given, begun: _Begun, settings: Settings, index: int, at: Point
+) -> tuple[Array, Array]:
+    with in_loops():
+        problem = _problem(given, begun, settings)
+        return _form(problem, begun.scale, problem.types[index], at)
+
+
+def _form(
+    problem: OrbitProblem, scale: Array, type_: AbstractOfCycles, at: Point
+) -> tuple[Array, Array]:
+    """Which of its kinds a bifurcation is, and the coefficient of its normal form."""
+    of = orbiting(problem.field, at.cycle, scale[:-1])
+    place = place_of(problem.field, at.cycle, at.tangent, at.first, at.last, at.sign)
+    return type_.form(of, place, at.tangent)
+
+
+def _in_order(both: Both) -> tuple[Point, Any, Any]:
+    """The bifurcations in their order: orbits, types, how far along."""
+    crossings: Crossings = both.found
+    xp = numpy_of(both)
+    at = xp.where(both.counts, crossings.at, np.nan)
+    index = xp.where(xp.isfinite(at), crossings.which, -1)
+    order = xp.argsort(xp.where(index >= 0, at, np.inf), stable=True)
+    return jax.tree.map(lambda a: a[order], (crossings.points, index, at))
+
+
+def attached(given: Given, found: _Found, settings: Settings) -> Any:
+    """What was found with its derivatives."""
+    both, zeros = found.both, found.zeros
+    field_of, live = _live(given, found.scale, settings)
+    points = lax.map(lambda p: across(field_of, live, p), both.points)
+    located = lax.map(
+        lambda a: at_zero(field_of, live, a[0], settings.types, a[1]),
+        (zeros.points, jnp.maximum(zeros.index, 0)),
+    )
+    read = [
+        _read(found.scale, cycles, of.first, of.last)
+        for cycles, of in ((points, both.points), (located, zeros.points))
+    ]
+    zeros = zeros._replace(coefficients=without_derivatives(live, zeros.coefficients))
+    return _told(given, found._replace(zeros=zeros), points, located, *read)
+
+
+def _told(
+    given: Given, found: _Found, points: Cycle, located: Cycle, of_points: Read, of_zeros: Read
+) -> Any:
+    """What an `OrbitBranch` holds."""
+    both, zeros, rest = found.both, found.zeros, given.rest
+    there = zeros.index >= 0
+    states, widths, parameter, period = _orbits(rest, found.scale, points, both.kept)
+    real, imaginary, low, high = _refused(both.kept, of_points)
+    states_there, widths_there, parameter_there, period_there = _orbits(
+        rest, found.scale, located, there
+    )
+    real_there, imaginary_there, _, _ = _refused(there, of_zeros)
+    special = SpecialOrbits(
+        states=states_there,
+        widths=widths_there,
+        parameter=parameter_there,
+        period=period_there,
+        multipliers_real=real_there,
+        multipliers_imaginary=imaginary_there,
+        type_index=zeros.index,
+        kind_index=zeros.kinds,
+        coefficient=refuse(there, zeros.coefficients),
+        at=refuse(there, zeros.at),
+        found=there,
+        unsolved=both.lost,
+    )
+    minima, maxima = states_of(rest, low), states_of(rest, high)
+    return (
+        states, widths, parameter, period, real, imaginary, minima, maxima,
+        refuse(both.kept, both.at), both.kept, special, both.ends,
+    )  # fmt: skip
+
+
+def _orbits(rest: State, scale: AnyArray, cycles: Cycle, kept: AnyArray) -> tuple[Any, ...]:
+    """States in the circuit's structure, meshes, parameters and periods."""
+    count, _, _, n = cycles.x.shape
+    x = refuse(kept[:, None, None, None], cycles.x * scale[:-1])
+    return (
+        states_of(rest, x.reshape(count, -1, n)),
+        cycles.widths,
+        refuse(kept, cycles.parameter * scale[-1]),
+        refuse(kept, cycles.period),
+    )
+
+
+def _refused(kept: AnyArray, read: Read) -> Read:
+    return tuple(refuse(kept[:, None], x) for x in read)  # pyright: ignore
+
+
+def _read(scale: AnyArray, cycles: Cycle, first: AnyArray, last: AnyArray) -> Read:
+    """Multipliers, their real and imaginary parts, and extremes, of several orbits."""
+    values = sorted_multipliers(first, last)
+    samples = jax.vmap(sampled)(cycles.x) * scale[:-1]
+    return values.real, values.imag, samples.min((1, 2)), samples.max((1, 2))
+
+
+def _read_part(scale: np.ndarray, points: Point, kept: np.ndarray) -> Read:
+    """The same on the host."""
+    rows = points.cycle, points.first, points.last
+    return in_rows(lambda each: _read_rows(scale, *each), rows, kept)
+
+
+_read_rows = compiled_part(_read)
