@@ -12,7 +12,7 @@ from benchmarks._harness import HERE, measure
 NAMES = (
     "sweep_fixed", "sweep_adaptive", "sweep_million", "sweep_neuron", "network", "gradient",
     "training", "seeds", "learning_rules", "error_forcing", "diagrams", "orbits", "lyapunov",
-    "large", "misses", "first_result",
+    "large", "misses", "first_result", "first_call",
 )  # fmt: skip
 
 
