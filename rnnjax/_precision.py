@@ -169,8 +169,7 @@ def in_float64(function: Callable[..., T], *args: PyTree) -> T:
             return function(*eqx.combine(cast(arrays, np.float64), rest))
 
     if not is_traced(args):
-        # on the host it stays known whatever transformation is under way; the result may be traced
-        result = compute(to_host(arrays))
+        result = compute(arrays)  # traced all the same where a transformation is under way
         return converted(result, outside) if is_traced(result) else to_host(result)
     if outside == np.float64:
         return compute(arrays)

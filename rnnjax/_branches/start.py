@@ -25,7 +25,7 @@ from rnnjax.circuits._flat import FlatField
 _GUESSES, _ROUNDS = 16, 8  # beside rest, where a search from there leads nowhere
 _STEPS = 100  # of a search, at most
 _NEAR = 0.1  # scaled distance within which a start must lie from an equilibrium
-OFF = 1e-2  # scaled distance from a branch point at which the other branch is begun
+_OFF = 1e-2  # scaled distance from a branch point at which the other branch is begun
 _SINGULAR = 1e11  # length of the null vector of a singular matrix, had it an inverse
 
 
@@ -103,7 +103,7 @@ def crossing(frozen: FlatField, u: Array, tangent: Arrays, scale: Array) -> Star
     along = along * jnp.where(along[-1] < 0, -1.0, 1.0)
     well = jnp.isfinite(along).all()
     end = jnp.where(well, BranchEnd.GOING, BranchEnd.NO_START).astype(jnp.int32)
-    return Start(u, (), jnp.where(well, along, _upward(u)), OFF, end)
+    return Start(u, (), jnp.where(well, along, _upward(u)), _OFF, end)
 
 
 def started(look: ValueAndJacobian, u: Array, near: float, n: int) -> tuple[Start, Array]:

@@ -87,8 +87,6 @@ class _Guess(NamedTuple):
     u: Array
     tangent: Array
     at: Array
-    step: Array
-    wanted: Array
 
 
 class Between(NamedTuple):
@@ -200,12 +198,12 @@ def zero_between(followed: Followed, index: int, between: Between) -> Zero:
 
     z, size = solved_alone(equations, unknowns, others)
     moved = z[:count] / scale - guess.u[:count]
-    solved = (size < 1e-9) & (jnp.sqrt(moved @ moved) <= 2 * guess.step) & guess.wanted
+    solved = (size < 1e-9) & (jnp.sqrt(moved @ moved) <= 2 * between.step) & between.wanted
     # how far along is known as well as the point is, so that close ones keep their order
     ahead = jnp.where(solved, guess.tangent[:count] @ moved, 0.0)
     at = guess.at + jnp.where(jnp.signbit(between.at), -ahead, ahead)
     z = jnp.where(solved, z, unknowns)
-    return Zero(z, constants, tangent, at, guess.step, solved, guess.wanted & ~solved)
+    return Zero(z, constants, tangent, at, between.step, solved, between.wanted & ~solved)
 
 
 def located(followed: Followed, index: int, zero: Zero) -> Located:
@@ -229,7 +227,7 @@ def _guessed(between: Between) -> _Guess:
     tangent = begin.tangent + share * (onward - begin.tangent)
     tangent = tangent / jnp.sqrt(tangent @ tangent)
     at = between.at + jnp.where(jnp.signbit(between.at), -share, share) * step
-    return _Guess(u, tangent, at, step, between.wanted)
+    return _Guess(u, tangent, at)
 
 
 def sorted_once(found: Located, scale: AnyArray) -> Located:

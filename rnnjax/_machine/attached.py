@@ -19,6 +19,7 @@ from rnnjax._precision import (
     now_or_later,
     pulled_back,
     scoped,
+    to_host,
 )
 from rnnjax._types import Arrays, PyTree, T, is_traced
 
@@ -43,16 +44,16 @@ def host_or_program(
     known = jax.tree.map(lambda x: lax.stop_gradient(x) if is_traced(x) else x, given)
     if is_traced(known):
         return in_float64(at_once, given, settings)
-    try:
-        found, result = in_float64(by_parts, known, settings)
+    try:  # on the host they stay known whatever transformation is under way
+        found, result = in_float64(by_parts, to_host(known), settings)
     except CapturedError:
         return in_float64(at_once, given, settings)
     if not is_traced(given):
         return result
-    return with_derivatives(result, attached, given, found, settings)
+    return _with_derivatives(result, attached, given, found, settings)
 
 
-def with_derivatives(value: T, function: Callable[..., T], *args: PyTree) -> T:
+def _with_derivatives(value: T, function: Callable[..., T], *args: PyTree) -> T:
     """`value`, known on the host, with the derivatives of `function(*args)`, computed in float64.
 
     In a float32 scope one program is compiled for them, of those results that have any coming back;

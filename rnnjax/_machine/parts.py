@@ -61,7 +61,7 @@ def compiled_part(function: Callable[..., T], *, runs_long: bool = False) -> Cal
         jitted = jax.jit(whole)
         traced = jitted.trace(arrays)
         if len(traced.jaxpr.in_avals) > len(jax.tree.leaves(arrays)):
-            refuse_captured(jax.make_jaxpr(whole)(arrays).consts)
+            _refuse_captured(jax.make_jaxpr(whole)(arrays).consts)
         on_cpu = jax.default_backend() == "cpu"
         return traced.lower().compile(options if on_cpu else None), jitted
 
@@ -87,7 +87,7 @@ def compiled_part(function: Callable[..., T], *, runs_long: bool = False) -> Cal
     return run
 
 
-def refuse_captured(numbers: Sequence[Any]) -> None:
+def _refuse_captured(numbers: Sequence[Any]) -> None:
     """Raise where a function captured numbers of a transformation: derivatives by them would be lost."""
     for each in numbers:
         if is_traced(each) and type(lax.stop_gradient(each)) is not type(each):

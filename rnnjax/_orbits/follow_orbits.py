@@ -86,6 +86,7 @@ class _Found(NamedTuple):
 
 @eqx.filter_jit
 def at_once(given: Given, settings: Settings) -> Any:
+    """In one program; what an `OrbitBranch` holds, with its derivatives."""
     still = lax.stop_gradient(jax.tree.map(jnp.asarray, (given.begin, given.limits)))
     given = given._replace(begin=still[0], limits=still[1])
     begun = _begun(given, settings)

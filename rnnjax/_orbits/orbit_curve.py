@@ -30,7 +30,7 @@ from rnnjax._orbits.orbit_branch import AbstractOrbits, OrbitBifurcation
 from rnnjax._orbits.orbit_points import (
     Condition,
     Point,
-    inner,
+    of_length_one,
     place_of,
     reached,
     row_of,
@@ -196,7 +196,7 @@ def condition_of(field: Family, type_: AbstractOfCycles) -> Condition:
         _, single, tangent, _ = seen(cycle, border)
         if not folds:
             return border
-        return _of_length_one(single, tangent)
+        return of_length_one(single, tangent)
 
     return Condition(value, following)
 
@@ -215,13 +215,7 @@ def _first_border(field: Family, cycle: Cycle) -> Row:
     against = row_of(single, Row(generic, jnp.zeros(()), jnp.ones(())))
     rows, wanted = (phase_row(single), against), jnp.asarray([0.0, 1.0])
     tangent, _ = solved(equations, jnp.zeros_like(equations.value), rows, wanted)
-    return _of_length_one(single, tangent)
-
-
-def _of_length_one(cycle: Cycle, change: Row) -> Row:
-    """A direction of length 1."""
-    length = jnp.sqrt(inner(cycle, change, change))
-    return Row(*(t / length for t in change))
+    return of_length_one(single, tangent)
 
 
 def _form(field: Family, size: Array, type_: AbstractOfCycles, at: Point) -> Array:

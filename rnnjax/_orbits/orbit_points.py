@@ -69,6 +69,12 @@ def row_of(cycle: Cycle, a: Row) -> Row:
     return Row(weights(cycle)[..., None] * a.x, a.period / cycle.period**2, a.parameter)
 
 
+def of_length_one(cycle: Cycle, change: Row) -> Row:
+    """A direction of length 1."""
+    length = jnp.sqrt(inner(cycle, change, change))
+    return Row(*(t / length for t in change))
+
+
 def moved(cycle: Cycle, change: Row, share: Scalar = 1.0) -> Cycle:
     """A cycle and a multiple of a change."""
     return Cycle(
@@ -137,11 +143,10 @@ def reached(
         after = moved(cycle, change)
         rows = [phase_row(cycle), row_of(cycle, along), *more]
         tangent = meeting(found, rows, jnp.zeros(len(rows)).at[1].set(1.0), 0.0)
-        length = jnp.sqrt(inner(cycle, tangent, tangent))
         system = found.small.system
         return _Search(
             jax.tree.map(lambda a, b: jnp.where(fails | done, a, b), cycle, after),
-            Row(*(t / length for t in tangent)),
+            of_length_one(cycle, tangent),
             system.first, system.last, system.sign,
             jnp.where(done, now.size, size), fails, now.looks + 1, done,
         )  # fmt: skip
@@ -176,8 +181,7 @@ def point(field: Family, types: tuple[AbstractOfCycles, ...], cycle: Cycle, alon
     tangent, small = solved(
         equations, jnp.zeros_like(equations.value), rows, jnp.asarray([0.0, 1.0])
     )
-    length = jnp.sqrt(inner(cycle, tangent, tangent))
-    tangent = Row(*(t / length for t in tangent))
+    tangent = of_length_one(cycle, tangent)
     system = small.system
     left = system.first, system.last, system.sign
     return Point(cycle, tangent, *_tested(field, types, cycle, tangent, left))

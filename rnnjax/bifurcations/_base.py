@@ -10,6 +10,7 @@ from jax import lax
 from jaxtyping import Bool, Int
 
 from rnnjax._numerics.dense import bordered, determinant, inverse, null_vectors
+from rnnjax._numerics.roots import looking
 from rnnjax._precision import index_of_largest
 from rnnjax._types import Array, Arrays, Float
 from rnnjax.bifurcations._known import AbstractType
@@ -187,12 +188,8 @@ def jacobian(family: Family, u: Array) -> Array:
 
 def jacobian_and_value(function: Family, u: Array) -> tuple[Array, Array]:
     """The derivatives of a function of a vector, and its value."""
-
-    def twice(v: Array) -> tuple[Array, Array]:
-        value = function(v)
-        return value, value
-
-    return jax.jacfwd(twice, has_aux=True)(u)
+    value, derivatives = looking(function)(u)
+    return derivatives, value
 
 
 def by_state(derivatives: Array) -> Array:
