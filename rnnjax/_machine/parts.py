@@ -100,12 +100,15 @@ def _refuse_captured(numbers: Sequence[Any]) -> None:
 
 
 def compiled(function: Callable[..., T], *, runs_long: bool = False) -> Callable[..., T]:
-    """`function(*args)` as a program of its own: a `compiled_part`, or inside of transformations a nested one."""
+    """`function(*args)` as a program of its own: a `compiled_part`, or inside of transformations a nested one.
+
+    Inside of `jax.jit` results are traced, whatever the arguments are.
+    """
     part, nested = compiled_part(function, runs_long=runs_long), eqx.filter_jit(function)
 
     @functools.wraps(function)
     def run(*args: Any) -> T:
-        if is_traced(args):
+        if is_traced(args, lax.full((), 0)):
             return nested(*args)
         try:
             return part(*args)
