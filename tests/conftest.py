@@ -2,6 +2,8 @@
 
 import importlib.metadata
 import os
+import signal
+from pathlib import Path
 
 # These must be set before JAX is imported.
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -20,12 +22,44 @@ import jax
 import jaxtyping
 import matplotlib.pyplot as plt
 import pytest
+from compiles import Ledger
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 # Annotations of the package are checked at run time; an int passes for a float, as in PEP 484.
-checked = beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))
-_HOOK = jaxtyping.install_import_hook("rnnjax", "conftest.checked")
+_CHECK = beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))
+_CHECKS = {}
+
+
+def checked(function):
+    """A stand-in for a function, without a body, that checks what it is given.
+
+    Functions that are defined inside of others, again in each call, share theirs.
+    """
+    own = function.__module__, function.__qualname__, function.__defaults__
+    key = own, *function.__annotations__.items()
+    try:
+        if key not in _CHECKS:
+            _CHECKS[key] = _CHECK(function)
+        return _CHECKS[key]
+    except TypeError:  # something in it can't be looked up
+        return _CHECK(function)
+
+
+_PACKAGE = Path(__file__).parents[1] / "rnnjax"
+_MODULES = [
+    ".".join(path.relative_to(_PACKAGE.parent).with_suffix("").parts)
+    for path in _PACKAGE.rglob("*.py")
+    if path.stem != "__init__"
+]
+# hundreds of thousands of calls on the host, of which the checks would take nine tenths
+_MODULES.remove("rnnjax._proof.intervals")
+_HOOK = jaxtyping.install_import_hook(_MODULES, "conftest.checked")
+
+
+def pytest_configure(config):
+    """Compilation is most of the suite: its seconds are listed at the end."""
+    config.pluginmanager.register(Ledger())
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -34,6 +68,14 @@ def _fresh_module():
     yield
     jax.clear_caches()
     plt.close("all")
+
+
+@pytest.fixture
+def listening():
+    """Ctrl-C interrupts the test, also where the process was told to ignore it, as in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(params=[False, True], ids=["x32", "x64"])

@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +9,7 @@ from jax import lax
 
 from rnnjax._equilibria.equilibria import Equilibria
 from rnnjax._equilibria.linearize import Stability
+from rnnjax._machine.kept import program
 from rnnjax._precision import in_float64
 from rnnjax._types import Array, Float, InputLike
 from rnnjax.circuits._base import AbstractCircuit
@@ -145,7 +145,7 @@ def _directions(n: int) -> np.ndarray:
     return random if n > _MANY else np.concatenate([random, np.eye(n), -np.eye(n)])
 
 
-@eqx.filter_jit
+@program
 def _falls(
     circuit: AbstractCircuit[Any],
     input: InputLike,

@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,6 +33,7 @@ from rnnjax._continuation.problem import Bounds, Steps
 from rnnjax._continuation.whole_path import Whole, special, steps_up_to, whole_path
 from rnnjax._gate import instant
 from rnnjax._machine.attached import host_or_program
+from rnnjax._machine.kept import program
 from rnnjax._machine.parts import compiled_part, in_rows
 from rnnjax._machine.verb import verb
 from rnnjax._numerics.dense import in_loops
@@ -272,7 +272,7 @@ def _jacobians_at(given: _Given, named: Named, rows: Array) -> Any:
     return jax.vmap(field.jacobian)(rows)
 
 
-@eqx.filter_jit
+@program
 def _at_once(given: _Given, settings: Settings) -> Any:
     scale, start = _started(given, settings)
     followed = _recipe(given, scale, settings).followed()

@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple, TypeAlias
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +15,7 @@ from rnnjax._continuation.march import follow
 from rnnjax._continuation.problem import Bounds
 from rnnjax._equilibria.leading_eigenvalues import checked_effort, random_vectors
 from rnnjax._gate import instant
+from rnnjax._machine.kept import program
 from rnnjax._machine.verb import verb
 from rnnjax._numerics.eigenvalues import eigenvalues_by_products
 from rnnjax._numerics.implicit import by_products, refuse, root_of, without_derivatives
@@ -117,7 +117,7 @@ def continue_large(
     return LargeBranch(*result, name=named.name).told(throw)
 
 
-@eqx.filter_jit
+@program
 def _followed(
     target: Driven, state: State, limits: NDArray, time: Scalar, random: NDArray, settings: Settings
 ) -> Any:

@@ -1,11 +1,11 @@
 """When and where a run with fixed steps failed."""
 
-import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Int
 
 from rnnjax._engine.fixed_steps import FixedOutcome, FixedRun, integrate
+from rnnjax._machine.kept import program
 from rnnjax._numerics.memory import BLOCK
 from rnnjax._numerics.trees import flatten
 from rnnjax._types import Array, State
@@ -27,6 +27,6 @@ def first_failure(run: FixedRun, outcome: FixedOutcome) -> tuple[float, int]:
     return float(run.time_after(int(outcome.steps_well) + row)), variable
 
 
-@eqx.filter_jit
+@program
 def _replay(run: FixedRun, start: State, first: Int[Array, ""]) -> State:
     return integrate(run, start, BLOCK, save_every=1, first=first).saved

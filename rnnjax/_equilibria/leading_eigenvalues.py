@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Complex, Int
 
 from rnnjax._gate import instant, one_number
+from rnnjax._machine.kept import program
 from rnnjax._machine.verb import verb
 from rnnjax._numerics.eigenvalues import eigenvalues_by_products
 from rnnjax._numerics.implicit import refuse
@@ -184,7 +185,7 @@ def random_vectors(key: Expected[Key | None], shape: tuple[int, int]) -> Any:
     return draws if is_traced(draws) else np.asarray(draws, np.float64)
 
 
-@eqx.filter_jit
+@program
 def _leading(
     circuit: AbstractCircuit[Any],
     input: InputLike,

@@ -14,6 +14,7 @@ from rnnjax._engine.driven import driven_by
 from rnnjax._engine.fixed_steps import FixedOutcome, FixedRun, integrate
 from rnnjax._exponents.block_means import block_errors, level_change, smooth_weights
 from rnnjax._exponents.regimes import SETTLING, regime_of, signs_of
+from rnnjax._machine.kept import program
 from rnnjax._numerics.dense import determinant
 from rnnjax._numerics.digits import digits
 from rnnjax._numerics.moments import GridMoment
@@ -58,7 +59,7 @@ class _RoundCarry(NamedTuple):
     well: State
 
 
-@eqx.filter_jit
+@program
 def spectrum_of(
     run: FixedRun, start: State, basis: Float[Array, "count variable"], schedule: Schedule
 ) -> tuple[dict[str, Arrays], FixedOutcome]:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from rnnjax._machine.kept import program
 from rnnjax._machine.parts import CapturedError, compiled_part
 from rnnjax._precision import (
     cast,
@@ -92,7 +93,7 @@ def _lowered(function: Callable[..., T], rest: PyTree, dtype: np.dtype, arrays: 
         return converted(function(*eqx.combine(cast(arrays, np.float64), rest)), dtype)
 
 
-_compiled = eqx.filter_jit(_lowered)
+_compiled = program(_lowered)
 
 
 @compiled_part

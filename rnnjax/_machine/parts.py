@@ -1,18 +1,16 @@
 """Programs that are soon compiled: the parts of an analysis whose order the host decides."""
 
 import functools
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import equinox as eqx
 import jax
 import jaxlib.version
 import numpy as np
 from jax import lax
 
-from rnnjax._precision import default_dtype, to_host
+from rnnjax._machine.kept import Fixed, apart, kept, program
+from rnnjax._precision import to_host
 from rnnjax._types import Arrays, T, is_traced
 
 # The older of two emitters of loops compiles in two thirds of the time; newer jaxlibs have the newer one
@@ -24,21 +22,9 @@ _SOON: dict[str, Any] = {"xla_backend_optimization_level": 0} | _OLDER
 
 _ROWS = 64
 
-MOST_PROGRAMS = 64  # that are kept: each holds hundreds of a process's maps of memory
-_PROGRAMS: OrderedDict[Any, Any] = OrderedDict()  # the one used last stands last
-_LOCK = threading.Lock()
-
 
 class CapturedError(TypeError):
     """A function that was given captured a number that a transformation passes through."""
-
-
-class _Fixed(NamedTuple):
-    """What is no array in a structure, to be looked up."""
-
-    leaves: tuple[Any, ...]
-    kinds: tuple[type, ...]  # True is 1 and 1.0 otherwise
-    structure: Any
 
 
 def compiled_part(function: Callable[..., T], *, runs_long: bool = False) -> Callable[..., T]:
@@ -51,10 +37,9 @@ def compiled_part(function: Callable[..., T], *, runs_long: bool = False) -> Cal
         runs_long: it takes so long to run that optimization pays.
     """
 
-    def program(fixed: _Fixed, arrays: Arrays) -> Any:
+    def made(fixed: Fixed, arrays: Arrays) -> Any:
         def whole(arrays: Arrays) -> Any:
-            rest = jax.tree.unflatten(fixed.structure, fixed.leaves)
-            return function(*eqx.combine(arrays, rest))
+            return function(*fixed.with_arrays(arrays))
 
         whole.__name__ = function.__name__  # of the program
         options = _OLDER if runs_long else _SOON
@@ -67,22 +52,10 @@ def compiled_part(function: Callable[..., T], *, runs_long: bool = False) -> Cal
 
     @functools.wraps(function)
     def run(*args: Any) -> T:
-        arrays, rest = eqx.partition(args, eqx.is_array)
+        arrays, fixed = apart(args)
         arrays = to_host(arrays)
-        leaves, structure = jax.tree.flatten(rest)
-        fixed = _Fixed(tuple(leaves), tuple(map(type, leaves)), structure)
-        numbers, shape = jax.tree.flatten(arrays)
-        shapes = tuple((x.shape, x.dtype, getattr(x, "sharding", None)) for x in numbers)
-        scope = default_dtype(), jax.default_backend(), jax.config.jax_default_device  # pyright: ignore
-        key = run, fixed, shape, shapes, scope
-        found = _PROGRAMS.get(key) or program(fixed, arrays)
-        with _LOCK:
-            _PROGRAMS[key] = found
-            _PROGRAMS.move_to_end(key)
-            while len(_PROGRAMS) > MOST_PROGRAMS:
-                _, (_, oldest) = _PROGRAMS.popitem(last=False)
-                oldest.clear_cache()
-        return jax.device_get(found[0](arrays))  # at once, whatever transformation is under way
+        compiled = kept(run, fixed, arrays, lambda: made(fixed, arrays))
+        return jax.device_get(compiled(arrays))  # at once, whatever transformation is under way
 
     return run
 
@@ -104,7 +77,7 @@ def compiled(function: Callable[..., T], *, runs_long: bool = False) -> Callable
 
     Inside of `jax.jit` results are traced, whatever the arguments are.
     """
-    part, nested = compiled_part(function, runs_long=runs_long), eqx.filter_jit(function)
+    part, nested = compiled_part(function, runs_long=runs_long), program(function)
 
     @functools.wraps(function)
     def run(*args: Any) -> T:

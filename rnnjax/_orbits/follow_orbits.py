@@ -3,7 +3,6 @@
 import functools
 from typing import Any, NamedTuple, TypeAlias
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +10,7 @@ from jax import lax
 
 from rnnjax._continuation.both_ways import Both, Way, both_ways, put_in_order
 from rnnjax._continuation.problem import Bounds, Taken
+from rnnjax._machine.kept import program
 from rnnjax._machine.parts import compiled_part, in_rows
 from rnnjax._numerics.collocation import Cycle, Family, sampled
 from rnnjax._numerics.dense import in_loops
@@ -84,7 +84,7 @@ class _Found(NamedTuple):
     zeros: _Zeros
 
 
-@eqx.filter_jit
+@program
 def at_once(given: Given, settings: Settings) -> Any:
     """In one program; what an `OrbitBranch` holds, with its derivatives."""
     still = lax.stop_gradient(jax.tree.map(jnp.asarray, (given.begin, given.limits)))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from rnnjax._machine.kept import program
 from rnnjax._numerics.collocation import DEGREE, ends_of, interpolated
 from rnnjax._numerics.trees import flatten, named_leaves
 from rnnjax._precision import in_float64, index_of_largest
@@ -158,7 +159,7 @@ def rows_of(rest: State, states: State) -> Any:
     )
 
 
-@eqx.filter_jit
+@program
 def at_phases(states: State, widths: Array, phase: Array) -> Any:
     first = jax.tree.map(lambda x: x[0], states)
     _, unravel = flatten(jax.tree.map(jnp.asarray, first))

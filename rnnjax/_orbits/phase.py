@@ -11,6 +11,7 @@ from jax import lax
 
 from rnnjax._engine.fixed_steps import FixedRun, integrate
 from rnnjax._gate import instant
+from rnnjax._machine.kept import program
 from rnnjax._machine.verb import verb
 from rnnjax._numerics.collocation import (
     DEGREE,
@@ -249,7 +250,7 @@ def _scaled(
     return field, Cycle(nodes, period, jnp.zeros(()), widths), scale, natural.unravel
 
 
-@eqx.filter_jit
+@program
 def _response(
     circuit: AbstractCircuit[Any], input: InputLike | None, rest: State, states: State,
     period: Array, widths: Array, time: Array,
@@ -320,7 +321,7 @@ def _crossing(cycle: Cycle, value: Callable[[Array], Array]) -> Array:
     return refuse(up.any(), phase - at(phase) / lax.stop_gradient(slope))
 
 
-@eqx.filter_jit
+@program
 def _phase(
     circuit: AbstractCircuit[Any], input: Callable[[Scalar], Input], rest: State, states: State,
     period: Array, widths: Array, time: Array,

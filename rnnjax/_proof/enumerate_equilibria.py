@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnjax._equilibria.equilibria import Equilibria
 from rnnjax._gate import one_number
+from rnnjax._machine.kept import program
 from rnnjax._machine.verb import verb
 from rnnjax._numerics.trees import variable_names
 from rnnjax._parameter import counted
@@ -242,7 +243,7 @@ def _equilibria(problem: _Problem, x: np.ndarray, certificate: Certificate) -> E
     )
 
 
-@eqx.filter_jit
+@program
 def _here(
     circuit: AbstractCircuit[Any], input: Input, rest: State, x: Array
 ) -> tuple[Array, Array]:

@@ -19,6 +19,7 @@ from rnnjax._engine.step_control import (
     first_step,
 )
 from rnnjax._engine.stops import bends_since, longest_step, stops_since
+from rnnjax._machine.kept import program
 from rnnjax._numerics.digits import Digits
 from rnnjax._numerics.moments import LaneMoment, RoundedMoment
 from rnnjax._numerics.trees import fastest_variable, flatten
@@ -28,7 +29,7 @@ from rnnjax._types import Array, Arrays, Float, Input, Key, Scalar, State
 from rnnjax.solvers._base import Solver, order_of
 
 
-@eqx.filter_jit
+@program
 def run_by_diffrax(run: TimedRun, choice: Choice) -> dict[str, Arrays]:
     """A run, or a batch of runs."""
     run = dataclasses.replace(run, input=run.input.opened())

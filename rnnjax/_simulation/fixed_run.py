@@ -16,6 +16,7 @@ from rnnjax._engine.fixed_steps import FixedOutcome, FixedRun, integrate
 from rnnjax._engine.one_step import Keys
 from rnnjax._gate import own_structure
 from rnnjax._machine.devices import all_or_one, may_spread, spread
+from rnnjax._machine.kept import program
 from rnnjax._machine.plan import Loop, Plan, choose_plan
 from rnnjax._machine.programs import has_product
 from rnnjax._numerics.digits import digits
@@ -121,7 +122,7 @@ def run_fixed(
     return result
 
 
-@eqx.filter_jit
+@program
 def _fixed(
     run: FixedRun, start: State, grid: Grid, memory: AbstractMemory | None, batch: bool,
     devices: int, observe: Callable[[State], Arrays] | None,

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from rnnjax._engine.adaptive_steps import AdaptiveLane
 from rnnjax._engine.step_control import Window
 from rnnjax._engine.stops import longest_step
+from rnnjax._machine.kept import program
 from rnnjax._numerics.implicit import zero_of
 from rnnjax._numerics.trees import fastest_variable
 from rnnjax._results import Status
@@ -25,7 +26,7 @@ StatesApart = tuple[Arrays, dict[str, Arrays]]
 """The states of a run, and what else there is to say of it."""
 
 
-@eqx.filter_jit
+@program
 def run_by_lanes(run: TimedRun, choice: Choice) -> dict[str, Arrays]:
     """A run, or a batch of runs."""
     run = jax.tree.map(lambda x: jnp.asarray(x) if eqx.is_array(x) else x, run)

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-import equinox as eqx
 from jaxtyping import Int
 
 from rnnjax._engine.adaptive_steps import AdaptiveOutcome
 from rnnjax._engine.first_failure import first_failure
 from rnnjax._engine.fixed_steps import FixedOutcome
+from rnnjax._machine.kept import program
 from rnnjax._machine.verb import verb
 from rnnjax._numerics.moments import LaneMoment
 from rnnjax._numerics.trees import fastest_variable, variable_names
@@ -102,7 +102,7 @@ def measure(
     return to_host(results)
 
 
-@eqx.filter_jit
+@program
 def _measured(
     circuit: AbstractCircuit[Any], values: RunValues, key: Key | None, settings: RunSettings
 ) -> tuple[Arrays, FixedOutcome | AdaptiveOutcome, Int[Array, ""] | None]:

@@ -8,6 +8,7 @@ import jax
 from jaxtyping import Bool, Int
 
 from rnnjax._machine.devices import all_or_one, placed, spread
+from rnnjax._machine.kept import program
 from rnnjax._machine.plan import Plan
 from rnnjax._machine.setup import tuned_devices
 from rnnjax._training.batches import Keys
@@ -19,7 +20,7 @@ TreeT = TypeVar("TreeT")
 _TOGETHER = 4096  # numbers of state from which on a kernel of a CPU is worth its call
 
 
-@eqx.filter_jit
+@program
 def advance_lanes(
     state: FitState, k: Int[Array, ""], circuit: Trained, key: Keys, moving: Bool[Array, ""],
     recipe: Recipe,
@@ -77,7 +78,7 @@ def layout(
     return Layout(fits, min(max(1, _TOGETHER // numbers) if numbers else share, share), trials)
 
 
-@eqx.filter_jit
+@program
 def begin_lanes(circuit: Trained, free: Sequence[Array], key: Keys, recipe: Recipe) -> FitState:
     """The states of many fits before the first step."""
     return eqx.filter_vmap(lambda c, f, k: begin(c, f, k, recipe))(circuit, free, key)

@@ -10,6 +10,7 @@ from jaxtyping import Int
 
 from rnnjax._engine.fixed_steps import Solver
 from rnnjax._machine.devices import one_device
+from rnnjax._machine.kept import program
 from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import parameter
 from rnnjax._precision import cast
@@ -189,7 +190,7 @@ class OnTask(AbstractObjective[TaskNetwork]):
             return jnp.mean(run(network).totals)
 
 
-@eqx.filter_jit
+@program
 def _largest_correction(objective: OnTask, circuit: TaskNetwork, key: Key) -> Float[Array, ""]:
     """How far the forcing moves the state, relative to its size, in the first batch."""
     trials, of_noise, _ = drawn(objective.task, jax.random.fold_in(key, 0), objective.batch)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._engine.fixed_steps import Solver
+from rnnjax._machine.kept import program
 from rnnjax._machine.verb import verb
 from rnnjax._parameter import check, counted
 from rnnjax._precision import cast, precision, to_host
@@ -108,7 +109,7 @@ def _count(task: AbstractTask) -> int:
     return _TRIALS if known is None else len(known.inputs)
 
 
-@eqx.filter_jit
+@program
 def _performed(objective: OnTask, network: TaskNetwork, key: Key, whole: bool) -> Performance:
     trials, of_noise, _ = drawn(objective.task, key, objective.batch, whole)
     states = pass_through(objective, network, trials, of_noise, None).states(network)

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Bool, Int
 
 from rnnjax._machine.devices import one_device
+from rnnjax._machine.kept import program
 from rnnjax._training.objective import AbstractObjective, Trained, works_alone
 from rnnjax._training.stop import Stop
 from rnnjax._types import Array, Arrays, Float, Key, Where
@@ -179,7 +179,7 @@ def _validated(
     return following, jnp.where(counts, loss, nan)
 
 
-@eqx.filter_jit
+@program
 def first_gradient(
     circuit: Trained, where: Where, objective: AbstractObjective[Any], key: Key | None
 ) -> tuple[Float[Array, ""], Sequence[Array]]:
@@ -193,5 +193,5 @@ def first_gradient(
         )
 
 
-advance_compiled = eqx.filter_jit(advance)
-begin_compiled = eqx.filter_jit(begin)
+advance_compiled = program(advance)
+begin_compiled = program(begin)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._equilibria.find_equilibria import find_equilibria
+from rnnjax._machine.kept import program
 from rnnjax._numerics.eigenvalues import eigenvalues
 from rnnjax._numerics.trees import flatten
 from rnnjax._parameter import check
@@ -69,7 +70,7 @@ class AbstractTarget(AbstractObjective):
         return in_float64(_loss, self, circuit)
 
 
-@eqx.filter_jit
+@program
 def _loss(target: AbstractTarget, circuit: Expected[AbstractCircuit[Any] | Driven]) -> Any:
     return target.loss(*apart(circuit, target.input))
 

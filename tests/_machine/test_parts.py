@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from compiles import programs
 
-from rnnjax._machine import parts
+from rnnjax._machine import kept
 from rnnjax._machine.parts import compiled_part, in_rows
 from rnnjax._precision import index_of_largest
 
@@ -59,12 +59,12 @@ def test_known_numbers_are_worked_out_inside_of_transformations():
 
 
 def test_so_many_programs_are_kept(monkeypatch):
-    monkeypatch.setattr(parts, "MOST_PROGRAMS", 2)
+    monkeypatch.setattr(kept, "MOST_PROGRAMS", 2)
     with programs() as compiled:
         for degree in (4, 5, 6, 5, 4):
             _powers(Given(np.arange(3.0, dtype=np.float32), "x"), degree)
     assert len(compiled) == 4  # the fourth power was dropped, the fifth was not
-    assert len(parts._PROGRAMS) == 2
+    assert len(kept._PROGRAMS) == 2
 
 
 @pytest.mark.parametrize("count", [0, 1, 64, 65, 200])

@@ -233,6 +233,7 @@ def test_an_existing_store_is_not_overwritten(tmp_path):
         )
 
 
+@pytest.mark.usefixtures("listening")
 @pytest.mark.parametrize("store", [None, "m.zarr"])
 def test_ctrl_c_keeps_what_is_finished_and_says_so(tmp_path, store):
     path = None if store is None else tmp_path / store
