@@ -8,7 +8,11 @@ from pathlib import Path
 # These must be set before JAX is imported.
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["MPLBACKEND"] = "Agg"
-_FLAGS = ["--xla_force_host_platform_device_count=4"]
+# As many programs are compiled at once as there are workers: pieces of one in threads cost more than they save.
+_FLAGS = [
+    "--xla_force_host_platform_device_count=4",
+    "--xla_cpu_parallel_codegen_split_count=1",
+]
 if importlib.metadata.version("jaxlib").startswith("0.10."):
     # Most of the suite is compilation. The older of two emitters of loops compiles in a third less
     # time; newer jaxlibs, with which the suite runs as well, have the newer one only.

@@ -23,6 +23,7 @@ from rnnjax._continuation.arguments import checked_share, checked_target, each_o
 from rnnjax._continuation.by_parts import (
     Direction,
     found_by_parts,
+    march_ahead,
     whole_attached,
     whole_by_parts,
 )
@@ -34,7 +35,7 @@ from rnnjax._continuation.whole_path import Whole, special, steps_up_to, whole_p
 from rnnjax._gate import instant
 from rnnjax._machine.attached import host_or_program
 from rnnjax._machine.kept import program
-from rnnjax._machine.parts import compiled_part, in_rows
+from rnnjax._machine.parts import ROWS, compiled_part, in_rows
 from rnnjax._machine.verb import verb
 from rnnjax._numerics.dense import in_loops
 from rnnjax._numerics.implicit import refuse
@@ -237,6 +238,12 @@ class _Found(NamedTuple):
 
 def _found(given: _Given, settings: Settings) -> tuple[_Found, Any]:
     """The branch, part by part, and what it is told as."""
+    # what comes next is traced while what comes first is compiled, with numbers that do not matter
+    scale, start = _begun.ahead(given, settings)
+    start = start._replace(offset=settings.begin.offset)
+    march_ahead(_recipe(given, np.ones_like(scale), settings), start, settings.attempts)
+    _jacobians_at.ahead(given, settings.named, np.zeros((ROWS, scale.size)))
+
     scale, start = _begun(given, settings)
     start = start._replace(offset=float(start.offset))
     recipe = _recipe(given, scale, settings)

@@ -25,7 +25,7 @@ from rnnjax.circuits._flat import FlatField
 _GUESSES, _ROUNDS = 16, 8  # beside rest, where a search from there leads nowhere
 _STEPS = 100  # of a search, at most
 _NEAR = 0.1  # scaled distance within which a start must lie from an equilibrium
-_OFF = 1e-2  # scaled distance from a branch point at which the other branch is begun
+_OFF = 1e-2
 _SINGULAR = 1e11  # length of the null vector of a singular matrix, had it an inverse
 
 
@@ -41,6 +41,11 @@ class Begin(NamedTuple):
     searches: bool
     near: float
     switches: bool
+
+    @property
+    def offset(self) -> float:
+        """How far from the branch point the other branch is begun, scaled; 0 elsewhere."""
+        return _OFF if self.switches else 0.0
 
 
 FROM_REST = Begin(True, np.inf, False)

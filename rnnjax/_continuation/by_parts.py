@@ -22,7 +22,7 @@ from rnnjax._machine.parts import compiled_part
 from rnnjax._numerics.dense import in_loops
 from rnnjax._numerics.implicit import refuse
 from rnnjax._results import BranchEnd
-from rnnjax._types import AnyArray, Array, Float, Int, numpy_of
+from rnnjax._types import AnyArray, Array, Bool, Float, Int, numpy_of
 
 
 class Direction(NamedTuple):
@@ -66,9 +66,19 @@ def found_by_parts(
         types: how many types are looked for.
     """
     attempts = attempts if int(start.end) == BranchEnd.GOING else 1
+    marches = [_marched(recipe, start, np.asarray(sign), attempts) for sign in directions]
+    occurs = np.any([_vanishes(taken).any(0) for _, taken in marches], axis=0)
+    for index in np.flatnonzero(occurs[:types]):
+        _zero.ahead(recipe, int(index), _between(marches[0][1], 0, int(index), np.zeros(())))
     return tuple(
-        _one_way(recipe, start, np.asarray(sign), attempts, slots, types) for sign in directions
+        _one_way(recipe, start, np.asarray(sign), march, slots, types)
+        for sign, march in zip(directions, marches, strict=True)
     )
+
+
+def march_ahead(recipe: AbstractRecipe, start: Start, attempts: int) -> None:
+    """Begin to compile the march, for others like these: their numbers do not matter."""
+    _marched.ahead(recipe, start, np.ones(()), attempts)
 
 
 def whole_by_parts(
@@ -128,26 +138,34 @@ def _one_way(
     recipe: AbstractRecipe,
     start: Start,
     sign: Float[np.ndarray, ""],
-    attempts: int,
+    march: tuple[March[Place], Taken],
     slots: int,
     types: int,
 ) -> Direction:
     """In one of its directions."""
-    now, taken = _marched(recipe, start, sign, attempts)
+    now, taken = march
     at = np.asarray(sign * (start.offset + taken.length))
-    seen: Seen = taken.seen
     found, lost = [], 0
     for index in range(types):
-        vanishes = np.flatnonzero(np.isfinite(seen.root[:, index]) & taken.taken)
+        vanishes = np.flatnonzero(_vanishes(taken)[:, index])
         lost += max(vanishes.size - slots, 0)
-        each = []
-        for k in vanishes[:slots]:
-            near: Seen = jax.tree.map(lambda x, k=k: x[k], seen)
-            between = Between(near, near.root[index], taken.step[k], at[k], np.ones((), bool))
-            each.append(_zero(recipe, index, between))
+        each = [
+            _zero(recipe, index, _between(taken, int(k), index, at[k])) for k in vanishes[:slots]
+        ]
         found.append(jax.tree.map(lambda *x: np.stack(x), *each) if each else (None, None))
     zeros, places = zip(*found, strict=True) if found else ((), ())
     return Direction(sign, now.end, taken, at, zeros, places, np.asarray(lost, np.int32))
+
+
+def _vanishes(taken: Taken) -> Bool[np.ndarray, "attempt type"]:
+    """Where the test of each type did."""
+    return np.isfinite(taken.seen.root) & taken.taken[:, None]
+
+
+def _between(taken: Taken, k: int, index: int, at: Float[AnyArray, ""]) -> Between:
+    """The step of an attempt, for the zero of one of the tests."""
+    near: Seen = jax.tree.map(lambda x: x[k], taken.seen)
+    return Between(near, near.root[index], taken.step[k], at, np.ones((), bool))
 
 
 @compiled_part

@@ -10,6 +10,7 @@ from jax import lax
 from jaxtyping import Bool
 
 from rnnjax._machine.identity import identity_of
+from rnnjax._machine.kept import traced_once
 from rnnjax._numerics.digits import Digits, digits, in_full, in_parts, put_together, two_parts
 from rnnjax._numerics.implicit import is_symbolic, without_derivatives
 from rnnjax._numerics.moments import AbstractMoment, GridMoment, LaneMoment
@@ -58,7 +59,7 @@ class DrivenBy(eqx.Module):
         """The input at a moment, in the dtype of the program."""
         if isinstance(self.rounded, AbstractInput) and not self.rounded.varies:
             return self.rounded(jnp.zeros(()))
-        return in_full(_value, self, when)
+        return _at(self, when) if isinstance(self.rounded, eqx.Module) else _looked_at(self, when)
 
     def opened(self) -> "DrivenBy":
         """With the numbers that a plain function captured as arrays of its own."""
@@ -82,6 +83,13 @@ def input_at_first(input: DrivenBy) -> Input:
     """The input at time 0."""
     zero = digits(jnp.zeros(()), default_dtype())
     return input.at(GridMoment(zero, zero, jnp.zeros((), jnp.int32)))
+
+
+def _looked_at(input: DrivenBy, when: AbstractMoment) -> Input:
+    return in_full(_value, input, when)
+
+
+_at = traced_once(_looked_at)
 
 
 def _value(input: DrivenBy, when: AbstractMoment) -> Input:

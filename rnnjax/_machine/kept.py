@@ -47,10 +47,7 @@ def kept(
         arrays: the others, of which shapes, types and places count.
         made: makes the program, and with it what `jax.jit` gave, whose cache is cleared when it is dropped.
     """
-    numbers, shape = jax.tree.flatten(arrays)
-    shapes = tuple((x.shape, x.dtype, getattr(x, "sharding", None)) for x in numbers)
-    scope = default_dtype(), jax.default_backend(), jax.config.jax_default_device  # pyright: ignore
-    key = function, fixed, shape, shapes, scope
+    key = _key(function, fixed, arrays)
     found = _PROGRAMS.get(key) or made()
     with _LOCK:
         _PROGRAMS[key] = found
@@ -59,6 +56,19 @@ def kept(
             _, (_, oldest) = _PROGRAMS.popitem(last=False)
             oldest.clear_cache()
     return found[0]
+
+
+def dropped(function: Callable[..., Any], fixed: Fixed, arrays: Arrays) -> None:
+    """No longer keep it."""
+    with _LOCK:
+        _PROGRAMS.pop(_key(function, fixed, arrays), None)
+
+
+def _key(function: Callable[..., Any], fixed: Fixed, arrays: Arrays) -> Any:
+    numbers, shape = jax.tree.flatten(arrays)
+    shapes = tuple((x.shape, x.dtype, getattr(x, "sharding", None)) for x in numbers)
+    scope = default_dtype(), jax.default_backend(), jax.config.jax_default_device  # pyright: ignore
+    return function, fixed, shape, shapes, scope
 
 
 def program(function: Callable[..., T]) -> Callable[..., T]:
@@ -83,3 +93,28 @@ def program(function: Callable[..., T]) -> Callable[..., T]:
         return result if is_traced(result) else jax.block_until_ready(result)
 
     return run
+
+
+def traced_once(function: Callable[..., T]) -> Callable[..., T]:
+    """`function(*args)` for programs that call it in many places: they trace it once, and its derivatives too.
+
+    It runs as it is where its arguments are known, or where what is no array in them can't be looked up.
+    """
+
+    @functools.wraps(function)
+    def run(*args: Any) -> T:
+        arrays, fixed = apart(args)
+        if not is_traced(arrays):
+            return function(*args)
+        try:
+            piece = _piece(function, fixed)
+        except TypeError:
+            return function(*args)
+        return piece(arrays)
+
+    return run
+
+
+@functools.lru_cache(maxsize=MOST_PROGRAMS)
+def _piece(function: Callable[..., Any], fixed: Fixed) -> Callable[[Arrays], Any]:
+    return jax.jit(lambda arrays: function(*fixed.with_arrays(arrays)))

@@ -6,10 +6,11 @@ from typing import ClassVar, TypeAlias
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Bool, Int
 
 from rnnjax._numerics.digits import Digits
-from rnnjax._types import Array, Float, Scalar
+from rnnjax._types import AnyArray, Array, Float, Scalar
 
 _ROUNDING = 2.0**-44  # of its size, how far a sum of times may be off
 
@@ -65,33 +66,45 @@ class GridMoment(AbstractMoment):
         start: $t_0$.
         step: $h$.
         number: $n$.
-        share: $c$.
-        exact: whether it has no side.
+        share: $c$, as a whole number of $2^{-30}$ and one of $2^{-60}$: so stages are traced once.
+        side_of: whether it is the start or the end of a step.
     """
 
     start: Digits
     step: Digits
     number: Int[Array, "..."]
-    share: float = eqx.field(static=True, default=0.0)
-    exact: bool = eqx.field(static=True, default=False)
+    share: tuple[Int[AnyArray, ""], Int[AnyArray, ""]] | None = None
+    side_of: int = eqx.field(static=True, default=1)
 
     def stage(self, share: float, step: Scalar) -> "GridMoment":
         """The time of a stage of the step."""
-        return GridMoment(self.start, self.step, self.number, float(share), self.exact)
+        side = self.side_of and _side(share)
+        if side > 0:
+            return GridMoment(self.start, self.step, self.number, None, side)
+        first, rest = divmod(float(share) * 2**30, 1.0)
+        parts = np.asarray(first, np.int32), np.asarray(round(rest * 2**30), np.int32)
+        return GridMoment(self.start, self.step, self.number, parts, side)
 
     def exactly(self) -> "GridMoment":
         """The number of a step, taken as it is."""
-        return GridMoment(self.start, self.step, self.number, self.share, True)
+        return GridMoment(self.start, self.step, self.number, self.share, 0)
 
     @property
     def side(self) -> int:
         """Whether it is the start or the end of a step."""
-        return 0 if self.exact else _side(self.share)
+        return self.side_of
+
+    def _steps(self) -> Float[Array, "..."]:
+        """How many have passed, in float64."""
+        n = self.number.astype(jnp.float64)
+        if self.share is None:
+            return n
+        first, rest = (jax.lax.convert_element_type(x, jnp.float64) for x in self.share)
+        return n + (first * 2.0**-30 + rest * 2.0**-60)
 
     def ms(self) -> Float[Array, "..."]:
         """The time in float64, ms."""
-        n = self.number.astype(jnp.float64) + self.share
-        return self.start.whole() + n * self.step.whole()
+        return self.start.whole() + self._steps() * self.step.whole()
 
     def off(self, jump: Float[Array, "..."]) -> Float[Array, "..."]:
         """How far (ms) a jump may be off to count as on the grid: it may have a float32's digits."""
@@ -107,8 +120,7 @@ class GridMoment(AbstractMoment):
 
     def span(self) -> Float[Array, "..."]:
         """The sizes of its start and of what was added to it."""
-        n = self.number.astype(jnp.float64) + self.share
-        return abs(self.start.whole()) + abs(n * self.step.whole())
+        return abs(self.start.whole()) + abs(self._steps() * self.step.whole())
 
 
 class LaneMoment(AbstractMoment):

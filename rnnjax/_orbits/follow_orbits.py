@@ -1,6 +1,7 @@
 """A branch of orbits: in one program under a transformation, else part by part on the host."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -11,7 +12,7 @@ from jax import lax
 from rnnjax._continuation.both_ways import Both, Way, both_ways, put_in_order
 from rnnjax._continuation.problem import Bounds, Taken
 from rnnjax._machine.kept import program
-from rnnjax._machine.parts import compiled_part, in_rows
+from rnnjax._machine.parts import ROWS, compiled_part, in_rows
 from rnnjax._numerics.collocation import Cycle, Family, sampled
 from rnnjax._numerics.dense import in_loops
 from rnnjax._numerics.implicit import refuse, without_derivatives
@@ -106,10 +107,24 @@ def at_once(given: Given, settings: Settings) -> Any:
 
 def by_parts(given: Given, settings: Settings) -> tuple[_Found, Any]:
     """On the host, each part compiled when it is needed; what is found, and what it is told as."""
+    # what comes next is traced while what comes first is compiled, with numbers that do not matter
+    begun = _begun_part.ahead(given, settings)
+    _marched_part.ahead(given, begun, np.ones(()), settings)
+    first = begun.first
+    rows = first.cycle, first.first, first.last
+    _read_rows.ahead(begun.scale, *jax.tree.map(lambda x: np.stack([x] * ROWS), rows))
+
     begun = _begun_part(given, settings)
     if not begun.good:
         settings = settings._replace(attempts=1)
-    ways = [_one_way(given, begun, np.asarray(sign), settings) for sign in settings.directions]
+    marches = [
+        _marched_part(given, begun, np.asarray(sign), settings) for sign in settings.directions
+    ]
+    _zeros_ahead(given, begun, [record for _, record in marches], settings)
+    ways = [
+        _one_way(given, begun, np.asarray(sign), march, settings)
+        for sign, march in zip(settings.directions, marches, strict=True)
+    ]
     both = put_in_order(jax.tree.map(lambda *x: np.stack(x), *ways), begun.first, _end(begun))
     points, index, at = _in_order(both)
     kinds, coefficients = np.zeros(index.size, np.int32), np.zeros(index.size)
@@ -123,9 +138,21 @@ def by_parts(given: Given, settings: Settings) -> tuple[_Found, Any]:
     return found, _told(given, found, both.points.cycle, points.cycle, *read)
 
 
-def _one_way(given: Given, begun: _Begun, sign: np.ndarray, settings: Settings) -> Way:
+def _zeros_ahead(given: Given, begun: _Begun, records: Sequence[Taken], settings: Settings) -> None:
+    """Begin to compile what looks at the bifurcations in these records."""
+    occurs = np.any([changes_in(record).any(0) for record in records], axis=0)
+    if occurs.any():
+        step: Taken = jax.tree.map(lambda x: x[0], records[0])
+        point, _, _ = _zero_part.ahead(given, begun, np.int32(0), step, settings)
+        for index in np.flatnonzero(occurs):
+            _form_part.ahead(given, begun, settings, int(index), point)
+
+
+def _one_way(
+    given: Given, begun: _Begun, sign: np.ndarray, march: tuple[Array, Taken], settings: Settings
+) -> Way:
     """The branch to one side."""
-    end, record = _marched_part(given, begun, sign, settings)
+    end, record = march
     changes = changes_in(record)
     slots = min(settings.slots, record.taken.size)
     lost = np.maximum(changes.sum(0) - slots, 0).sum()

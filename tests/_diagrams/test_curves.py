@@ -236,12 +236,14 @@ def test_a_batch_is_a_loop():
 
 
 def test_lowers_for_cuda():
+    where = (operator.attrgetter("current"), operator.attrgetter("v_3"))
+    cell = MorrisLecar.snic(current=-40.0)
+    hopf = rnnjax.continue_equilibria(cell, where[0], bounds=(-50.0, 300.0)).first("H")
+
     def places(v_3):
-        circuit = eqx.tree_at(lambda c: c.v_3, MorrisLecar.snic(current=-40.0), v_3)
-        where = (operator.attrgetter("current"), operator.attrgetter("v_3"))
-        branch = rnnjax.continue_equilibria(circuit, where[0], bounds=(-50.0, 300.0))
+        circuit = eqx.tree_at(lambda c: c.v_3, cell, v_3)
         return rnnjax.continue_bifurcation(
-            circuit, where, branch.first("H"), ((-50.0, 300.0), (0.0, 30.0))
+            circuit, where, hopf, ((-50.0, 300.0), (0.0, 30.0))
         ).special.parameter
 
     with jax.enable_x64(True):

@@ -2,15 +2,20 @@
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from compiles import programs
 
-from rnnjax._machine import kept
+import rnnjax
+from rnnjax._machine import kept, parts
 from rnnjax._machine.parts import compiled_part, in_rows
 from rnnjax._precision import index_of_largest
+from rnnjax.circuits import LinearNetwork
+from rnnjax.connectivity import Dense
+from rnnjax.inputs import AbstractInput
 
 
 class Given(NamedTuple):
@@ -65,6 +70,72 @@ def test_so_many_programs_are_kept(monkeypatch):
             _powers(Given(np.arange(3.0, dtype=np.float32), "x"), degree)
     assert len(compiled) == 4  # the fourth power was dropped, the fifth was not
     assert len(kept._PROGRAMS) == 2
+
+
+def test_ahead_of_its_numbers():
+    """It is compiled for numbers that are not known yet, once; what it will give has its shapes."""
+    given = Given(np.arange(5.0, dtype=np.float32), "ahead")
+    with programs() as compiled:
+        like = _powers.ahead(given._replace(x=np.zeros_like(given.x)), 2)
+        found = _powers(given, 2)
+    assert compiled == ["jit(_powers)"]
+    assert like["power"].shape == (5,)
+    assert not like["power"].any()
+    np.testing.assert_array_equal(found["power"], [0, 1, 4, 9, 16])
+
+
+def test_what_fails_to_compile_ahead_fails_where_it_is_called(monkeypatch):
+    def fail(function):
+        def failing():
+            raise MemoryError
+
+        return in_thread(failing)
+
+    in_thread = parts.in_thread
+    monkeypatch.setattr(parts, "in_thread", fail)
+    given = Given(np.arange(6.0, dtype=np.float32), "fails")
+    _powers.ahead(given, 2)
+    with pytest.raises(MemoryError):
+        _powers(given, 2)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(_powers(given, 2)["power"], np.arange(6) ** 2)
+
+
+class Counted(AbstractInput):
+    """A wave that counts how often it is traced."""
+
+    frequency: object = rnnjax.parameter(40.0, "Hz")
+    met: list = eqx.field(static=True, default=None)
+
+    def __call__(self, t):
+        self.met[0] += 1
+        return jnp.sin(2 * np.pi * self.frequency * t / 1000)
+
+    def jumps(self):
+        return (7.0,)
+
+    def longest_step(self):
+        return 1000 / self.frequency / 6
+
+
+class Counter(list):
+    """A list that can be looked up: what it holds is not part of it."""
+
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+
+def test_an_input_is_traced_once_however_often_a_program_meets_it():
+    unit, met = LinearNetwork(Dense([[0.0]]), tau=10.0), Counter([0])
+
+    def end(frequency):
+        drive = Counted(frequency, met)
+        return rnnjax.simulate(unit, [0.0, 50.0], drive, step=0.1).final[0]
+
+    found = jax.grad(end)(40.0)
+    assert met[0] <= 40  # seven stages, in many places, forth and back: 165 without
+    right = (end(40.1) - end(39.9)) / 0.2
+    np.testing.assert_allclose(found, right, rtol=1e-2)
 
 
 @pytest.mark.parametrize("count", [0, 1, 64, 65, 200])

@@ -141,15 +141,15 @@ def test_devices_change_no_result(monkeypatch):
     both = spread + 0.5 * OnTask(TASK, batch=6, validation=4)  # six trials are no even share
     options = {"optimizer": ADAM, "steps": 3, "validate_every": 2, "dtype": "float64"}
 
-    def fits(devices):
+    def spread_over(devices):
         jax.clear_caches()
         for module in (_plan, _devices, _together):
             monkeypatch.setattr(module, "tuned_devices", lambda: devices)
         own = jax.device_put(keys[1], jax.devices()[0])  # where it lies does not matter
-        one = rnnjax.fit(make(own), recurrent, both, key=own, **options, **QUIET)
-        return one, rnnjax.fit(networks, recurrent, both, key=keys, **options, **QUIET)
+        return rnnjax.fit(make(own), recurrent, both, key=own, **options, **QUIET)
 
-    (alone, _), (one, many) = fits(0), fits(4)
+    alone, one = spread_over(0), spread_over(4)
+    many = rnnjax.fit(networks, recurrent, both, key=keys, **options, **QUIET)
     for each in ("losses", "gradient_norms", "validations"):
         np.testing.assert_allclose(getattr(one, each), getattr(alone, each), rtol=1e-9)
         np.testing.assert_allclose(getattr(many, each)[1], getattr(alone, each), rtol=1e-9)
