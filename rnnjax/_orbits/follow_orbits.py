@@ -149,7 +149,11 @@ def _zeros_ahead(given: Given, begun: _Begun, records: Sequence[Taken], settings
 
 
 def _one_way(
-    given: Given, begun: _Begun, sign: np.ndarray, march: tuple[Array, Taken], settings: Settings
+    given: Given,
+    begun: _Begun,
+    sign: np.ndarray,
+    march: tuple[AnyArray, Taken],
+    settings: Settings,
 ) -> Way:
     """The branch to one side."""
     end, record = march

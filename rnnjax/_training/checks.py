@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax._machine.parts import compiled
 from rnnjax._parameter import check, counted
 from rnnjax._results import warn_caller
-from rnnjax._training.batches import check_shares, check_trials, filled, given
+from rnnjax._training.batches import Keys, check_shares, check_trials, filled, given
 from rnnjax._training.losses import cross_entropy
 from rnnjax._training.objective import Trained
 from rnnjax._training.practice import Practice, tasks_of
@@ -102,13 +103,18 @@ def check_tasks(practice: Practice, key: Key) -> None:
     """Refuse trials that can't be right, and a forcing that never meets what they ask for."""
     check(practice)
     keys = jax.random.split(key, practice.batch)
-    batches = [jax.vmap(task.sample)(keys) for task in tasks_of(practice)]
+    batches = [_trials(task, keys) for task in tasks_of(practice)]
     for task, trials in zip(tasks_of(practice), batches, strict=True):
         check_trials(trials, task)
         if practice.loss is cross_entropy:
             check_shares(filled(trials), task)
     if practice.forcing.acts_on_state:
         _check_asked(practice, batches[0])
+
+
+@compiled
+def _trials(task: AbstractTask, keys: Keys) -> Trial:
+    return jax.vmap(task.sample)(keys)
 
 
 def _check_asked(practice: Practice, batch: Trial) -> None:
