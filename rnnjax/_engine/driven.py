@@ -67,7 +67,7 @@ class DrivenBy(eqx.Module):
             return self
         with jax.enable_x64(True):
             held = jnp.zeros((), jnp.float64)
-            return DrivenBy((eqx.filter_closure_convert(self.rounded, held),))
+            return DrivenBy((eqx.filter_closure_convert(self.rounded, held),), self.made_of)
 
 
 def driven_by(input: InputLike | DrivenBy, dtype: DTypeLike | None = None) -> DrivenBy:
