@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -28,8 +28,9 @@ from rnnjax._types import Array, Arrays, Shapes, State, is_traced, lane_of
 from rnnjax.circuits._base import AbstractSystem
 
 
-class Grid(NamedTuple):
-    """Which states of a run with fixed steps are wanted.
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """Which states of a run with fixed steps are wanted: one leaf, however many they are.
 
     Attributes:
         steps: how many there are.
