@@ -83,7 +83,8 @@ def _with_derivatives(value: T, function: Callable[..., T], *args: PyTree) -> T:
     def back(*given: Any) -> Any:
         if is_traced(given):
             return pulled_back(lowered, structure, *given)
-        return _back(function, rest, outside, structure, *given)
+        # as JAX gives them, which may be waited for
+        return jax.tree.map(jnp.asarray, _back(function, rest, outside, structure, *given))
 
     return going_back(scoped(lowered), forward, now_or_later(back), arrays)
 
