@@ -245,7 +245,7 @@ def _found(given: _Given, settings: Settings) -> tuple[_Found, Any]:
     _jacobians_at.ahead(given, settings.named, np.zeros((ROWS, scale.size)))
 
     scale, start = _begun(given, settings)
-    start = start._replace(offset=float(start.offset))
+    start = start._replace(offset=settings.begin.offset)
     recipe = _recipe(given, scale, settings)
     ways = found_by_parts(
         recipe, start, settings.directions, settings.attempts, settings.slots, len(settings.types)

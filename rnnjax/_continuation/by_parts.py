@@ -17,12 +17,19 @@ from rnnjax._continuation.followed import AbstractRecipe, Followed, Located, Sta
 from rnnjax._continuation.path import Place, Seen
 from rnnjax._continuation.problem import March, Taken
 from rnnjax._continuation.whole_path import Whole, attached, marched, way_of, whole_of
-from rnnjax._continuation.zeros import Between, Zero, located, nothing, zero_between
+from rnnjax._continuation.zeros import (
+    Between,
+    Zero,
+    located,
+    nothing,
+    vanishes_in,
+    zero_between,
+)
 from rnnjax._machine.parts import compiled_part
 from rnnjax._numerics.dense import in_loops
 from rnnjax._numerics.implicit import refuse
 from rnnjax._results import BranchEnd
-from rnnjax._types import AnyArray, Array, Bool, Float, Int, numpy_of
+from rnnjax._types import AnyArray, Array, Float, Int, numpy_of
 
 
 class Direction(NamedTuple):
@@ -67,7 +74,7 @@ def found_by_parts(
     """
     attempts = attempts if int(start.end) == BranchEnd.GOING else 1
     marches = [_marched(recipe, start, np.asarray(sign), attempts) for sign in directions]
-    occurs = np.any([_vanishes(taken).any(0) for _, taken in marches], axis=0)
+    occurs = np.any([vanishes_in(taken).any(0) for _, taken in marches], axis=0)
     for index in np.flatnonzero(occurs[:types]):
         _zero.ahead(recipe, int(index), _between(marches[0][1], 0, int(index), np.zeros(())))
     return tuple(
@@ -147,7 +154,7 @@ def _one_way(
     at = np.asarray(sign * (start.offset + taken.length))
     found, lost = [], 0
     for index in range(types):
-        vanishes = np.flatnonzero(_vanishes(taken)[:, index])
+        vanishes = np.flatnonzero(vanishes_in(taken)[:, index])
         lost += max(vanishes.size - slots, 0)
         each = [
             _zero(recipe, index, _between(taken, int(k), index, at[k])) for k in vanishes[:slots]
@@ -155,11 +162,6 @@ def _one_way(
         found.append(jax.tree.map(lambda *x: np.stack(x), *each) if each else (None, None))
     zeros, places = zip(*found, strict=True) if found else ((), ())
     return Direction(sign, now.end, taken, at, zeros, places, np.asarray(lost, np.int32))
-
-
-def _vanishes(taken: Taken) -> Bool[np.ndarray, "attempt type"]:
-    """Where the test of each type did."""
-    return np.isfinite(taken.seen.root) & taken.taken[:, None]
 
 
 def _between(taken: Taken, k: int, index: int, at: Float[AnyArray, ""]) -> Between:

@@ -143,7 +143,7 @@ def locate(
     if not types:
         return nothing(field.scale.size), jnp.zeros((), jnp.int32)
     seen: Seen = taken.seen
-    vanishes = jnp.isfinite(seen.root) & taken.taken[:, None]
+    vanishes = vanishes_in(taken)
     chosen = jnp.argsort(~vanishes, axis=0, stable=True)[:slots].T  # (type, slot)
 
     def between(kind: Array, k: Array) -> Between:
@@ -162,6 +162,11 @@ def locate(
         found.append(jax.vmap(lambda b, index=index: solved_between(followed, index, b))(near))
     lost = jnp.maximum(vanishes.sum(0, dtype=jnp.int32) - slots, 0).sum(dtype=jnp.int32)
     return jax.tree.map(lambda *x: jnp.concatenate(x), *found), lost
+
+
+def vanishes_in(taken: Taken) -> Bool[AnyArray, "attempt type"]:
+    """In which of a record's attempts the test of each type vanished; on the host as well."""
+    return numpy_of(taken).isfinite(taken.seen.root) & taken.taken[:, None]
 
 
 def _after(x: Array, kind: Array) -> Array:

@@ -12,7 +12,9 @@ import jax
 from rnnjax._precision import default_dtype
 from rnnjax._types import Arrays, T, is_traced
 
-MOST_PROGRAMS = 128  # of 65,530 maps of memory that a process may have a large one holds 350
+MOST_PROGRAMS = (
+    128  # of 65,530 maps of memory that a process may have each takes up to some hundreds
+)
 _PROGRAMS: OrderedDict[Any, Any] = OrderedDict()  # the one used last stands last
 _LOCK = threading.Lock()
 
