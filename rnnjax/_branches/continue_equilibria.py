@@ -238,23 +238,34 @@ class _Found(NamedTuple):
 
 def _found(given: _Given, settings: Settings) -> tuple[_Found, Any]:
     """The branch, part by part, and what it is told as."""
-    # what comes next is traced while what comes first is compiled, with numbers that do not matter
-    scale, start = _begun.ahead(given, settings)
-    start = start._replace(offset=settings.begin.offset)
-    march_ahead(_recipe(given, np.ones_like(scale), settings), start, settings.attempts)
-    _jacobians_at.ahead(given, settings.named, np.zeros((ROWS, scale.size)))
-
+    new = _begun.is_new(given, settings)
+    if new:
+        _ahead(given, settings)
     scale, start = _begun(given, settings)
     start = start._replace(offset=settings.begin.offset)
     recipe = _recipe(given, scale, settings)
     ways = found_by_parts(
-        recipe, start, settings.directions, settings.attempts, settings.slots, len(settings.types)
+        recipe,
+        start,
+        settings.directions,
+        settings.attempts,
+        settings.slots,
+        len(settings.types),
+        new,
     )
     whole = whole_by_parts(recipe, start, ways, settings.slots)
     derivatives = in_rows(
         lambda rows: _jacobians_at(given, settings.named, rows), whole.points, whole.kept
     )
     return _Found(scale, start, ways), _told(whole, given.first, derivatives)
+
+
+def _ahead(given: _Given, settings: Settings) -> None:
+    """Trace what comes next while what comes first is compiled, with numbers that do not matter."""
+    scale, start = _begun.ahead(given, settings)
+    start = start._replace(offset=settings.begin.offset)
+    march_ahead(_recipe(given, np.ones_like(scale), settings), start, settings.attempts)
+    _jacobians_at.ahead(given, settings.named, np.zeros((ROWS, scale.size)))
 
 
 def _attached(given: _Given, found: _Found, settings: Settings) -> Any:

@@ -61,6 +61,7 @@ def found_by_parts(
     attempts: int,
     slots: int,
     types: int,
+    new: bool,
 ) -> tuple[Direction, ...]:
     """Follow it in each of the directions (signs).
 
@@ -71,11 +72,12 @@ def found_by_parts(
         attempts: the most of them in each direction.
         slots: room for bifurcations of one type in each direction.
         types: how many types are looked for.
+        new: whether it is followed for the first time: what occurs is compiled side by side.
     """
     attempts = attempts if int(start.end) == BranchEnd.GOING else 1
     marches = [_marched(recipe, start, np.asarray(sign), attempts) for sign in directions]
     occurs = np.any([vanishes_in(taken).any(0) for _, taken in marches], axis=0)
-    for index in np.flatnonzero(occurs[:types]):
+    for index in np.flatnonzero(occurs[:types] & new):
         _zero.ahead(recipe, int(index), _between(marches[0][1], 0, int(index), np.zeros(())))
     return tuple(
         _one_way(recipe, start, np.asarray(sign), march, slots, types)

@@ -60,6 +60,11 @@ def kept(
     return found[0]
 
 
+def is_kept(function: Callable[..., Any], fixed: Fixed, arrays: Arrays) -> bool:
+    """Whether there is one."""
+    return _key(function, fixed, arrays) in _PROGRAMS
+
+
 def dropped(function: Callable[..., Any], fixed: Fixed, arrays: Arrays) -> None:
     """No longer keep it."""
     with _LOCK:

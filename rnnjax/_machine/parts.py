@@ -10,7 +10,7 @@ import jaxlib.version
 import numpy as np
 from jax import lax
 
-from rnnjax._machine.kept import Fixed, apart, dropped, kept, program
+from rnnjax._machine.kept import Fixed, apart, dropped, is_kept, kept, program
 from rnnjax._precision import to_host
 from rnnjax._types import Arrays, T, is_traced
 
@@ -64,6 +64,11 @@ class Part(Generic[T]):
             dropped(self, fixed, arrays)
             raise
         return jax.device_get(compiled(arrays))
+
+    def is_new(self, *args: Any) -> bool:
+        """Whether it has yet to be compiled for arguments like these."""
+        arrays, fixed = apart(args)
+        return not is_kept(self, fixed, to_host(arrays))
 
     def ahead(self, *args: Any) -> T:
         """Begin to compile it in a thread, for arguments like these; zeros, like its results."""

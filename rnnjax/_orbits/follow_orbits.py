@@ -107,20 +107,17 @@ def at_once(given: Given, settings: Settings) -> Any:
 
 def by_parts(given: Given, settings: Settings) -> tuple[_Found, Any]:
     """On the host, each part compiled when it is needed; what is found, and what it is told as."""
-    # what comes next is traced while what comes first is compiled, with numbers that do not matter
-    begun = _begun_part.ahead(given, settings)
-    _marched_part.ahead(given, begun, np.ones(()), settings)
-    first = begun.first
-    rows = first.cycle, first.first, first.last
-    _read_rows.ahead(begun.scale, *jax.tree.map(lambda x: np.stack([x] * ROWS), rows))
-
+    new = _begun_part.is_new(given, settings)
+    if new:
+        _ahead(given, settings)
     begun = _begun_part(given, settings)
     if not begun.good:
         settings = settings._replace(attempts=1)
     marches = [
         _marched_part(given, begun, np.asarray(sign), settings) for sign in settings.directions
     ]
-    _zeros_ahead(given, begun, [record for _, record in marches], settings)
+    if new:
+        _zeros_ahead(given, begun, [record for _, record in marches], settings)
     ways = [
         _one_way(given, begun, np.asarray(sign), march, settings)
         for sign, march in zip(settings.directions, marches, strict=True)
@@ -136,6 +133,15 @@ def by_parts(given: Given, settings: Settings) -> tuple[_Found, Any]:
         _read_part(begun.scale, *each) for each in ((both.points, both.kept), (points, index >= 0))
     ]
     return found, _told(given, found, both.points.cycle, points.cycle, *read)
+
+
+def _ahead(given: Given, settings: Settings) -> None:
+    """Trace what comes next while what comes first is compiled, with numbers that do not matter."""
+    begun = _begun_part.ahead(given, settings)
+    _marched_part.ahead(given, begun, np.ones(()), settings)
+    first = begun.first
+    rows = first.cycle, first.first, first.last
+    _read_rows.ahead(begun.scale, *jax.tree.map(lambda x: np.stack([x] * ROWS), rows))
 
 
 def _zeros_ahead(given: Given, begun: _Begun, records: Sequence[Taken], settings: Settings) -> None:

@@ -76,7 +76,9 @@ def test_ahead_of_its_numbers():
     """It is compiled for numbers that are not known yet, once; what it will give has its shapes."""
     given = Given(np.arange(5.0, dtype=np.float32), "ahead")
     with programs() as compiled:
+        assert _powers.is_new(given, 2)
         like = _powers.ahead(given._replace(x=np.zeros_like(given.x)), 2)
+        assert not _powers.is_new(given, 2)
         found = _powers(given, 2)
     assert compiled == ["jit(_powers)"]
     assert like["power"].shape == (5,)
