@@ -26,6 +26,7 @@ def main(arguments=None):
     parser.add_argument("--repeats", type=int, help="calls per tool")
     parser.add_argument("--slow", action="store_true", help="the slow ones only")
     parser.add_argument("--own", action="store_true", help="only what runs in this environment")
+    parser.add_argument("--before", type=pathlib.Path, help="an older checkout: rows of it, too")
     parser.add_argument("--gpu", action="store_true", help="on a GPU; refused without one")
     parser.add_argument("--list", action="store_true", help="name the workloads")
     parser.add_argument("--table", action="store_true", help="write the tables from the results")
@@ -53,7 +54,9 @@ def main(arguments=None):
             sys.exit(f"no GPU: JAX's default backend here is {jax.default_backend()!r}")
     for name in given.names or [n for n in NAMES if workloads[n].slow == given.slow]:
         only = (lambda t: t.peer is None and "limits" not in t.file) if given.own else None
-        report = measure(workloads[name], given.size, only, given.repeats, {"gpu": given.gpu})
+        report = measure(
+            workloads[name], given.size, only, given.repeats, {"gpu": given.gpu}, given.before
+        )
         print(_table.markdown(report), flush=True)
         text = json.dumps(report, indent=1) + "\n"
         if given.json:

@@ -13,6 +13,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 HERE = ROOT / "benchmarks"
+BEFORE = " (before)"  # a row of an older checkout
 _COLUMNS = ("seconds", "cpu_seconds", "peak_mb", "compile_seconds")
 
 
@@ -152,10 +153,18 @@ class Worker:
         return json.loads(line)
 
 
-def measure(workload, size="full", only=None, repeats=None, more=None):
-    """Run one workload and return its report."""
+def measure(workload, size="full", only=None, repeats=None, more=None, before=None):
+    """Run one workload and return its report; with rnnjax as it is in the checkout `before`, too."""
     spec = workload.spec | (workload.small if size == "small" else {}) | (more or {})
     tools = [t for t in workload.tools if only is None or only(t)]
+    bars = list(workload.bars)
+    for tool in [t for t in tools if before and t.peer is None]:
+        old = dataclasses.replace(
+            tool, name=tool.name + BEFORE, spec=tool.spec | {"before": str(before)}
+        )
+        tools.insert(tools.index(tool) + 1, old)
+        bars.append(Bar(tool.name, old.name, "slower", 1))
+    workload = dataclasses.replace(workload, bars=tuple(bars))
     rows, workers, versions = {}, [], {}
     with contextlib.ExitStack() as stack:
         for tool in tools:

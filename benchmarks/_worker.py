@@ -52,6 +52,8 @@ def main():
     file, function, spec = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
     try:
         sys.path.insert(0, str(spec["root"]))
+        importlib.import_module("benchmarks")  # the questions are today's, whoever answers them
+        sys.path.insert(0, str(spec.get("before", spec["root"])))
         found = importlib.util.spec_from_file_location("tool", file)
         module = importlib.util.module_from_spec(found)
         found.loader.exec_module(module)

@@ -4,6 +4,7 @@ Without a cache. Counted are the instructions of all optimized programs that the
 in two hides nothing.
 """
 
+import importlib.util
 import json
 import os
 import pathlib
@@ -11,9 +12,16 @@ import re
 import subprocess
 import sys
 import tempfile
+from importlib import metadata
 
 from benchmarks._harness import Bar, Tool, Workload
-from benchmarks.sweep_fixed import versions  # noqa: F401
+
+
+def versions():
+    """Those of what is measured: each tool has its own environment."""
+    known = ("jax", "rnnjax", "diffrax", "jaxcont")
+    return {name: metadata.version(name) for name in known if importlib.util.find_spec(name)}
+
 
 _CIRCUITS = """
 import rnnjax
@@ -79,13 +87,14 @@ _INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?[\w.-]+ = ", re.M)
 def fresh(spec):
     """A new process each time, with its own clock; one more that writes down what it compiles."""
     before, called = CALLS[spec["call"]]
+    where = spec.get("before", spec["root"])
     flags = os.environ.get("XLA_FLAGS", "")
     environment = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"}
 
     def run(**more):
         command = [sys.executable, "-c", before + _TIMED % called]
         done = subprocess.run(
-            command, capture_output=True, text=True, cwd=spec["root"], env=environment | more
+            command, capture_output=True, text=True, cwd=where, env=environment | more
         )
         if done.returncode:
             raise RuntimeError(done.stderr.strip()[-500:])
@@ -96,7 +105,7 @@ def fresh(spec):
             dump = f"{flags} --xla_dump_to={folder} --xla_dump_hlo_as_text"
             command = [sys.executable, "-c", code]
             subprocess.run(
-                command, capture_output=True, check=True, cwd=spec["root"],
+                command, capture_output=True, check=True, cwd=where,
                 env=environment | {"XLA_FLAGS": dump},
             )  # fmt: skip
             texts = pathlib.Path(folder).glob("*after_optimizations.txt")
