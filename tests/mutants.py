@@ -3,7 +3,8 @@
     python tests/mutants.py SINCE --count 50 --seed 0
 
 Works on a clone of its own (`out/mutants`), goes on where it was stopped, and starts again when the package has
-changed. Each mutant meets the tests of its room, then `tests/reports`, up to the first that fails.
+changed. Each mutant meets the tests of its room, then `tests/reports`, then those of rooms that use its file, up to
+the first that fails.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import random
 import shlex
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -27,6 +28,7 @@ PROJECT = Path(__file__).parents[1]
 TEST = shlex.join([sys.executable, str(Path(__file__)), "--test"])
 SECONDS = 3600  # of a mutant: far more than its tests take, so that slow is not taken for noticed
 ANYWHERE = "tests/test_edges.py", "tests/test_bad_input.py", "tests/test_conformance.py"
+USERS = 2  # other rooms that use a file, whose tests are asked too
 NONE = 5  # what pytest says where it found no tests
 OF_SPEED = "core/RemoveDecorator", "core/NoOp"  # nothing that a test could see
 
@@ -134,13 +136,27 @@ def test() -> int:
     (changed,) = git(Path.cwd(), "diff", "--name-only", "--", "rnnjax").split()
     room = Path("tests", *Path(changed).parts[1:-1])
     own = [str(room)] if room.is_dir() and room != Path("tests") else list(ANYWHERE)
-    for tests in (own, ["tests/reports"]):
+    for tests in (own, ["tests/reports"], users(changed)[:USERS]):
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not slow", "-n", "2"]
         here = {**os.environ, "PYTHONPATH": str(Path.cwd())}
-        code = subprocess.call([*command, "--dist", "loadfile", *tests], env=here)
+        code = subprocess.call([*command, "--dist", "loadfile", *tests], env=here) if tests else 0
         if code not in (0, NONE):
             return code
     return 0
+
+
+def users(changed: str) -> list[str]:
+    """The tests of other rooms that import a file, of those first that do so most."""
+    name = ".".join(Path(changed).with_suffix("").parts)
+    rooms = Counter(
+        room
+        for path in sorted(Path("rnnjax").rglob("*.py"))
+        if f"from {name} import" in path.read_text()
+        and (room := Path("tests", *path.parts[1:-1])) != Path("tests")
+        and room.is_dir()
+        and path.parent != Path(changed).parent
+    )
+    return [str(room) for room, _ in rooms.most_common()]
 
 
 def survivors(mutants: WorkDB) -> list[str]:

@@ -15,6 +15,7 @@ import rnnjax
 from rnnjax import Regime, Status, lyapunov_exponents, noise, parameter
 from rnnjax._exponents.block_means import block_errors, level_change
 from rnnjax._exponents.displacements import orthonormalized
+from rnnjax._exponents.regimes import signs_of
 from rnnjax.circuits import CurrentNetwork, LinearNetwork
 from rnnjax.circuits._checks import check_run
 from rnnjax.connectivity import Dense
@@ -331,3 +332,11 @@ def test_labelled():
     assert data["running"].dims == ("time", "exponent")
     assert data["exponents"].attrs["units"] == "1/ms"
     np.testing.assert_allclose(data["exponents"], -0.05, atol=1e-3)
+
+
+@pytest.mark.parametrize(("second", "sign"), [(0.9, 1.0), (0.6, 0.0), (-0.9, 0.0)])
+def test_a_sign_is_shown_by_halves_that_agree(second, sign):
+    halves = jnp.asarray([[1.0], [second]])
+    unresolved = jnp.asarray([10.0])
+    found = signs_of(halves, halves.mean(0), unresolved / 3, unresolved, jnp.asarray(100.0))
+    assert found.sign.tolist() == [sign]

@@ -232,3 +232,10 @@ def test_a_run_from_rest_has_derivatives():
 
     value, slope = jax.jvp(end, (1.0,), (1.0,))
     np.testing.assert_allclose(slope, value, rtol=1e-4)
+
+
+def test_by_the_later_of_two_jumps():
+    def last(onset):
+        return simulate(UNIT, [0.0, 20.0], Step(1.0, 3.0) + Step(1.0, onset), step=0.1).final[0]
+
+    np.testing.assert_allclose(jax.grad(last)(8.0), -np.exp(-12 / TAU) / TAU, rtol=2e-3)

@@ -337,3 +337,10 @@ def test_exponents_of_a_map_whose_input_alternates():
         Scaled(), 2000.0, input=lambda n: jnp.where(n % 2 == 0, 2.0, 0.25)
     )
     np.testing.assert_allclose(found.exponents, [np.log(0.5) / 2], rtol=1e-5)
+
+
+def test_a_long_run_by_an_implicit_method_keeps_its_clock():
+    times = np.linspace(0.0, 4000.0, 3)
+    found = simulate(UNIT, times, SINE, solver=diffrax.Kvaerno5(), rtol=1e-6, atol=1e-8)
+    known = SIZE * np.sin(cycles(times) - LAG)
+    np.testing.assert_allclose(found.states[1:, 0], known[1:], atol=8e-6)

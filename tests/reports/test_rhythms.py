@@ -273,3 +273,10 @@ def test_chaos_is_shown_by_both_halves():
     assert found.regime == Regime.CHAOTIC
     short = rnnjax.lyapunov_exponents(Lorenz63(), 12.0, step=0.01, count=2)
     assert short.regime == Regime.UNKNOWN
+
+
+@pytest.mark.parametrize(("still", "frequency"), [(105.0, np.nan), (157.5, 0.0)])
+def test_what_swung_twice_has_come_to_rest_after_twice_as_long_without_a_turn(still, frequency):
+    swing = np.sin(2 * np.pi * np.arange(876) * 0.1 / 50)  # from its first rise 62.5 ms to a turn
+    x = np.concatenate([swing, np.full(int(still / 0.1), swing[-1])])
+    np.testing.assert_equal(of_signal(Frequency(), x, 0.1), frequency)
