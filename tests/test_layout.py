@@ -59,6 +59,7 @@ _CUSTOM = re.compile(r"\b(filter_)?custom_(jvp|vjp|root|linear_solve|vmap)\b")
 LOOPS = {
     "_continuation/march.py": "the steps of a line",
     "_continuation/zeros.py": "secants to a zero",
+    "_continuation/several.py": "bisections to where a count changes",
     "_continuation/corrector.py": "Newton's steps onto a line, and to a point on it",
     "_branches/start.py": "rounds of guesses for the first equilibrium",
     "_orbits/search.py": "Newton's steps to an orbit, and their shares",

@@ -54,6 +54,9 @@ class Branch(AbstractLine):
         low, high = np.min(self.parameter), np.max(self.parameter)
         return f", {self.name} from {low:.6g} to {high:.6g}"
 
+    def _unsolved(self) -> int:
+        return int(self.special.unsolved)
+
     def _on_it(self) -> list[Bifurcation]:
         return self.bifurcations
 
@@ -94,7 +97,12 @@ class Branch(AbstractLine):
         # the slots after the last point are empty
         of_type = jnp.asarray(of_type)
         slot = jnp.where(of_type.any(), index_of_largest(of_type), of_type.size - 1)
-        return jax.tree.map(lambda x: jnp.where(of_type.any(), x, jnp.nan), read(self, slot, label))
+
+        def there(x: Any) -> Any:
+            nothing = jnp.nan if jnp.issubdtype(jnp.result_type(x), jnp.inexact) else 0
+            return jnp.where(of_type.any(), x, nothing)
+
+        return jax.tree.map(there, read(self, slot, label))
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` along `point`, with the bifurcations along `bifurcation`."""

@@ -29,7 +29,7 @@ from rnnjax._continuation.by_parts import (
 )
 from rnnjax._continuation.followed import AbstractRecipe, Followed, Start, Type
 from rnnjax._continuation.path import SmoothPath
-from rnnjax._continuation.points import Bifurcation
+from rnnjax._continuation.points import Bifurcation, check_one_crosses
 from rnnjax._continuation.problem import Bounds, Steps
 from rnnjax._continuation.whole_path import Whole, special, steps_up_to, whole_path
 from rnnjax._gate import instant
@@ -40,6 +40,7 @@ from rnnjax._machine.verb import verb
 from rnnjax._numerics.dense import in_loops
 from rnnjax._numerics.implicit import refuse
 from rnnjax._numerics.roots import looking
+from rnnjax._numerics.unstable import unstable_count
 from rnnjax._parameter import counted
 from rnnjax._results import BranchEnd
 from rnnjax._types import (
@@ -58,7 +59,7 @@ from rnnjax._types import (
     numpy_of,
 )
 from rnnjax._where import Named
-from rnnjax.bifurcations._base import AbstractOnBranch
+from rnnjax.bifurcations._base import AbstractOnBranch, by_state
 from rnnjax.bifurcations._known import type_of
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._flat import FlatField, flat_field, states_of
@@ -89,6 +90,11 @@ def continue_equilibria(
     steps adapt so that the chord stays close to the tangents and the test of every bifurcation
     close to the cubic through its values and slopes. Every zero of a test is then solved for and
     its normal form computed. Everything is traceable: events work under `jit` and `vmap`.
+
+    Unstable eigenvalues are counted along the branch. Where more of them cross the imaginary axis than the tests
+    explain, as symmetry makes them do, the place is solved for as one point of its `multiplicity`:
+    $f = 0$ and $\mathrm{tr}(P f_x) = 0$, P the spectral projector on what crosses; where that fails it counts
+    in `special.unsolved`.
 
     Points, bifurcations and coefficients have their derivatives with respect to the circuit and
     the input; those of the points are taken across the branch. What did not converge is NaN.
@@ -155,6 +161,7 @@ def _checked(
                 f"start: expected an equilibrium or a branch point (BP), got a {start.label}: "
                 "give its `.state`"
             )
+        check_one_crosses(start, "a state")
         start, value, tangent = start.state, start.parameter, start.tangent
     target, named, state, value = checked_target(circuit, where, bounds, input, start, value)
     value = value if is_traced(value) else np.asarray(value, np.float64)
@@ -191,6 +198,11 @@ class _Recipe(AbstractRecipe):
     largest: Float[AnyArray, ""]
     time: Scalar
     settings: Settings
+
+    @property
+    def crossings(self) -> tuple[int, ...] | None:
+        """Those of its types."""
+        return tuple(t.crossing for t in self.settings.types) or None
 
     @property
     def units(self) -> AnyArray:
@@ -250,7 +262,6 @@ def _found(given: _Given, settings: Settings) -> tuple[_Found, Any]:
         settings.directions,
         settings.attempts,
         settings.slots,
-        len(settings.types),
         new,
     )
     whole = whole_by_parts(recipe, start, ways, settings.slots)
@@ -360,6 +371,7 @@ def _path(
     """The equilibria of a vector field, across its kinks if it has any."""
     given = (
         lambda z, _: field(z), tuple(_test(t) for t in types), lambda z, frame: frame, bounds, steps,
+        (lambda derivatives: unstable_count(by_state(derivatives))) if types else None,
     )  # fmt: skip
     if field.switching is None:
         return SmoothPath(*given)

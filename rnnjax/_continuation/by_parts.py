@@ -13,13 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._continuation.both_ways import Both, Way, put_in_order
-from rnnjax._continuation.followed import AbstractRecipe, Followed, Located, Start
+from rnnjax._continuation.followed import AbstractRecipe, Between, Followed, Located, Start, Zero
 from rnnjax._continuation.path import Place, Seen
 from rnnjax._continuation.problem import March, Taken
+from rnnjax._continuation.several import jumps_in
 from rnnjax._continuation.whole_path import Whole, attached, marched, way_of, whole_of
 from rnnjax._continuation.zeros import (
-    Between,
-    Zero,
     located,
     nothing,
     vanishes_in,
@@ -30,6 +29,8 @@ from rnnjax._numerics.dense import in_loops
 from rnnjax._numerics.implicit import refuse
 from rnnjax._results import BranchEnd
 from rnnjax._types import AnyArray, Array, Float, Int, numpy_of
+
+_NONE = np.zeros((), np.int32)
 
 
 class Direction(NamedTuple):
@@ -60,7 +61,6 @@ def found_by_parts(
     directions: tuple[float, ...],
     attempts: int,
     slots: int,
-    types: int,
     new: bool,
 ) -> tuple[Direction, ...]:
     """Follow it in each of the directions (signs).
@@ -71,16 +71,15 @@ def found_by_parts(
         directions: signs.
         attempts: the most of them in each direction.
         slots: room for bifurcations of one type in each direction.
-        types: how many types are looked for.
         new: whether it is followed for the first time: what occurs is compiled side by side.
     """
     attempts = attempts if int(start.end) == BranchEnd.GOING else 1
     marches = [_marched(recipe, start, np.asarray(sign), attempts) for sign in directions]
     occurs = np.any([vanishes_in(taken).any(0) for _, taken in marches], axis=0)
-    for index in np.flatnonzero(occurs[:types] & new):
+    for index in np.flatnonzero(occurs & new):
         _zero.ahead(recipe, int(index), _between(marches[0][1], 0, int(index), np.zeros(())))
     return tuple(
-        _one_way(recipe, start, np.asarray(sign), march, slots, types)
+        _one_way(recipe, start, np.asarray(sign), march, slots)
         for sign, march in zip(directions, marches, strict=True)
     )
 
@@ -96,7 +95,7 @@ def whole_by_parts(
     """All of it in order, without derivatives."""
     both = _in_order(recipe, start, found, slots, [way.located for way in found])
     points = refuse(both.kept[:, None], both.points[0] * recipe.units)
-    return whole_of(both, points, recipe.scale)
+    return whole_of(both, points, recipe.scale, _room(found, slots))
 
 
 def whole_attached(
@@ -105,12 +104,17 @@ def whole_attached(
     """The same with derivatives by what the recipe is made of, in a program that follows nothing."""
     with in_loops():
         followed = recipe.followed()
-        types = range(len(followed.types))
-        every = [_of_type(followed, [way.zeros[k] for way in found], k) for k in types]
+        kinds = range(len(found[0].zeros))
+        every = [_of_type(followed, [way.zeros[k] for way in found], k) for k in kinds]
         ways = [[of_type[number] for of_type in every] for number in range(len(found))]
         both = _in_order(recipe, start, found, slots, ways)
         points = jax.vmap(lambda *v: attached(followed, *v))(*both.points, both.kept)
-        return whole_of(both, points, recipe.scale)
+        return whole_of(both, points, recipe.scale, _room(found, slots))
+
+
+def _room(found: tuple[Direction, ...], slots: int) -> int:
+    """For how many bifurcations there is room: those at which several eigenvalues cross have none of their own."""
+    return sum(way.taken.seen.root.shape[1] for way in found) * slots
 
 
 def _of_type(followed: Followed, zeros: Sequence[Zero | None], index: int) -> list[Located | None]:
@@ -149,27 +153,41 @@ def _one_way(
     sign: Float[np.ndarray, ""],
     march: tuple[March[Place], Taken],
     slots: int,
-    types: int,
 ) -> Direction:
     """In one of its directions."""
     now, taken = march
     at = np.asarray(sign * (start.offset + taken.length))
+    there, crossed = vanishes_in(taken), np.zeros(at.size, np.int32)
     found, lost = [], 0
-    for index in range(types):
-        vanishes = np.flatnonzero(vanishes_in(taken)[:, index])
-        lost += max(vanishes.size - slots, 0)
-        each = [
-            _zero(recipe, index, _between(taken, int(k), index, at[k])) for k in vanishes[:slots]
-        ]
+
+    def solve(index: int, attempts: np.ndarray, jumps: np.ndarray) -> Located | None:
+        nonlocal lost
+        lost += max(attempts.size - slots, 0)
+        chosen = attempts[:slots]
+        steps = [_between(taken, int(k), index, at[k], jumps[k]) for k in chosen]
+        each = [_zero(recipe, index, step) for step in steps]
         found.append(jax.tree.map(lambda *x: np.stack(x), *each) if each else (None, None))
+        return found[-1][1]
+
+    for index in range(there.shape[1]):
+        attempts = np.flatnonzero(there[:, index])
+        located = solve(index, attempts, np.zeros_like(crossed))
+        if located is not None and recipe.crossings is not None:
+            crossed[attempts[:slots]] += recipe.crossings[index] * located.found
+    if recipe.crossings is not None:
+        jumps = jumps_in(taken, crossed)
+        solve(there.shape[1], np.flatnonzero(jumps), jumps)
     zeros, places = zip(*found, strict=True) if found else ((), ())
     return Direction(sign, now.end, taken, at, zeros, places, np.asarray(lost, np.int32))
 
 
-def _between(taken: Taken, k: int, index: int, at: Float[AnyArray, ""]) -> Between:
-    """The step of an attempt, for the zero of one of the tests."""
+def _between(
+    taken: Taken, k: int, index: int, at: Float[AnyArray, ""], jump: AnyArray = _NONE
+) -> Between:
+    """The step of an attempt, for the zero of one of the tests, or for what none of them explains."""
     near: Seen = jax.tree.map(lambda x: x[k], taken.seen)
-    return Between(near, near.root[index], taken.step[k], at, np.ones((), bool))
+    root = near.root[index] if index < near.root.size else np.zeros(())
+    return Between(near, root, taken.step[k], at, np.ones((), bool), jump)
 
 
 @compiled_part

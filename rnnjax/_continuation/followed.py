@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import equinox as eqx
 
-from rnnjax._continuation.path import Frame, SmoothPath
+from rnnjax._continuation.path import Frame, Seen, SmoothPath
 from rnnjax._continuation.problem import Bounds
 from rnnjax._types import AnyArray, Array, Arrays, Bool, Float, Int
 from rnnjax.bifurcations._base import AbstractBifurcation, Family
@@ -38,6 +38,7 @@ class Located(NamedTuple):
         found: it is one.
         unsolved: a test vanished, but its equations could not be solved.
         reach: the length of the step in which it did, scaled.
+        multiplicity: how many eigenvalues, or pairs of them, cross the imaginary axis at once.
     """
 
     u: Float[AnyArray, "*slot point"]
@@ -50,6 +51,46 @@ class Located(NamedTuple):
     found: Bool[AnyArray, "*slot"]
     unsolved: Bool[AnyArray, "*slot"]
     reach: Float[AnyArray, "*slot"]
+    multiplicity: Int[AnyArray, "*slot"]
+
+
+class Between(NamedTuple):
+    """The step in which a test vanished, or in which more eigenvalues crossed than tests explain.
+
+    Attributes:
+        seen: what was kept of it.
+        root: where in it the test vanished, as a share.
+        step: its length.
+        at: how far along the branch it began, signed.
+        wanted: whether there is one.
+        jump: by how much the number of unstable eigenvalues changed.
+    """
+
+    seen: Seen
+    root: Float[AnyArray, "*slot"]
+    step: Float[AnyArray, "*slot"]
+    at: Float[AnyArray, "*slot"]
+    wanted: Bool[AnyArray, "*slot"]
+    jump: Int[AnyArray, "*slot"]
+
+
+class Zero(NamedTuple):
+    """Where a test vanishes, without derivatives.
+
+    Attributes:
+        z: the unknowns of its type.
+        constants: of its equations.
+        tangent, at, reach, unsolved: see `Located`.
+        solved: whether its equations hold there.
+    """
+
+    z: Float[AnyArray, "*slot unknown"]
+    constants: Arrays
+    tangent: Float[AnyArray, "*slot unknown"]
+    at: Float[AnyArray, "*slot"]
+    reach: Float[AnyArray, "*slot"]
+    solved: Bool[AnyArray, "*slot"]
+    unsolved: Bool[AnyArray, "*slot"]
 
 
 class Followed(NamedTuple):
@@ -69,6 +110,12 @@ class Followed(NamedTuple):
     live: Callable[[Arrays, Array, Frame, Array], Array]
     units: Float[Array, " unknown"]
     types: tuple[Type, ...]
+
+    @property
+    def crossings(self) -> tuple[int, ...] | None:
+        """How many eigenvalues cross the axis at a point of each type; None where none are counted."""
+        none = self.path.count is None or not self.types
+        return None if none else tuple(type_.member.crossing for type_ in self.types)
 
 
 class Start(NamedTuple):
@@ -94,6 +141,11 @@ class AbstractRecipe(eqx.Module):
 
     scale: eqx.AbstractVar[AnyArray]
     bounds: eqx.AbstractVar[Bounds]
+
+    @property
+    @abc.abstractmethod
+    def crossings(self) -> tuple[int, ...] | None:
+        """How many eigenvalues cross the axis at a point of each type; None where none are counted."""
 
     @property
     @abc.abstractmethod

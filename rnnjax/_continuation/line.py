@@ -47,6 +47,10 @@ class AbstractLine(eqx.Module):
         """What happens on it, to be listed; None if nothing is looked for."""
         return None
 
+    def _unsolved(self) -> int:
+        """How many places there are at which something happens that could not be solved for."""
+        return 0
+
     @property
     def is_batch(self) -> bool:
         """Whether it is several lines, made by `vmap`, or not computed yet."""
@@ -89,6 +93,8 @@ class AbstractLine(eqx.Module):
             return f"{kind}({self._along}: {self.endings[0].message})"
         ends = ", ".join(e.name.lower().replace("_", " ") for e in self.endings)
         head = f"{kind}({len(self)} {self.noun}{self._extent()}, ends: {ends}"
+        if self._unsolved():
+            head += f", {self._unsolved()} unsolved"
         listed = self._on_it()
         if listed is None:
             return f"{head})"

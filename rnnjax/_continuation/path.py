@@ -7,12 +7,13 @@ from typing import NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from rnnjax._continuation.corrector import corrected, hermite, unit_vector
 from rnnjax._continuation.problem import AbstractProblem, Attempt, Bounds, Landing, Steps, way_back
 from rnnjax._numerics.dense import solve
 from rnnjax._numerics.roots import looking
+from rnnjax._numerics.unstable import UNSETTLED
 from rnnjax._precision import index_of_largest
 from rnnjax._results import BranchEnd
 from rnnjax._types import Array, Arrays, Float
@@ -20,6 +21,8 @@ from rnnjax.bifurcations._base import jacobian
 
 Frame: TypeAlias = Arrays  # what the equations are written in, where they need it
 Equations: TypeAlias = Callable[[Array, Frame], Array]  # (point (m + 1,), frame) -> (m,), zero
+# derivatives of the equations -> how many eigenvalues have positive real parts, see `unstable_count`
+Count: TypeAlias = Callable[[Array], Int[Array, ""]]
 # (point, frame, derivatives of the equations, tangent) -> a number, zero at a bifurcation
 Test: TypeAlias = Callable[[Array, Frame, Array, Array], Array]
 
@@ -27,6 +30,7 @@ FARTHEST = 1e6  # scaled
 _SAMPLES = 16  # places between two points at which a test is looked at
 _BEND = 0.02  # of a step, the distance between its chord and the mean of its tangents
 _SMOOTH = 0.15  # of a test's size, what its values and slopes may disagree by
+_RESOLVED = 1e-5  # scaled length of a step within which tests are not resolved
 _STILL = 1e-9  # scaled length of a step that leads nowhere
 _TURNS = 0.9  # cosine between the tangents at the ends of a step, at least
 
@@ -36,7 +40,8 @@ Point = Float[Array, " unknown"]
 class Place(NamedTuple):
     """A point of the line, the direction in which it goes on, and the tests there.
 
-    The equations of what follows are written in its frame.
+    The equations of what follows are written in its frame. `unstable` is how many eigenvalues have
+    positive real parts, `UNSETTLED` where that is not known.
     """
 
     u: Point
@@ -44,6 +49,7 @@ class Place(NamedTuple):
     values: Float[Array, " test"]
     slopes: Float[Array, " test"]
     frame: Frame
+    unstable: Int[Array, ""]
 
 
 class Seen(NamedTuple):
@@ -55,12 +61,14 @@ class Seen(NamedTuple):
         onward: the tangent there.
         root: where between the two points each test vanishes, as a share of the step; NaN where
             it does not.
+        unstable: how many eigenvalues have positive real parts there.
     """
 
     begin: Place
     end: Float[Array, "*attempt unknown"]
     onward: Float[Array, "*attempt unknown"]
     root: Float[Array, "*attempt test"]
+    unstable: Int[Array, "*attempt"]
 
 
 class Arrival(NamedTuple):
@@ -93,6 +101,7 @@ class SmoothPath(AbstractProblem[Place]):
         reframe: the frame for what follows, of a point and the frame in which it was found.
         bounds: of all unknowns.
         steps: how finely it is followed.
+        count: counts unstable eigenvalues; None where they are not counted.
     """
 
     equations: Equations
@@ -100,6 +109,7 @@ class SmoothPath(AbstractProblem[Place]):
     reframe: Callable[[Array, Frame], Frame]
     bounds: Bounds
     steps: Steps
+    count: Count | None
 
     def in_frame(self, frame: Frame) -> Callable[[Array], Array]:
         """The equations written in one frame."""
@@ -108,22 +118,23 @@ class SmoothPath(AbstractProblem[Place]):
     def place(self, u: Point, frame: Frame, along: Float[Array, " unknown"]) -> Place:
         """The tangent and the tests at a point, and the slopes of the tests along the line."""
 
-        def looked_at(v: Array) -> tuple[Array, Array]:
+        def looked_at(v: Array) -> tuple[tuple[Array, Array], Array]:
             derivatives = jacobian(self.in_frame(frame), v)
             matrix = jnp.concatenate([derivatives, along[None]])
             direction = solve(matrix, jnp.zeros_like(v).at[-1].set(1.0))
             direction = direction / jnp.sqrt(direction @ direction)
             values = [test(v, frame, derivatives, direction) for test in self.tests]
-            return direction, jnp.stack(values) if values else jnp.zeros(0)
+            return (direction, jnp.stack(values) if values else jnp.zeros(0)), derivatives
 
         # the tangent is needed before the slopes along it: one linearization serves both
-        (tangent, values), slope = jax.linearize(looked_at, u)
-        return Place(u, tangent, values, slope(tangent)[1], self.reframe(u, frame))
+        (tangent, values), slope, derivatives = jax.linearize(looked_at, u, has_aux=True)
+        unstable = unstable_at(self, derivatives)
+        return Place(u, tangent, values, slope(tangent)[1], self.reframe(u, frame), unstable)
 
     def point(self, u: Point, frame: Frame, along: Float[Array, " unknown"]) -> Place:
         """A place of which no more is known than the point and about where it goes on."""
         unknown = jnp.zeros(len(self.tests))
-        return Place(u, along, unknown, unknown, frame)
+        return Place(u, along, unknown, unknown, frame, _unknown())
 
     def bounded(self, at: Place) -> tuple[Point, Float[Array, " unknown"]]:
         """All unknowns."""
@@ -154,19 +165,22 @@ class SmoothPath(AbstractProblem[Place]):
         bend, rough, dips = jnp.where(still, 0.0, bend), jnp.where(still, 0.0, rough), dips & ~still
         error = jnp.maximum(bend, rough)
         error = jnp.where(jnp.isfinite(error), error, 100.0)
+        passable = solved & (bend <= 1)
         fine = solved & (error <= 1) & ~dips & (at.tangent @ new.tangent > _TURNS)
+        # nearer to where several eigenvalues vanish tangents have no digits left
+        fine |= passable & (step <= _RESOLVED)
         change = jnp.where(solved, jnp.clip(0.9 / jnp.sqrt(error + 1e-12), 0.25, 2.0), 0.25)
         change = jnp.where(dips, jnp.minimum(change, 0.5), change)
         return Attempt(
             new=new,
             beyond=arrival.beyond,
             fine=fine,
-            passable=solved & (bend <= 1),
+            passable=passable,
             landed=arrival.landed,
             step=step,
             grown=jnp.where(stopped, 1.0, change),  # this attempt was cut short
             shrunk=jnp.minimum(change, 0.5),
-            seen=Seen(at, new.u, new.tangent, self._roots(root, arrival)),
+            seen=Seen(at, new.u, new.tangent, self._roots(root, arrival), new.unstable),
         )
 
     def _roots(self, root: Float[Array, " test"], arrival: Arrival) -> Float[Array, " test"]:
@@ -189,6 +203,15 @@ class SmoothPath(AbstractProblem[Place]):
     ) -> list[tuple[Bool[Array, ""], BranchEnd]]:
         """Where an unknown runs away."""
         return [(good & (abs(attempt.new.u) > FARTHEST).any(), BranchEnd.FAR)]
+
+
+def unstable_at(path: SmoothPath, derivatives: Float[Array, "equation unknown"]) -> Int[Array, ""]:
+    """How many eigenvalues have positive real parts; `UNSETTLED` where they are not counted."""
+    return _unknown() if path.count is None else path.count(derivatives)
+
+
+def _unknown() -> Int[Array, ""]:
+    return jnp.full((), UNSETTLED, jnp.int32)
 
 
 def aimed(at: Place, landing: Landing) -> tuple[Point, Float[Array, " unknown"]]:

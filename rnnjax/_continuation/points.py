@@ -28,6 +28,8 @@ class Special(eqx.Module):
             the ratio of determinants at a boundary equilibrium.
         at: how far along the branch from its start, scaled; negative in the second direction.
         found: `(slot,)`.
+        multiplicity: how many eigenvalues, or pairs of them, cross the imaginary axis there at once;
+            more than one has no coefficient and is of no kind.
         unsolved: how many zeros of tests could not be solved for, or had no room.
     """
 
@@ -40,6 +42,7 @@ class Special(eqx.Module):
     coefficient: Float[NDArray, "*batch slot"]
     at: Float[NDArray, "*batch slot"]
     found: Bool[NDArray, "*batch slot"]
+    multiplicity: Int[NDArray, "*batch slot"]
     unsolved: Int[NDArray, "*batch"]
 
 
@@ -55,6 +58,9 @@ class Bifurcation(eqx.Module):
         frequency: of the oscillation that begins there, in Hz; 0 where none does.
         coefficient: of the normal form.
         tangent: of the branch on which it was found, state and parameter.
+        multiplicity: how many eigenvalues, or pairs of them, cross the imaginary axis there at once.
+            Where more than one does, as symmetry makes them do, several branches cross or begin: the
+            coefficient is NaN and the kind empty.
     """
 
     label: str = eqx.field(static=True)
@@ -64,6 +70,7 @@ class Bifurcation(eqx.Module):
     frequency: Scalar
     coefficient: Scalar
     tangent: Float[NDArray, " unknown"]
+    multiplicity: int | Int[NDArray, ""] = 1
 
     def first_lyapunov(self, convention: str = "Kuznetsov") -> Scalar:
         r"""The first Lyapunov coefficient of a Hopf point, as different programs define it.
@@ -92,9 +99,23 @@ class Bifurcation(eqx.Module):
             return f"{self.label}, not yet computed"
         rate = f", {float(self.frequency):.4g} Hz" if self.frequency else ""
         place = ", ".join(f"{float(p):.8g}" for p in np.ravel(self.parameter))
-        return (
-            f"{self.label} at {place if np.ndim(self.parameter) == 0 else f'({place})'}: "
-            f"{self.kind}{rate}, coefficient {float(self.coefficient):.5g}"
+        head = f"{self.label} at {place if np.ndim(self.parameter) == 0 else f'({place})'}: "
+        if self.multiplicity > 1:
+            return f"{head}multiplicity {int(self.multiplicity)}{rate}"
+        return f"{head}{self.kind}{rate}, coefficient {float(self.coefficient):.5g}"
+
+
+def check_one_crosses(start: Bifurcation, instead: str) -> None:
+    """Raise a ValueError where several eigenvalues cross at the point from which something is to begin.
+
+    Args:
+        start: the point.
+        instead: what to give instead.
+    """
+    if not is_traced(start.multiplicity) and start.multiplicity > 1:
+        raise ValueError(
+            f"start: expected a point at which one eigenvalue or one pair crosses the imaginary axis, got {start!r}: "
+            f"several branches begin there. Give {instead} on one of them"
         )
 
 
@@ -121,11 +142,12 @@ class HasPoints(Protocol):
 def read(of: HasPoints, k: int | Array, label: str | None = None) -> Bifurcation:
     """The bifurcation in one slot of a branch or a curve; its label if the slot is traced."""
     at = of.special
+    number = at.multiplicity[k]
     if label is not None:
         name, kind = label, ""
     else:
         name, kinds = of.types[int(at.type_index[k])]
-        kind = kinds[int(at.kind_index[k])]
+        kind = kinds[int(at.kind_index[k])] if at.kind_index[k] >= 0 else ""
     return Bifurcation(
         name,
         kind,
@@ -134,6 +156,7 @@ def read(of: HasPoints, k: int | Array, label: str | None = None) -> Bifurcation
         1000 * at.frequency[k] / (2 * np.pi),
         at.coefficient[k],
         at.tangent[k],
+        number if is_traced(number) else int(number),
     )
 
 
@@ -223,6 +246,8 @@ def _points(of: HasPoints, places: dict[str, tuple[NDArray, str]]) -> dict[str, 
     words = {"units": "Hz", "long_name": "frequency of the oscillation that begins there"}
     found["frequency"] = 1000 * at.frequency / (2 * np.pi), words
     found["coefficient"] = at.coefficient, {"long_name": "coefficient of the normal form"}
+    words = {"units": "1", "long_name": "eigenvalues or pairs that cross the axis at once"}
+    found["multiplicity"] = at.multiplicity, words
     each = {name: (along, values, words) for name, (values, words) in found.items()}
     return labels(of) | each
 

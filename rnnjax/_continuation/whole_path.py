@@ -70,7 +70,8 @@ def whole_path(
     head = start.u, start.along, start.frame
     both = both_ways(one_way, head, start.end, directions, all_at_once)
     points = jax.vmap(lambda *v: attached(followed, *v))(*both.points, both.kept)
-    return whole_of(both, points, followed.field.scale)
+    room = len(followed.types) * slots * len(directions)
+    return whole_of(both, points, followed.field.scale, room)
 
 
 def marched(
@@ -106,13 +107,18 @@ def way_of(
     return Way(end, points, reached, taken.taken, located, lost)
 
 
-def whole_of(both: Both, points: Float[AnyArray, "point unknown"], scale: AnyArray) -> Whole:
-    """All of it, of both directions and the points in their units."""
+def whole_of(
+    both: Both, points: Float[AnyArray, "point unknown"], scale: AnyArray, room: int
+) -> Whole:
+    """All of it, of both directions and the points in their units, with room for so many bifurcations."""
     found = both.found._replace(
         found=both.found.found & both.counts, unsolved=both.found.unsolved & both.counts
     )
     found = sorted_once(found, scale)
-    return Whole(points, refuse(both.kept, both.at), both.kept, found, both.lost, both.ends)
+    beyond = numpy_of(found).logical_or(found.found, found.unsolved)[room:]
+    lost = both.lost + beyond.sum(dtype=np.int32)
+    found = jax.tree.map(lambda x: x[:room], found)
+    return Whole(points, refuse(both.kept, both.at), both.kept, found, lost, both.ends)
 
 
 def _within(u: Float[AnyArray, "slot point"], bounds: Bounds, size: int) -> Bool[AnyArray, " slot"]:
@@ -148,10 +154,11 @@ def special(whole: Whole, unravel: Callable[[AnyArray], State], parameters: int)
         parameter=values[:, 0] if parameters == 1 else values,
         tangent=finite(found.tangent),
         type_index=xp.where(only, found.label, -1),
-        kind_index=xp.where(only, found.kind, -1),
+        kind_index=xp.where(only & (found.multiplicity == 1), found.kind, -1),
         frequency=finite(found.frequency),
-        coefficient=finite(found.coefficient),
+        coefficient=xp.where(found.multiplicity > 1, np.nan, finite(found.coefficient)),
         at=finite(found.at),
         found=only,
+        multiplicity=xp.where(only, found.multiplicity, 0),
         unsolved=xp.asarray(found.unsolved.sum(dtype=np.int32) + whole.lost),
     )

@@ -10,11 +10,12 @@ import numpy as np
 from jax import lax
 
 from rnnjax._continuation.corrector import hermite, solved_alone
-from rnnjax._continuation.followed import Followed, Located
+from rnnjax._continuation.followed import Between, Followed, Located, Zero
 from rnnjax._continuation.path import Seen
 from rnnjax._continuation.problem import Taken
+from rnnjax._continuation.several import jumps_in, several, zero_of_several
 from rnnjax._numerics.implicit import root_of
-from rnnjax._types import AnyArray, Array, Arrays, Bool, Float, Int, numpy_of
+from rnnjax._types import AnyArray, Array, Bool, Float, Int, numpy_of
 
 SeenT = TypeVar("SeenT")
 
@@ -23,6 +24,7 @@ Pair = tuple[Array, Array]
 _SECANTS = 50  # looks at most
 _NARROW = 1e-15  # of a step, what lies between the last two looks
 _SAME = 1e-7  # scaled distance below which two points of one type are one
+_BESIDE = 1e-4  # and the same of one at which a test is singular
 
 
 class Look(eqx.Module, Generic[SeenT]):
@@ -89,43 +91,6 @@ class _Guess(NamedTuple):
     at: Array
 
 
-class Between(NamedTuple):
-    """The step in which a test vanished.
-
-    Attributes:
-        seen: what was kept of it.
-        root: where in it the test vanished, as a share.
-        step: its length.
-        at: how far along the branch it began, signed.
-        wanted: whether there is one.
-    """
-
-    seen: Seen
-    root: Float[AnyArray, "*slot"]
-    step: Float[AnyArray, "*slot"]
-    at: Float[AnyArray, "*slot"]
-    wanted: Bool[AnyArray, "*slot"]
-
-
-class Zero(NamedTuple):
-    """Where a test vanishes, without derivatives.
-
-    Attributes:
-        z: the unknowns of its type.
-        constants: of its equations.
-        tangent, at, reach, unsolved: see `Located`.
-        solved: whether its equations hold there.
-    """
-
-    z: Float[AnyArray, "*slot unknown"]
-    constants: Arrays
-    tangent: Float[AnyArray, "*slot unknown"]
-    at: Float[AnyArray, "*slot"]
-    reach: Float[AnyArray, "*slot"]
-    solved: Bool[AnyArray, "*slot"]
-    unsolved: Bool[AnyArray, "*slot"]
-
-
 def locate(
     followed: Followed, taken: Taken, along: Float[Array, " attempt"], slots: int
 ) -> tuple[Located, Int[Array, ""]]:
@@ -144,12 +109,13 @@ def locate(
         return nothing(field.scale.size), jnp.zeros((), jnp.int32)
     seen: Seen = taken.seen
     vanishes = vanishes_in(taken)
-    chosen = jnp.argsort(~vanishes, axis=0, stable=True)[:slots].T  # (type, slot)
+    chosen = _first_of(vanishes, slots)  # (type, slot)
 
     def between(kind: Array, k: Array) -> Between:
         one: Seen = jax.tree.map(lambda x: x[k], seen)
-        wanted = vanishes[k, kind]
-        return Between(one, jnp.where(wanted, one.root[kind], 0.0), taken.step[k], along[k], wanted)
+        wanted, none = vanishes[k, kind], jnp.zeros((), jnp.int32)
+        root = jnp.where(wanted, one.root[kind], 0.0)
+        return Between(one, root, taken.step[k], along[k], wanted, none)
 
     steps = jax.vmap(jax.vmap(between, (None, 0)))(jnp.arange(len(types)), chosen)
     found = []
@@ -161,7 +127,27 @@ def locate(
             near = near._replace(root=_after(near.root, found[-1].kind))
         found.append(jax.vmap(lambda b, index=index: solved_between(followed, index, b))(near))
     lost = jnp.maximum(vanishes.sum(0, dtype=jnp.int32) - slots, 0).sum(dtype=jnp.int32)
+    if followed.crossings is not None:
+        crossed = jnp.zeros(along.size, jnp.int32)
+        for attempts, here, number in zip(chosen, found, followed.crossings, strict=True):
+            crossed = crossed.at[attempts].add(jnp.where(here.found, number, 0).astype(jnp.int32))
+        jumps = jumps_in(taken, crossed)
+
+        def around(k: Array) -> Between:
+            one: Seen = jax.tree.map(lambda x: x[k], seen)
+            root = jnp.zeros(())
+            return Between(one, root, taken.step[k], along[k], jumps[k] != 0, jumps[k])
+
+        steps = jax.vmap(around)(_first_of((jumps != 0)[:, None], slots)[0])
+        steps = steps._replace(root=_after(steps.root, found[-1].kind))
+        found.append(jax.vmap(lambda b: solved_between(followed, len(types), b))(steps))
+        lost = lost + jnp.maximum((jumps != 0).sum(dtype=jnp.int32) - slots, 0)
     return jax.tree.map(lambda *x: jnp.concatenate(x), *found), lost
+
+
+def _first_of(wanted: Bool[Array, "attempt kind"], slots: int) -> Int[Array, "kind slot"]:
+    """In which attempts each of the kinds occurs first, so many of them."""
+    return jnp.argsort(~wanted, axis=0, stable=True)[:slots].T
 
 
 def vanishes_in(taken: Taken) -> Bool[AnyArray, "attempt type"]:
@@ -178,16 +164,21 @@ def nothing(count: int, slots: int = 0) -> Located:
     """What is found if nothing is looked for, or there is nothing: so many times."""
     u, number, no = np.zeros((slots, count)), np.zeros(slots), np.zeros(slots, bool)
     which = np.zeros(slots, np.int32)
-    return Located(u, u, number, which, number, number, which, no, no, number)
+    return Located(u, u, number, which, number, number, which, no, no, number, which + 1)
 
 
 def solved_between(followed: Followed, index: int, between: Between) -> Located:
-    """The zero of the test of one of the types, solved for from within the step in which it is."""
+    """What is of one of the types, solved for from within the step in which it is.
+
+    Beyond the last of the types it is where several eigenvalues cross.
+    """
     return located(followed, index, zero_between(followed, index, between))
 
 
 def zero_between(followed: Followed, index: int, between: Between) -> Zero:
     """The same without derivatives, before its normal form."""
+    if index == len(followed.types):
+        return zero_of_several(followed, between)
     type_ = followed.types[index]
     field, units, member = followed.field, followed.units, type_.member
     guess = _guessed(between)
@@ -213,6 +204,8 @@ def zero_between(followed: Followed, index: int, between: Between) -> Zero:
 
 def located(followed: Followed, index: int, zero: Zero) -> Located:
     """A zero of the test of one of the types with its derivatives, and its normal form."""
+    if index == len(followed.types):
+        return several(followed, zero)
     field, member, constants = followed.field, followed.types[index].member, zero.constants
     z = root_of(
         lambda p, z, c: member.equations(field.of(p), z, c), field.arrays, zero.z, constants
@@ -221,13 +214,13 @@ def located(followed: Followed, index: int, zero: Zero) -> Located:
     return Located(
         z[: field.scale.size], zero.tangent, zero.at, jnp.full((), index, jnp.int32),
         form.frequency, form.coefficient, form.kind, zero.solved & form.genuine, zero.unsolved,
-        zero.reach,
+        zero.reach, jnp.ones((), jnp.int32),
     )  # fmt: skip
 
 
 def _guessed(between: Between) -> _Guess:
     """By the cubic through both ends of the step along their tangents."""
-    (begin, end, onward, _), share, step = between.seen, between.root, between.step
+    (begin, end, onward, *_), share, step = between.seen, between.root, between.step
     u = hermite(begin.u, end, step * begin.tangent, step * onward, share)
     tangent = begin.tangent + share * (onward - begin.tangent)
     tangent = tangent / jnp.sqrt(tangent @ tangent)
@@ -243,8 +236,15 @@ def sorted_once(found: Located, scale: AnyArray) -> Located:
     """
     xp = numpy_of(found, scale)
     distance = abs(found.u[:, None] - found.u[None]) / scale
-    same = (distance <= _SAME).all(-1) & (found.label[:, None] == found.label[None])
-    earlier = xp.tril(xp.ones(same.shape, bool), -1) & found.found[None]
+    alike = found.label[:, None] == found.label[None]
+    first = xp.tril(xp.ones(alike.shape, bool), -1)
+    # where several eigenvalues cross, what the equations of one lead to is not worth much
+    number, other = found.multiplicity[:, None], found.multiplicity[None]
+    earlier = ((first & (number == other)) | (number < other)) & found.found[None]
+    within = xp.where(number < other, _BESIDE, _SAME)
+    rests = found.frequency == 0
+    alike |= (number < other) & (rests[:, None] == rests[None])
+    same = (distance <= within[..., None]).all(-1) & alike
     beside = abs(found.at[:, None] - found.at[None]) <= found.reach[:, None]
     explained = (beside & found.found[None]).any(-1)
     found = found._replace(

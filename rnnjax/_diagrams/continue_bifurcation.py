@@ -13,7 +13,7 @@ from rnnjax._continuation.arguments import checked_bounds, checked_share, each_o
 from rnnjax._continuation.corrector import corrected
 from rnnjax._continuation.followed import Followed, Start, Type
 from rnnjax._continuation.path import Frame, SmoothPath
-from rnnjax._continuation.points import Bifurcation
+from rnnjax._continuation.points import Bifurcation, check_one_crosses
 from rnnjax._continuation.problem import Bounds
 from rnnjax._continuation.whole_path import Whole, special, steps_up_to, whole_path
 from rnnjax._diagrams.curve import Curve
@@ -168,6 +168,7 @@ def _followed(start: Expected[Bifurcation | OrbitBifurcation]) -> Any:
     if isinstance(start, Bifurcation):
         leads = {t.label: t.leads_to for t in known_types(AbstractOnCurve) if t.leads_to}
         found = {t.label: t for t in known_types(AbstractFollowed)}
+        check_one_crosses(start, "a point")
     label = leads.get(start.label, start.label)
     if label not in found:
         raise ValueError(
@@ -265,6 +266,7 @@ def _curve(
         lambda z, frame: type_.reframe(inner, z.at[n + 2 :].multiply(own), frame),
         bounds,
         steps_up_to(limits[4]),
+        None,
     )
     # where the second number grows, or the frequency from zero on
     upward = jnp.zeros_like(begun).at[n + 2 if settings.at_end else n + 1].set(1.0)

@@ -55,6 +55,9 @@ class Curve(AbstractLine):
     def _extent(self) -> str:
         return f" {self.label}, {extent_of(self.names, self.parameters)}"
 
+    def _unsolved(self) -> int:
+        return int(self.special.unsolved)
+
     def _on_it(self) -> list[Bifurcation]:
         return self.bifurcations
 

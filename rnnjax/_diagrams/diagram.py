@@ -179,7 +179,7 @@ def _orbits(
     begun: list[Bifurcation] = []
     for point in _points(branches):
         known = any(_same_point(point, other) for other in begun)
-        if known or not type_of(point.label).begins_orbits:
+        if known or not type_of(point.label).begins_orbits or point.multiplicity > 1:
             continue
         begun.append(point)
         if not any(_ends_at(orbits, point, bounds) for orbits in found):
@@ -264,7 +264,9 @@ def _switch(found: list[Branch], follow: Callable[[float, Bifurcation], None], m
     """Follow every branch that crosses a known one and is not known itself."""
     tried: list[Bifurcation] = []
     while len(found) < most:
-        crossings = [p for p in _points(found) if type_of(p.label).switches_branch]
+        crossings = [
+            p for p in _points(found) if type_of(p.label).switches_branch and p.multiplicity == 1
+        ]
         ahead = [
             p for k, p in enumerate(crossings)
             if not any(_same_point(p, q) for q in tried)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._continuation.arguments import checked_share, checked_target, each_of
-from rnnjax._continuation.points import Bifurcation
+from rnnjax._continuation.points import Bifurcation, check_one_crosses
 from rnnjax._gate import instant
 from rnnjax._machine.attached import host_or_program
 from rnnjax._machine.verb import verb
@@ -133,6 +133,7 @@ def _begin(start: Expected[Bifurcation | Orbit], rest: State, value: Scalar, cou
     if isinstance(start, Bifurcation):
         if not type_of(start.label).begins_orbits:
             raise ValueError(f"start: expected a Hopf point (H) or an orbit, got a {start.label}")
+        check_one_crosses(start, "an orbit (`find_orbit`)")
         nodes = rows_of(rest, jax.tree.map(lambda x: jnp.asarray(x)[None], start.state))
         return Begin(nodes, np.full(count, 1 / count), 1000 / start.frequency, value)
     if not isinstance(start, Orbit):

@@ -183,6 +183,9 @@ class OrbitBranch(AbstractOrbits):
             f"{np.min(periods):.6g} to {np.max(periods):.6g} ms"
         )
 
+    def _unsolved(self) -> int:
+        return int(self.special.unsolved)
+
     def _on_it(self) -> list[OrbitBifurcation | LimitOrbit]:
         return [*self.bifurcations, *(each for each in self.limits if each is not None)]
 

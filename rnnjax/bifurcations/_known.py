@@ -20,6 +20,7 @@ class AbstractType(eqx.Module):
             where they are (`switching_functions`).
         in_two: whether it can be followed as two parameters change.
         leads_to: the label of the type whose curve begins there as well.
+        crossing: how many eigenvalues cross the imaginary axis there.
         switches_branch: whether another branch of equilibria crosses there.
         begins_orbits: whether small periodic orbits begin there; the coefficient is then $l_1$.
         doubles: whether an orbit of twice the period branches off.
@@ -35,6 +36,7 @@ class AbstractType(eqx.Module):
     of_kinks: ClassVar[bool] = False
     in_two: ClassVar[bool] = False
     leads_to: ClassVar[str | None] = None
+    crossing: ClassVar[int] = 0
     switches_branch: ClassVar[bool] = False
     begins_orbits: ClassVar[bool] = False
     doubles: ClassVar[bool] = False

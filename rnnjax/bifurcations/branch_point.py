@@ -41,6 +41,7 @@ class BranchPoint(AbstractOnBranch):
 
     label = "BP"
     kinds = ("transcritical", "supercritical pitchfork", "subcritical pitchfork")
+    crossing = 1
     word = "branch point"
     marker = "D"
     color = "#009E73"

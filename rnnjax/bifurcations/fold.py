@@ -37,6 +37,7 @@ class Fold(AbstractFollowed):
 
     label = "LP"
     kinds = ("fold",)
+    crossing = 1
     word = "fold"
     plural = "folds"
     marker = "s"

@@ -55,6 +55,7 @@ class Hopf(AbstractFollowed):
     plural = "Hopf points"
     marker = "o"
     color = "#0072B2"
+    crossing = 2
     begins_orbits = True
     signed = True
     variables = 2

@@ -27,7 +27,7 @@ def line(a):
     bounds = Bounds(jnp.asarray([-jnp.inf, -jnp.inf, -1.0]), jnp.asarray([10.0, jnp.inf, 0.5]))
     steps = Steps(jnp.asarray(1e-3), jnp.asarray(1e-7), jnp.asarray(0.05))
     turns = lambda u, frame, derivatives, tangent: tangent[-1]  # noqa: E731, vanishes where a turns
-    path = SmoothPath(fixed, (turns,), lambda u, frame: frame, bounds, steps)
+    path = SmoothPath(fixed, (turns,), lambda u, frame: frame, bounds, steps, None)
     x = (-0.7 + jnp.sqrt(0.49 + 4 * a)) / (2 * a)
     u, upward = jnp.stack([x, B * x, a]), jnp.asarray([0.0, 0.0, 1.0])
 

@@ -346,7 +346,7 @@ def summarized(type_index, at, **changes):
         type_index=np.asarray([*type_index, *[-1] * empty], np.int32),
         kind_index=np.zeros(8, np.int32), frequency=np.zeros(8), coefficient=np.zeros(8),
         at=np.asarray([*at, *[np.nan] * empty]), found=np.arange(8) < count,
-        unsolved=np.asarray(changes.get("unsolved", 0)),
+        multiplicity=np.ones(8, np.int32), unsolved=np.asarray(changes.get("unsolved", 0)),
     )  # fmt: skip
     ends = np.asarray(changes.get("ends", [BranchEnd.BOUND, BranchEnd.CLOSED]))
     one = np.ones(1)

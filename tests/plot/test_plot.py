@@ -128,7 +128,7 @@ def fold_branch():
     fold = rnnjax._continuation.points.Special(
         state=none, parameter=none, tangent=np.array([[1.0, 0.0]]), type_index=np.zeros(1, int),
         kind_index=np.zeros(1, int), frequency=none, coefficient=np.array([-1.0]), at=none,
-        found=one, unsolved=np.zeros((), int),
+        found=one, multiplicity=np.ones(1, int), unsolved=np.zeros((), int),
     )  # fmt: skip
     return rnnjax.Branch(
         states=x, parameter=x**2, at=x, jacobian=-2 * x[:, None, None], found=np.ones(21, bool),
@@ -143,7 +143,8 @@ def fold_curve(parameters=("mu", "nu")):
     cusp = rnnjax._continuation.points.Special(
         state=at, parameter=np.zeros((1, 2)), tangent=np.array([[1.0, 0.0, 0.0]]),
         type_index=np.zeros(1, int), kind_index=np.zeros(1, int), frequency=at,
-        coefficient=np.array([-1.0]), at=at, found=np.ones(1, bool), unsolved=np.zeros((), int),
+        coefficient=np.array([-1.0]), at=at, found=np.ones(1, bool),
+        multiplicity=np.ones(1, int), unsolved=np.zeros((), int),
     )  # fmt: skip
     return rnnjax.Curve(
         states=x, parameters=np.stack([-2 * x**3, 3 * x**2], -1), frequency=0 * x,

@@ -64,7 +64,8 @@ def states_of(shapes, *front):
 def bifurcations(states, two=False):
     return Special(
         states, filled(1, 2) if two else filled(1), np.zeros((1, 2)), np.zeros(1, int),
-        np.zeros(1, int), filled(1), filled(1), np.zeros(1), np.ones(1, bool), np.asarray(0),
+        np.zeros(1, int), filled(1), filled(1), np.zeros(1), np.ones(1, bool), np.ones(1, int),
+        np.asarray(0),
     )  # fmt: skip
 
 
