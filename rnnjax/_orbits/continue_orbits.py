@@ -13,6 +13,7 @@ from rnnjax._machine.attached import host_or_program
 from rnnjax._machine.verb import verb
 from rnnjax._orbits.find_orbit import find_orbit
 from rnnjax._orbits.follow_orbits import Given, at_once, attached, by_parts
+from rnnjax._orbits.limits import with_limits
 from rnnjax._orbits.orbit import Orbit, rows_of
 from rnnjax._orbits.orbit_branch import OrbitBifurcation, OrbitBranch
 from rnnjax._orbits.start import Begin, Settings
@@ -125,7 +126,12 @@ def continue_orbits(
     given = Given(target, rest, begin, limits, instant(time))
     result = host_or_program(by_parts, attached, at_once, given, settings)
     labels = tuple((t.label, t.kinds) for t in settings.types if t.label)
-    return OrbitBranch(*result, name=named.name, types=labels).told(throw)
+    branch = OrbitBranch(*result, name=named.name, types=labels).told(throw)
+    return (
+        branch
+        if is_traced(branch)
+        else with_limits(branch, target, named, rest, given.time, bounds)
+    )
 
 
 def _begin(start: Expected[Bifurcation | Orbit], rest: State, value: Scalar, count: int) -> Begin:

@@ -11,11 +11,8 @@ from rnnjax._continuation.line import AbstractLine
 from rnnjax._continuation.points import ending, labels, outcome
 from rnnjax._numerics.trees import named_leaves
 from rnnjax._orbits.orbit import Orbit, as_complex, is_stable
-from rnnjax._results import BranchEnd, Status
+from rnnjax._results import Status
 from rnnjax._types import Bool, Complex, Float, Int, NDArray, Scalar, State, is_traced
-
-_TOLD = 1e-11  # changes of the parameter that are more than rounding
-_FASTEST = -6.0  # exponents below this are no power law any more
 
 
 class OrbitBifurcation(eqx.Module):
@@ -55,12 +52,15 @@ class LimitOrbit(eqx.Module):
     Attributes:
         kind: "SNIC", where a fold of equilibria appears on the orbit and $T \sim |p - p^*|^{-1/2}$, or
             "homoclinic", where the orbit comes to a saddle and $T \sim -\ln |p - p^*|$.
-        parameter: $p^*$.
-        exponent: of $|dp / dT| \sim T^s$ at the end: -3 at a SNIC, more and more negative otherwise.
+        parameter: $p^*$: that of the fold, or the last of the branch.
+        state: the equilibrium there, which is a fold or a saddle.
+        exponent: of $|dp / dT| \sim T^s$ at the end: -3 at a SNIC, more and more negative otherwise; NaN where the
+            parameter does not change any more.
     """
 
     kind: str = eqx.field(static=True)
     parameter: float
+    state: State
     exponent: float
 
     def __repr__(self) -> str:
@@ -149,6 +149,9 @@ class OrbitBranch(AbstractOrbits):
         ends: a `BranchEnd` for each direction.
         name: of the parameter.
         types: the label and the kinds of each type that was looked for.
+        limits: for each direction what its orbits come to where their period grew beyond `longest_period=`: known
+            where the fold or the saddle that it needs was found beside the last orbit, else None. Empty where a
+            JAX transformation is under way.
     """
 
     states: State
@@ -165,6 +168,7 @@ class OrbitBranch(AbstractOrbits):
     ends: Int[NDArray, "*batch direction"]
     name: str = eqx.field(static=True)
     types: tuple[tuple[str, tuple[str, ...]], ...] = eqx.field(static=True)
+    limits: tuple[LimitOrbit | None, ...] = ()
 
     rows = (
         "states", "widths", "parameter", "period", "multipliers_real", "multipliers_imaginary",
@@ -198,22 +202,6 @@ class OrbitBranch(AbstractOrbits):
     def frequency(self) -> Any:
         """In Hz, at each point."""
         return 1000 / self.period
-
-    @property
-    def limits(self) -> list[LimitOrbit | None]:
-        """For each direction what its orbits come to if their period grew beyond bound, or None.
-
-        Raises:
-            ValueError: for a batch, made by `vmap`.
-        """
-        if self.is_batch:
-            raise ValueError("a batch of branches: select one lane")
-        p, period = (np.asarray(x)[: len(self)] for x in (self.parameter, self.period))
-        sides = (p, period), (p[::-1], period[::-1])
-        return [
-            _limit(*side) if end == BranchEnd.LONG_PERIOD else None
-            for end, side in zip(self.endings, sides, strict=False)
-        ]
 
     def swept(self) -> tuple[dict[str, tuple[tuple[str, ...], Any, dict[str, Any]]], Any]:
         """What a sweep keeps of it: its bifurcations and how it ended; not its points.
@@ -266,26 +254,6 @@ class OrbitBranch(AbstractOrbits):
     def _named(self, k: int) -> tuple[str, str]:
         label, kinds = self.types[int(self.special.type_index[k])]
         return label, kinds[int(self.special.kind_index[k])]
-
-
-def _limit(p: np.ndarray, period: np.ndarray) -> LimitOrbit | None:
-    """The limit of orbits whose period grows towards the end of the arrays."""
-    rising = len(p) - 1
-    while rising > 0 and period[rising - 1] < period[rising]:
-        rising -= 1
-    p, period = p[rising:], period[rising:]
-    told = np.flatnonzero(abs(np.diff(p)) > _TOLD * (1 + abs(p[1:])))
-    if len(told) < 2:
-        return None
-    a, b = told[-2:]
-    slopes = [abs((p[k + 1] - p[k]) / (period[k + 1] - period[k])) for k in (a, b)]
-    places = [np.sqrt(period[k] * period[k + 1]) for k in (a, b)]
-    exponent = float(np.log(slopes[1] / slopes[0]) / np.log(places[1] / places[0]))
-    if exponent < _FASTEST:
-        return LimitOrbit("homoclinic", float(p[-1]), exponent)
-    last = period[-3:]
-    powers = np.stack([np.ones(3), last**-2.0 * last[-1] ** 2, last**-3.0 * last[-1] ** 3], 1)
-    return LimitOrbit("SNIC", float(np.linalg.solve(powers, p[-3:])[0]), exponent)
 
 
 def orbit_of(

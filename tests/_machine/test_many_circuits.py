@@ -74,7 +74,7 @@ def test_all_verbs(number):
     assert np.isfinite(rnnjax.measure(circuit, {"mean": measures.Mean()}, **steps)["mean"]).all()
     run = rnnjax.simulate(circuit, [0.0, 100.0])
     assert rnnjax.find_equilibria(circuit).found.any()
-    rnnjax.linearize(circuit, run.states[-1])
+    rnnjax.linearize(circuit, run.final)
     rnnjax.find_slow_points(circuit)
     rnnjax.lyapunov_exponents(circuit, **steps)
     rnnjax.sweep(circuit, {"rest": of_rest}, [axis(where, np.linspace(*bounds, 5))], progress=False)

@@ -14,7 +14,6 @@ from test_lowering import lowered
 
 import rnnjax
 from rnnjax import BranchEnd, Status
-from rnnjax._orbits.orbit_branch import _limit
 from rnnjax.bifurcations import Grazing
 
 RHO, TWIST = 0.7, 0.3
@@ -223,19 +222,6 @@ BAD = {
 def test_what_does_not_fit_is_refused(words):
     with pytest.raises(ValueError, match=words):
         BAD[words](StuartLandau())
-
-
-def test_limits_of_long_periods():
-    period = 10.0 * 1.5 ** np.arange(20)
-    snic = _limit(2.0 + 3.0 / period**2 + 0.7 / period**3, period)
-    assert (snic.kind, repr(snic)) == ("SNIC", "SNIC at 2")
-    assert snic.parameter == pytest.approx(2.0, abs=1e-9)
-    assert snic.exponent == pytest.approx(-3, abs=0.05)
-    period = np.linspace(10.0, 60.0, 40)
-    homoclinic = _limit(-1.0 + 0.3 * np.exp(-0.5 * period), period)
-    assert homoclinic.kind == "homoclinic"
-    assert homoclinic.parameter == pytest.approx(-1.0, abs=1e-9)
-    assert _limit(np.ones(5), np.arange(5.0)) is None
 
 
 def found(circuit):
