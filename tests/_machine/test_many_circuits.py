@@ -66,9 +66,9 @@ def test_all_verbs(number):
     """Of thirty circuits, one after the other."""
     base = (WilsonCowan, MorrisLecar)[number % 2]
     circuit = fresh(base)
-    where, second, bounds = {
-        WilsonCowan: (lambda c: c.p, lambda c: c.w_ee, (-1.0, 3.0)),
-        MorrisLecar: (lambda c: c.current, lambda c: c.g_ca, (-10.0, 300.0)),
+    where, second, bounds, others = {
+        WilsonCowan: (lambda c: c.p, lambda c: c.w_ee, (-1.0, 3.0), (12.0, 20.0)),
+        MorrisLecar: (lambda c: c.current, lambda c: c.g_ca, (-10.0, 300.0), (4.0, 5.0)),
     }[base]
     steps = {"duration": 500.0, "step": 0.1}
     assert np.isfinite(rnnjax.measure(circuit, {"mean": measures.Mean()}, **steps)["mean"]).all()
@@ -80,7 +80,8 @@ def test_all_verbs(number):
     rnnjax.sweep(circuit, {"rest": of_rest}, [axis(where, np.linspace(*bounds, 5))], progress=False)
     branch = rnnjax.continue_equilibria(circuit, where, bounds=bounds)
     hopf = branch.first("H")
-    rnnjax.continue_bifurcation(circuit, (where, second), hopf, max_points=50)
+    plane = (bounds, others)
+    rnnjax.continue_bifurcation(circuit, (where, second), hopf, plane, max_points=50, throw=False)
     rnnjax.continue_orbits(circuit, where, hopf, bounds)
     COUNTED[number] = maps()
 
