@@ -145,8 +145,8 @@ _ENDS = {
     ),
     BranchEnd.HOPF: "the orbits shrank to an equilibrium, at a Hopf point",
     BranchEnd.LONG_PERIOD: (
-        "the period grew beyond `longest_period=`: near a homoclinic orbit, or a fold of equilibria "
-        "on the orbit (SNIC)"
+        "the period grew beyond `longest_period=`: see `limits`, which says SNIC or homoclinic where the fold or the "
+        "saddle for that was found"
     ),
     BranchEnd.ZERO_FREQUENCY: "the frequency of the Hopf points fell to zero",
 }

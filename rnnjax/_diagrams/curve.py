@@ -3,6 +3,7 @@
 from typing import Any
 
 import equinox as eqx
+import numpy as np
 
 from rnnjax._continuation.line import AbstractLine, extent_of
 from rnnjax._continuation.points import Bifurcation, Special, kept_of, listed
@@ -16,7 +17,7 @@ class Curve(AbstractLine):
     Attributes:
         states: in the circuit's structure, each leaf `(point, ...)`; NaN where there is no point.
         parameters: both values at each of them, `(point, 2)`.
-        frequency: of the oscillation that begins there, in rad per ms, `(point,)`; 0 at folds.
+        angular_frequency: of the oscillation that begins there, in rad per ms, `(point,)`; 0 at folds.
         coefficient: of the normal form, `(point,)`: a of a fold, `l1` of a Hopf point, NaN
             where the frequency is 0.
         at: how far along the curve from its start, scaled, `(point,)`.
@@ -31,7 +32,7 @@ class Curve(AbstractLine):
 
     states: State
     parameters: Float[NDArray, "*batch point 2"]
-    frequency: Float[NDArray, "*batch point"]
+    angular_frequency: Float[NDArray, "*batch point"]
     coefficient: Float[NDArray, "*batch point"]
     at: Float[NDArray, "*batch point"]
     found: Bool[NDArray, "*batch point"]
@@ -42,7 +43,12 @@ class Curve(AbstractLine):
     kinds: tuple[str, ...] = eqx.field(static=True)
     types: tuple[tuple[str, tuple[str, ...]], ...] = eqx.field(static=True)
 
-    rows = "states", "parameters", "frequency", "coefficient", "at", "found"
+    rows = "states", "parameters", "angular_frequency", "coefficient", "at", "found"
+
+    @property
+    def frequency(self) -> Any:
+        """Of the oscillation that begins there, in Hz, at each point; 0 at folds."""
+        return 1000 * self.angular_frequency / (2 * np.pi)
 
     @property
     def _directions(self) -> NDArray:

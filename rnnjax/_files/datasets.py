@@ -107,7 +107,7 @@ def curve_dataset(curve: Any, states: Mapping[str, Any]) -> Any:
     import xarray
 
     count = len(curve)
-    frequency = 1000 * np.asarray(curve.frequency)[:count] / (2 * np.pi)
+    frequency = np.asarray(curve.frequency)[:count]
     names = Names("curve", states)
     parameters = [names.free(name, "parameter") for name in curve.names]
     row = names.free("point")

@@ -115,10 +115,10 @@ def test_a_curve_of_hopf_points_ends_on_one_of_folds(b):
         hopf.parameters[:, 1], b * np.sqrt(-np.minimum(hopf.parameters[:, 0], 0)), atol=1e-6
     )
     np.testing.assert_allclose(
-        hopf.frequency**2, 2 * np.sqrt(-np.minimum(hopf.parameters[:, 0], 0)), atol=1e-6
+        hopf.angular_frequency**2, 2 * np.sqrt(-np.minimum(hopf.parameters[:, 0], 0)), atol=1e-6
     )
     assert sorted(e.name for e in hopf.endings) == ["BOUND", "ZERO_FREQUENCY"]
-    assert (np.sign(hopf.coefficient[hopf.frequency > 1e-3]) == np.sign(b)).all()
+    assert (np.sign(hopf.coefficient[hopf.angular_frequency > 1e-3]) == np.sign(b)).all()
     (point,) = hopf.bifurcations
     fold = curve(eqx.tree_at(q, circuit, np.asarray(0.4)), state, "LP")
     (same,) = fold.bifurcations

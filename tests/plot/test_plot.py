@@ -147,7 +147,7 @@ def fold_curve(parameters=("mu", "nu")):
         multiplicity=np.ones(1, int), unsolved=np.zeros((), int),
     )  # fmt: skip
     return rnnjax.Curve(
-        states=x, parameters=np.stack([-2 * x**3, 3 * x**2], -1), frequency=0 * x,
+        states=x, parameters=np.stack([-2 * x**3, 3 * x**2], -1), angular_frequency=0 * x,
         coefficient=-3 * x, at=x, found=np.ones(21, bool), special=cusp, ends=np.ones(2, int),
         names=parameters, label="LP", kinds=("fold",), types=(("CP", ("supercritical",)),),
     )  # fmt: skip
