@@ -108,7 +108,7 @@ def zero_of_several(followed: Followed, between: Between) -> Zero:
     path, field, units = followed.path, followed.field, followed.units
     begin, n = between.seen.begin, field.size
     look = looking(path.in_frame(begin.frame))
-    line, direction = _line_through(look, between)
+    line = _line_through(look, between)
     length = _halved(followed, look, line, between)
     u = line.at(length)
     along = jax.jvp(line.at, (length,), (jnp.ones_like(length),))[1]
@@ -140,12 +140,11 @@ def zero_of_several(followed: Followed, between: Between) -> Zero:
         state[:, None] * projector / state, u * units, along * units, along / units, stiffness,
         count, label,
     )  # fmt: skip
-    offset = direction @ (z - begin.u)
+    offset = begin.tangent @ (z - begin.u)
     at = between.at + jnp.where(jnp.signbit(between.at), -offset, offset)
-    asked = between.wanted & ((label >= 0) | ~solved)
     return Zero(
         z * units, lax.stop_gradient(crossing), along * units, at, between.step,
-        solved & (label >= 0), asked & ~solved,
+        solved & (label >= 0), between.wanted & ~solved,
     )  # fmt: skip
 
 
@@ -182,7 +181,7 @@ def _equations(family: Family, u: Array, crossing: Crossing) -> Array:
     return jnp.append(mended, (projector.T * by_state(derivatives)).sum())
 
 
-def _line_through(look: ValueAndJacobian, between: Between) -> tuple[_Line, Array]:
+def _line_through(look: ValueAndJacobian, between: Between) -> _Line:
     """The branch around the step; by its ends alone where it can't be seen farther."""
     begin, step = between.seen.begin, between.step
     direction = begin.tangent
@@ -199,7 +198,7 @@ def _line_through(look: ValueAndJacobian, between: Between) -> tuple[_Line, Arra
     first, last = jnp.where(both, u, jnp.stack([begin.u, between.seen.end]))
     rise, fall = jnp.where(both, tangents, jnp.stack([direction, onward]))
     ends = direction @ (first - begin.u), direction @ (last - begin.u)
-    return _Line(first, last, rise, fall, *ends), direction
+    return _Line(first, last, rise, fall, *ends)
 
 
 def _halved(

@@ -13,9 +13,7 @@ from rnnjax._types import Array, Bool, Float, Int
 UNSETTLED = -1  # a count that is chance: an eigenvalue is on the axis to rounding
 _MOST = 60  # iterations at most; each halves what an eigenvalue near the axis is too small by
 _SCALED = 12  # of them with a factor that brings eigenvalues near 1
-_SETTLED = (
-    1e-10  # relative change at which an iteration has come to its end; its error is the square
-)
+_SETTLED = 1e-10  # relative change at which an iteration ends; its error is the square
 _WHOLE = 1e-3  # how far a trace may be from a whole number
 _FEW = 4  # variables of which the characteristic polynomial tells enough
 _ROUNDING = 1e-13  # of the size of a matrix, what an eigenvalue must be beside the axis

@@ -58,7 +58,7 @@ def sweep(
     kept, along `rest_bifurcation` in the order of the branch, with room for `max_bifurcations` of
     each type in each direction: `rest_label`, `rest_kind` (codes, `flag_meanings` says for what;
     -1 where there is no further point), `rest_at` (the parameter), `rest_frequency`,
-    `rest_coefficient` and each variable of the state; further the numbers of points of each type,
+    `rest_coefficient`, `rest_multiplicity` and each variable of the state; further the numbers of points of each type,
     `rest_count_H` (NaN where some may be missing), and `rest_end`, how each direction ended
     (`BranchEnd`). The points of the branch in between are not kept: follow a single one with
     `continue_equilibria` to see them. The status of a branch that did not come to its ends, on
