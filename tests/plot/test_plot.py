@@ -799,7 +799,7 @@ def test_curves_in_the_plane_of_two_parameters():
     folds = fold_curve()
     x = np.linspace(-1.0, 1.0, 5)
     hopf_points = dataclasses.replace(
-        folds, states=x, parameters=np.stack([x, 0 * x], -1), frequency=x + 1, at=x,
+        folds, states=x, parameters=np.stack([x, 0 * x], -1), angular_frequency=x + 1, at=x,
         coefficient=np.array([np.nan, -1.0, -1.0, 1.0, 1.0]), found=np.ones(5, bool), label="H",
         kinds=("supercritical", "subcritical"),
     )  # fmt: skip
