@@ -96,7 +96,7 @@ def _crossing(
     one = jnp.ones(())
     first = Look(one, 0 * one, jnp.ones((), bool), (begin.u, one, one))
     ends = begin.values.real[rank], end.values.real[rank]
-    _, found = secants(look, ends, first, step.wanted)
+    _, found, _ = secants(look, ends, first, step.wanted)
     u, frequency, size = found.seen
     turned = end.tangent[-1] * begin.tangent[-1] < 0
     label = first_of([frequency > _TURNS * size, turned], [HOPF, FOLD], BRANCH)

@@ -14,6 +14,7 @@ from rnnjax._continuation.followed import Between, Followed, Located, Zero
 from rnnjax._continuation.path import Seen
 from rnnjax._continuation.problem import Taken
 from rnnjax._continuation.several import jumps_in, several, zero_of_several
+from rnnjax._numerics.digits import chosen
 from rnnjax._numerics.implicit import root_of
 from rnnjax._types import AnyArray, Array, Bool, Float, Int, numpy_of
 
@@ -45,42 +46,66 @@ class Look(eqx.Module, Generic[SeenT]):
 
 def secants(
     look: Callable[[Array], Look[SeenT]],
-    ends: tuple[Float[Array, ""], Float[Array, ""]],
+    ends: Pair | None,
     first: Look[SeenT],
     wanted: Bool[Array, ""],
-) -> tuple[Float[Array, ""], Look[SeenT]]:
+) -> tuple[Float[Array, ""], Look[SeenT], Pair]:
     """Where a number changes its sign within a step, by secants that stay between its ends.
 
     The Illinois method.
 
     Args:
         look: what is there, at a share of the step.
-        ends: the numbers where the step begins and where it ends.
+        ends: the numbers where the step begins and where it ends; if None they are looked at first.
         first: any look, of the shapes of the others.
         wanted: whether to look at all; else `first` is what is found.
 
     Returns:
-        The share of the step, and what is there.
+        The share of the step, what is there, and the numbers at both ends; NaN where both have one sign.
     """
+    unknown = ends is None
+    before, after = (jnp.zeros(()), jnp.zeros(())) if ends is None else ends
 
-    def body(now: tuple[Pair, Pair, Look[SeenT], Array]) -> tuple[Pair, Pair, Look[SeenT], Array]:
-        (a, at_a), (b, at_b), _, k = now
+    def body(now: _Secants[SeenT]) -> _Secants[SeenT]:
+        (a, at_a), (b, at_b), k = now.a, now.b, now.looks
         share = (a * at_b - b * at_a) / (at_b - at_a)
+        if unknown:
+            share = jnp.where(k < 2, k.astype(share.dtype), share)
         found = look(share)
+        new = share, found.value
         # the end that stays counts half, so that it does not stay for long
         beyond = (found.value > 0) == (at_b > 0)
         a = jnp.where(beyond, a, b), jnp.where(beyond, at_a / 2, at_b)
-        return a, (share, found.value), found, k + 1
+        if not unknown:
+            return _Secants(a, new, now.ends, found, k + 1)
+        a = chosen(k == 0, new, chosen(k == 1, now.a, a))
+        ends = chosen(k < 2, (a[1], found.value), now.ends)
+        return _Secants(a, new, ends, found, k + 1)
 
-    def go(now: tuple[Pair, Pair, Look[SeenT], Array]) -> Array:
-        (a, _), (b, _), found, k = now
+    def go(now: _Secants[SeenT]) -> Array:
+        (a, at_a), (b, at_b), found, k = now.a, now.b, now.found, now.looks
         more = found.fine & (abs(found.value) > found.small) & (abs(b - a) > _NARROW)
-        return wanted & (k < _SECANTS) & ((k == 0) | more)
+        if not unknown:
+            return wanted & (k < _SECANTS) & ((k == 0) | more)
+        within = found.fine & ((at_a > 0) != (at_b > 0))
+        more = (k < 2) & ((k == 0) | found.fine) | within & ((k == 2) | more)
+        return wanted & (k < _SECANTS) & more
 
-    before, after = ends
-    start = (jnp.zeros(()), before), (jnp.ones(()), after), first, jnp.zeros((), jnp.int32)
-    _, (share, _), found, _ = lax.while_loop(go, body, start)
-    return share, found
+    zero, one = jnp.zeros(()), jnp.ones(())
+    start = _Secants((zero, before), (one, after), (before, after), first, jnp.zeros((), jnp.int32))
+    end = lax.while_loop(go, body, start)
+    within = (end.ends[0] > 0) != (end.ends[1] > 0)
+    return jnp.where(within, end.b[0], jnp.nan), end.found, end.ends
+
+
+class _Secants(eqx.Module, Generic[SeenT]):
+    """Both ends of what is left of a step, with the numbers there; those where it began; the last look."""
+
+    a: Pair
+    b: Pair
+    ends: Pair
+    found: Look[SeenT]
+    looks: Int[Array, ""]
 
 
 class _Guess(NamedTuple):

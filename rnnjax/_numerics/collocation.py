@@ -27,7 +27,7 @@ from rnnjax._numerics.periodic_systems import (
     nodes,
     triangular,
 )
-from rnnjax._types import Array
+from rnnjax._types import AnyArray, Array, numpy_of
 
 Family = Callable[[Array], Array]  # state and parameters (n + k,) -> the vector field (n,)
 
@@ -49,7 +49,10 @@ def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarra
     return where, weights, values, slopes, top
 
 
-_SHARES = np.arange(8) / 8  # of an interval, where extremes are looked for
+_LOOKS, _TURNED = (
+    8,
+    4,
+)  # parts of an interval that extremes are looked for in; corrections of their place
 NODES, WEIGHTS, VALUES, SLOPES, TOP = _tables()
 
 
@@ -305,15 +308,17 @@ def weights(cycle: Cycle) -> Array:
     return jnp.concatenate([begin[:, None], inner], 1) / DEGREE
 
 
-def remeshed(cycle: Cycle, others: tuple[Array, ...] = ()) -> tuple[Cycle, tuple[Array, ...]]:
-    """The same orbit with as many intervals, in which its highest derivative is the same.
+def remeshed(
+    cycle: Cycle, others: tuple[Array, ...] = (), count: int | None = None
+) -> tuple[Cycle, tuple[Array, ...]]:
+    """The same orbit with as many intervals, or `count`, in which its highest derivative is the same.
 
     Nodes of `others`, `(N, DEGREE, n)` each, are brought to the same places.
 
     References:
         de Boor (1973), Springer Lecture Notes in Mathematics 363:12-20.
     """
-    count = cycle.widths.size
+    count = cycle.widths.size if count is None else count
     ends = ends_of(cycle.widths)
     top = jnp.einsum("k,jkn->jn", jnp.asarray(TOP), closed(cycle.x))
     top = top / cycle.widths[:, None] ** DEGREE
@@ -330,9 +335,17 @@ def remeshed(cycle: Cycle, others: tuple[Array, ...] = ()) -> tuple[Cycle, tuple
     return cycle._replace(x=moved[0], widths=widths), tuple(moved[1:])
 
 
-def sampled(x: Array) -> Array:
-    """The state at some places of every interval, the ends among them, `(N, place, n)`."""
-    return jnp.einsum("sk,jkn->jsn", jnp.asarray(_polynomials(_SHARES)), closed(x))
+def split(cycle: Cycle, parts: int, *others: AnyArray) -> tuple[Any, ...]:
+    """The same polynomials with every interval cut into so many, and nodes of others there; on the host as well."""
+    xp = numpy_of(cycle, others)
+    values = _polynomials((np.arange(parts)[:, None] + NODES[:-1]) / parts)
+
+    def there(x: AnyArray) -> AnyArray:
+        whole = xp.concatenate([x, xp.roll(x[:, :1], -1, 0)], 1)
+        return xp.einsum("pik,jkn->jpin", values, whole).reshape(-1, DEGREE, x.shape[-1])
+
+    finer = cycle._replace(x=there(cycle.x), widths=xp.repeat(cycle.widths / parts, parts))
+    return finer, *(there(x) for x in others)
 
 
 def interpolated(x: Array, ends: Array, places: Array) -> Array:

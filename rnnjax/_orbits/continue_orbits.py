@@ -11,6 +11,7 @@ from rnnjax._continuation.points import Bifurcation, check_one_crosses
 from rnnjax._gate import instant
 from rnnjax._machine.attached import host_or_program
 from rnnjax._machine.verb import verb
+from rnnjax._orbits.crossings import FINER
 from rnnjax._orbits.find_orbit import find_orbit
 from rnnjax._orbits.follow_orbits import Given, at_once, attached, by_parts
 from rnnjax._orbits.limits import with_limits
@@ -56,7 +57,10 @@ def continue_orbits(
 
     Orbits are piecewise polynomials that satisfy $\dot x = f(x, p)$ at Gauss points, on a mesh that
     follows them (`find_orbit`); the branch is followed by its arclength, in float64. Where a test
-    of one of the types changes sign between two orbits, the place is solved for on the branch.
+    of one of the types changes sign between two orbits, the place is solved for on the branch, on a finer mesh. A sign
+    is sure where the test is larger than what it changes by with the mesh: on canards, along which the parameter hardly
+    changes, it may not be for many steps. Then there is one zero between the last and the next sure sign, if they differ.
+    Where a JAX transformation is under way, places beside which no sign is sure are counted in `special.unsolved`.
 
     Orbits and bifurcations have their derivatives with respect to the circuit and the input, but for
     the coefficients of normal forms (NaN); those of the orbits of the branch are taken across it.
@@ -78,8 +82,9 @@ def continue_orbits(
             square over the orbit in units of its size, and the period by its logarithm.
         max_points: the most attempted steps to each side.
         max_bifurcations: how many of each type there is room for.
-        intervals: of the mesh; rounded up to a power of two. A doubled orbit has at least twice
-            those of the orbit that it comes from.
+        intervals: of the mesh; rounded up to a power of two. Bifurcations are solved for with twice as many, or
+            four times where the sign of a test is not sure. A doubled orbit has at least twice those of the branch
+            that it comes from.
         longest_period: in ms, where a branch ends; a thousand of the first period unless given.
         time: in ms.
         throw: raise if a side did not reach an end of its own. Where a JAX transformation is under
@@ -104,7 +109,8 @@ def continue_orbits(
     doubled = isinstance(start, OrbitBifurcation) and type_of(start.label).doubles
     if isinstance(start, OrbitBifurcation):
         start = start.orbit
-        count = max(count, (2 if doubled else 1) * np.shape(start.widths)[-1])
+        # bifurcations are known on a finer mesh than that of the branch
+        count = max(count, (2 if doubled else 1) * np.shape(start.widths)[-1] // FINER)
     target, named, rest, value = checked_target(circuit, where, bounds, input, None, value)
     max_step = checked_share(max_step)
     begin = _begin(start, rest, value, count)

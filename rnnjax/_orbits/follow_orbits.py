@@ -13,10 +13,22 @@ from rnnjax._continuation.both_ways import Both, Way, both_ways, put_in_order
 from rnnjax._continuation.problem import Bounds, Taken
 from rnnjax._machine.kept import program
 from rnnjax._machine.parts import ROWS, compiled_part, in_rows
-from rnnjax._numerics.collocation import Cycle, Family, sampled
+from rnnjax._numerics.collocation import Cycle, Family, split
 from rnnjax._numerics.dense import in_loops
+from rnnjax._numerics.extremes import extremes
 from rnnjax._numerics.implicit import refuse, without_derivatives
-from rnnjax._orbits.crossings import Crossings, changes_in, marched, one_way, way_of, zero_within
+from rnnjax._orbits.crossings import (
+    FINER,
+    FINEST,
+    Crossings,
+    Within,
+    changes_in,
+    marched,
+    one_way,
+    resolved,
+    way_of,
+    zero_within,
+)
 from rnnjax._orbits.derivatives import FieldOf, across, at_zero
 from rnnjax._orbits.orbit_branch import SpecialOrbits
 from rnnjax._orbits.orbit_points import Point, place_of
@@ -38,7 +50,8 @@ from rnnjax.circuits._base import Driven
 from rnnjax.circuits._flat import FlatField, flat_field, states_of
 
 Live: TypeAlias = tuple[Arrays, Array]  # what may be differentiated, and the scale
-Read: TypeAlias = tuple[AnyArray, AnyArray, AnyArray, AnyArray]  # see `_read`
+Multipliers: TypeAlias = tuple[AnyArray, AnyArray]  # their real and imaginary parts
+Marches: TypeAlias = Sequence[tuple[AnyArray, Taken]]  # of each side: how it ends, and the attempts
 
 
 class Given(NamedTuple):
@@ -118,21 +131,24 @@ def by_parts(given: Given, settings: Settings) -> tuple[_Found, Any]:
     ]
     if new:
         _zeros_ahead(given, begun, [record for _, record in marches], settings)
-    ways = [
-        _one_way(given, begun, np.asarray(sign), march, settings)
-        for sign, march in zip(settings.directions, marches, strict=True)
-    ]
-    both = put_in_order(jax.tree.map(lambda *x: np.stack(x), *ways), begun.first, _end(begun))
+    ways, sure = _ways(given, begun, marches, settings, FINER)
+    if not sure:
+        ways, _ = _ways(given, begun, marches, settings, FINEST)
+    both = put_in_order(ways, begun.first, _end(begun))
     points, index, at = _in_order(both)
     kinds, coefficients = np.zeros(index.size, np.int32), np.zeros(index.size)
     for k in np.flatnonzero(index >= 0):
         one: Point = jax.tree.map(lambda x, k=k: x[k], points)
         kinds[k], coefficients[k] = _form_part(given, begun, settings, int(index[k]), one)
     found = _Found(begun.scale, both, _Zeros(points, index, at, kinds, coefficients))
+    known = both.kept, index >= 0
     read = [
-        _read_part(begun.scale, *each) for each in ((both.points, both.kept), (points, index >= 0))
+        in_rows(lambda each: _multipliers_part(*each), (p.first, p.last), kept)
+        for p, kept in zip((both.points, points), known, strict=True)
     ]
-    return found, _told(given, found, both.points.cycle, points.cycle, *read)
+    x = both.points.cycle.x
+    reach = in_rows(lambda each: _reach_part(begun.scale, *each), (x,), both.kept)
+    return found, _told(given, found, both.points.cycle, points.cycle, reach, *read)
 
 
 def _ahead(given: Given, settings: Settings) -> None:
@@ -140,8 +156,9 @@ def _ahead(given: Given, settings: Settings) -> None:
     begun = _begun_part.ahead(given, settings)
     _marched_part.ahead(given, begun, np.ones(()), settings)
     first = begun.first
-    rows = first.cycle, first.first, first.last
-    _read_rows.ahead(begun.scale, *jax.tree.map(lambda x: np.stack([x] * ROWS), rows))
+    *left, x = (np.stack([x] * ROWS) for x in (first.first, first.last, first.cycle.x))
+    _multipliers_part.ahead(*left)
+    _reach_part.ahead(begun.scale, x)
 
 
 def _zeros_ahead(given: Given, begun: _Begun, records: Sequence[Taken], settings: Settings) -> None:
@@ -149,9 +166,18 @@ def _zeros_ahead(given: Given, begun: _Begun, records: Sequence[Taken], settings
     occurs = np.any([changes_in(record).any(0) for record in records], axis=0)
     if occurs.any():
         step: Taken = jax.tree.map(lambda x: x[0], records[0])
-        point, _, _ = _zero_part.ahead(given, begun, np.int32(0), step, settings)
+        within = _zero_part.ahead(given, begun, np.int32(0), step, settings, FINER)
         for index in np.flatnonzero(occurs):
-            _form_part.ahead(given, begun, settings, int(index), point)
+            _form_part.ahead(given, begun, settings, int(index), within.point)
+
+
+def _ways(given: Given, begun: _Begun, marches: Marches, settings: Settings, parts: int) -> Any:
+    """Each side of the branch with its zeros on a mesh so much finer, stacked; whether all signs were sure."""
+    ways, sure = [], True
+    for sign, march in zip(settings.directions, marches, strict=True):
+        way, known = _one_way(given, begun, np.asarray(sign), march, settings, parts)
+        ways, sure = [*ways, way], sure and known
+    return jax.tree.map(lambda *x: np.stack(x), *ways), sure
 
 
 def _one_way(
@@ -160,25 +186,32 @@ def _one_way(
     sign: np.ndarray,
     march: tuple[AnyArray, Taken],
     settings: Settings,
-) -> Way:
-    """The branch to one side."""
+    parts: int,
+) -> tuple[Way, bool]:
+    """The branch to one side, and whether all signs of tests were sure."""
     end, record = march
     changes = changes_in(record)
     slots = min(settings.slots, record.taken.size)
-    lost = np.maximum(changes.sum(0) - slots, 0).sum()
-    nothing = begun.first, np.asarray(np.nan)
-    found = []
+    cycle, along = split(begun.first.cycle, parts, begun.first.tangent.x)
+    tangent = begun.first.tangent._replace(x=along)
+    nothing = begun.first._replace(cycle=cycle, tangent=tangent), np.asarray(np.nan)
+    found, lost, all_sure = [], 0, True
     for index in range(len(settings.types)):
-        steps = np.flatnonzero(changes[:, index])[:slots]
-        for k in steps:
-            step: Taken = jax.tree.map(lambda x, k=k: x[k], record)
-            point, at, unsolved = _zero_part(given, begun, np.int32(index), step, settings)
-            lost += unsolved
-            found.append((point, at))
-        found += [nothing] * (slots - steps.size)
+
+        @functools.cache
+        def look(k: int, index: int = index) -> Within:
+            step: Taken = jax.tree.map(lambda x: x[k], record)
+            return _zero_part(given, begun, np.int32(index), step, settings, parts)
+
+        zeros, missed, sure = resolved(record, changes[:, index], look)
+        all_sure &= sure
+        lost += missed + max(len(zeros) - slots, 0)
+        found += [(w.point, w.at) for w in zeros[:slots]]
+        found += [nothing] * (slots - len(zeros))
     points, at = jax.tree.map(lambda *x: np.stack(x), *found)
     which = np.repeat(np.arange(len(settings.types), dtype=np.int32), slots)
-    return way_of(end, record, sign, Crossings(points, which, at), np.asarray(lost, np.int32))
+    crossings = Crossings(points, which, at)
+    return way_of(end, record, sign, crossings, np.asarray(lost, np.int32)), all_sure
 
 
 def _natural(given: Given, settings: Settings) -> FlatField:
@@ -242,10 +275,10 @@ def _marched_part(
 
 @functools.partial(compiled_part, runs_long=True)
 def _zero_part(
-    given: Given, begun: _Begun, index: Array, step: Taken, settings: Settings
-) -> tuple[Point, Array, Array]:
+    given: Given, begun: _Begun, index: Array, step: Taken, settings: Settings, parts: int
+) -> Within:
     with in_loops():
-        return zero_within(_problem(given, begun, settings), index, step)
+        return zero_within(_problem(given, begun, settings), index, step, parts)
 
 
 @compiled_part
@@ -285,26 +318,25 @@ def attached(given: Given, found: _Found, settings: Settings) -> Any:
         lambda a: at_zero(field_of, live, a[0], settings.types, a[1]),
         (zeros.points, jnp.maximum(zeros.index, 0)),
     )
-    read = [
-        _read(found.scale, cycles, of.first, of.last)
-        for cycles, of in ((points, both.points), (located, zeros.points))
-    ]
+    read = [_multipliers(of.first, of.last) for of in (both.points, zeros.points)]
     zeros = zeros._replace(coefficients=without_derivatives(live, zeros.coefficients))
-    return _told(given, found._replace(zeros=zeros), points, located, *read)
+    reach = _reach(found.scale, points.x)
+    return _told(given, found._replace(zeros=zeros), points, located, reach, *read)
 
 
 def _told(
-    given: Given, found: _Found, points: Cycle, located: Cycle, of_points: Read, of_zeros: Read
-) -> Any:
+    given: Given, found: _Found, points: Cycle, located: Cycle, reach: tuple[AnyArray, AnyArray],
+    of_points: Multipliers, of_zeros: Multipliers,
+) -> Any:  # fmt: skip
     """What an `OrbitBranch` holds."""
     both, zeros, rest = found.both, found.zeros, given.rest
     there = zeros.index >= 0
     states, widths, parameter, period = _orbits(rest, found.scale, points, both.kept)
-    real, imaginary, low, high = _refused(both.kept, of_points)
+    real, imaginary, low, high = _refused(both.kept, (*of_points, *reach))
     states_there, widths_there, parameter_there, period_there = _orbits(
         rest, found.scale, located, there
     )
-    real_there, imaginary_there, _, _ = _refused(there, of_zeros)
+    real_there, imaginary_there = _refused(there, of_zeros)
     special = SpecialOrbits(
         states=states_there,
         widths=widths_there,
@@ -338,21 +370,20 @@ def _orbits(rest: State, scale: AnyArray, cycles: Cycle, kept: AnyArray) -> tupl
     )
 
 
-def _refused(kept: AnyArray, read: Read) -> Read:
-    return tuple(refuse(kept[:, None], x) for x in read)  # pyright: ignore
+def _refused(kept: AnyArray, read: tuple[AnyArray, ...]) -> Any:
+    return tuple(refuse(kept[:, None], x) for x in read)
 
 
-def _read(scale: AnyArray, cycles: Cycle, first: AnyArray, last: AnyArray) -> Read:
-    """Multipliers, their real and imaginary parts, and extremes, of several orbits."""
+def _multipliers(first: AnyArray, last: AnyArray) -> Multipliers:
+    """Of several orbits."""
     values = sorted_multipliers(first, last)
-    samples = jax.vmap(sampled)(cycles.x) * scale[:-1]
-    return values.real, values.imag, samples.min((1, 2)), samples.max((1, 2))
+    return values.real, values.imag
 
 
-def _read_part(scale: np.ndarray, points: Point, kept: np.ndarray) -> Read:
-    """The same on the host."""
-    rows = points.cycle, points.first, points.last
-    return in_rows(lambda each: _read_rows(scale, *each), rows, kept)
+def _reach(scale: AnyArray, x: AnyArray) -> tuple[AnyArray, AnyArray]:
+    """The smallest and the largest values along several orbits."""
+    low, high = jax.vmap(extremes)(x)
+    return low * scale[:-1], high * scale[:-1]
 
 
-_read_rows = compiled_part(_read)
+_multipliers_part, _reach_part = compiled_part(_multipliers), compiled_part(_reach)

@@ -10,12 +10,11 @@ from jax import lax
 
 from rnnjax._machine.kept import program
 from rnnjax._numerics.collocation import DEGREE, ends_of, interpolated
+from rnnjax._numerics.extremes import extremes
 from rnnjax._numerics.trees import flatten, named_leaves
 from rnnjax._precision import in_float64, index_of_largest
 from rnnjax._results import Status
 from rnnjax._types import Array, Complex, Float, Int, NDArray, State, Value, is_traced
-
-_SAMPLES = 8  # places in each interval at which extremes are looked for
 
 
 class Orbit(eqx.Module):
@@ -69,20 +68,17 @@ class Orbit(eqx.Module):
 
     @property
     def extremes(self) -> tuple[Any, Any]:
-        """The smallest and the largest value of each variable, in the circuit's structure."""
-        inside = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
-        ends = np.concatenate([[0.0], np.cumsum(self.widths)])
-        places = np.sort(
-            np.concatenate([self.phases, (ends[:-1, None] + self.widths[:, None] * inside).ravel()])
-        )
-        states = self(places)
-        return (
-            jax.tree.map(lambda x: np.min(x, 0), states),
-            jax.tree.map(lambda x: np.max(x, 0), states),
-        )
+        """The smallest and the largest value of each variable along the orbit, in the circuit's structure.
+
+        Those of its polynomials, between the nodes too.
+        """
+        of = jax.tree.leaves(self.states)[0]
+        if np.ndim(of) and np.ndim(self.period):
+            raise ValueError("a batch of orbits: select one of them")
+        return in_float64(extremes_of, self.states)
 
     def swept(self) -> tuple[dict[str, tuple[tuple[str, ...], Any, dict[str, Any]]], Any]:
-        """What a sweep keeps of it: the period, the multipliers and the extremes of the nodes.
+        """What a sweep keeps of it: the period, the multipliers and the extremes.
 
         Returns:
             Variables by name, each `(dims, values, attributes)`, and a `Status`.
@@ -101,10 +97,10 @@ class Orbit(eqx.Module):
         for k in ("multipliers_real", "multipliers_imaginary"):
             words = {"units": "1", "long_name": f"Floquet {k.replace('_', ', ')} part"}
             found[k] = (("multiplier",), getattr(self, k), words)
-        for name, x in named_leaves(self.states).items():
-            for word, value in (("smallest", x.min(0)), ("largest", x.max(0))):
-                words = {"units": "state", "long_name": f"{word} {name} of the orbit's nodes"}
-                found[f"{word}_{name}"] = ((), value, words)
+        for word, values in zip(("smallest", "largest"), self.extremes, strict=True):
+            for name, x in named_leaves(values).items():
+                words = {"units": "state", "long_name": f"{word} {name} of the orbit"}
+                found[f"{word}_{name}"] = ((), x, words)
         return found, self.status
 
     def to_xarray(self) -> Any:
@@ -160,10 +156,22 @@ def rows_of(rest: State, states: State) -> Any:
 
 
 @program
-def at_phases(states: State, widths: Array, phase: Array) -> Any:
+def extremes_of(states: State) -> tuple[State, State]:
+    rows, unravel = _nodes(states)
+    low, high = extremes(rows.reshape(-1, DEGREE, rows.shape[-1]))
+    return unravel(low), unravel(high)
+
+
+def _nodes(states: State) -> tuple[Array, Any]:
+    """The nodes as rows `(node, n)`, and what makes a state of one."""
     first = jax.tree.map(lambda x: x[0], states)
     _, unravel = flatten(jax.tree.map(jnp.asarray, first))
-    rows = jnp.concatenate([x.reshape(x.shape[0], -1) for x in jax.tree.leaves(states)], 1)
+    return jnp.concatenate([x.reshape(x.shape[0], -1) for x in jax.tree.leaves(states)], 1), unravel
+
+
+@program
+def at_phases(states: State, widths: Array, phase: Array) -> Any:
+    rows, unravel = _nodes(states)
     x = rows.reshape(widths.size, DEGREE, -1)
     ends = ends_of(widths)
     flat = jnp.reshape(phase % 1.0, -1)

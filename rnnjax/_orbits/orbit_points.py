@@ -16,6 +16,7 @@ from rnnjax._numerics.collocation import (
     meeting,
     phase_row,
     responses,
+    slopes_at_gauss_points,
     solved,
     weights,
 )
@@ -228,3 +229,9 @@ def extent(cycle: Cycle) -> Array:
     """How far the orbit reaches, scaled."""
     flat = cycle.x.reshape(-1, cycle.x.shape[-1])
     return (flat.max(0) - flat.min(0)).max()
+
+
+def slowest(cycle: Cycle) -> Array:
+    """The smallest speed along the orbit, of the largest."""
+    speed = abs(slopes_at_gauss_points(cycle.x) / cycle.widths[:, None, None]).max(-1)
+    return speed.min() / speed.max()

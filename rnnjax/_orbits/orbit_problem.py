@@ -18,6 +18,7 @@ from rnnjax._orbits.orbit_points import (
     moved,
     reached,
     row_of,
+    slowest,
 )
 from rnnjax._results import BranchEnd
 from rnnjax._types import Array, Float
@@ -29,6 +30,7 @@ _VANISHES = 1e-4  # scaled extent of an orbit that has shrunk to a Hopf point
 _NEARLY = 1e-2  # and of one that can't be followed any nearer to one
 _SHRINKS = 0.2  # of an orbit's extent, what a step must leave of it
 _STANDS = 1e-9  # of a step, what a parameter that no longer changes may change
+_RESTS = 1e-3  # of an orbit's largest speed, the smallest where it nearly comes to rest
 
 
 class Seen(NamedTuple):
@@ -109,9 +111,10 @@ class OrbitProblem(AbstractProblem[Point]):
         """Where orbits shrink to a Hopf point, or their period grows without bound."""
         cycle, tangent = attempt.new.cycle, attempt.new.tangent
         size = extent(cycle)
-        # the parameter of a homoclinic orbit is reached before its period is
+        # the parameter of a homoclinic orbit is reached before its period is; so is that of a canard,
+        # which does not come to rest
         stands = abs(tangent.parameter).max() < _STANDS
-        stands &= tangent.period > 0.5 * cycle.period
+        stands &= (tangent.period > 0.5 * cycle.period) & (slowest(cycle) < _RESTS)
         long = (cycle.period > self.longest_period) | stands
         return [
             (finest & ~good & (size < _NEARLY), BranchEnd.HOPF),

@@ -12,9 +12,8 @@ from rnnjax._numerics.collocation import (
     Cycle,
     Family,
     Row,
-    ends_of,
-    interpolated,
     places_of,
+    remeshed,
 )
 from rnnjax._orbits.orbit_points import Point, inner, moved, reached, row_of
 from rnnjax._orbits.search import antiperiodic
@@ -60,7 +59,7 @@ def started(
         x = begin.nodes.reshape(-1, DEGREE, scale.size - 1) / scale[:-1]
         cycle = Cycle(x, begin.period, parameter, begin.widths)
         if begin.widths.size != settings.intervals:
-            cycle, _ = _on_even_mesh(cycle, cycle.x, settings.intervals)
+            cycle, _ = remeshed(cycle, (), settings.intervals)
         along = normal = Row(jnp.zeros_like(cycle.x), zero, jnp.ones(()))
         step = jnp.asarray(_FIRST)
     else:
@@ -95,15 +94,8 @@ def _born(
     wave = jnp.concatenate([wave, -wave])
     if twice.widths.size == settings.intervals:
         return twice, wave
-    return _on_even_mesh(twice, wave, settings.intervals)
-
-
-def _on_even_mesh(cycle: Cycle, wave: Array, count: int) -> tuple[Cycle, Array]:
-    """The cycle, and nodes beside it, on a mesh of equal intervals."""
-    ends = ends_of(cycle.widths)
-    widths = jnp.full(count, 1 / count)
-    x, wave = (interpolated(each, ends, places_of(widths)) for each in (cycle.x, wave))
-    return cycle._replace(x=x, widths=widths), wave
+    twice, (wave,) = remeshed(twice, (wave,), settings.intervals)
+    return twice, wave
 
 
 def _critical(a: Array, omega: Array) -> Array:

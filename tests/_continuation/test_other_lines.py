@@ -47,7 +47,7 @@ def line(a):
         return Look(path.place(v, (), begin.tangent).tangent[-1], jnp.asarray(1e-14), fine, v)
 
     after = path.place(end, (), begin.tangent).tangent[-1]
-    _, found = secants(look, (begin.tangent[-1], after), look(jnp.zeros(())), jnp.ones((), bool))
+    _, found, _ = secants(look, (begin.tangent[-1], after), look(jnp.zeros(())), jnp.ones((), bool))
     return both.points, both.kept, both.ends, found.seen
 
 
