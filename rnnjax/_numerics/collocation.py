@@ -136,6 +136,11 @@ def residual(field: Family, cycle: Cycle) -> Array:
     return slopes_at_gauss_points(cycle.x) - cycle.widths[:, None, None] * cycle.period * rates
 
 
+def misfit(field: Family, cycle: Cycle) -> Array:
+    """By how much a cycle is no orbit of the vector field, as a share of its largest slope."""
+    return abs(residual(field, cycle)).max() / abs(slopes_at_gauss_points(cycle.x)).max()
+
+
 def linearized(field: Family, cycle: Cycle) -> Linearized:
     """The equations and their derivatives at a cycle."""
     count, m, n = cycle.x.shape

@@ -59,8 +59,8 @@ def continue_orbits(
     follows them (`find_orbit`); the branch is followed by its arclength, in float64. Where a test
     of one of the types changes sign between two orbits, the place is solved for on the branch, on a finer mesh. A sign
     is sure where the test is larger than what it changes by with the mesh: on canards, along which the parameter hardly
-    changes, it may not be for many steps. Then there is one zero between the last and the next sure sign, if they differ.
-    Where a JAX transformation is under way, places beside which no sign is sure are counted in `special.unsolved`.
+    changes, it may not be for many steps. Then there is one zero between the last and the next sure sign if they
+    differ. Where a JAX transformation is under way, places where no sign is sure are counted in `special.unsolved`.
 
     Orbits and bifurcations have their derivatives with respect to the circuit and the input, but for
     the coefficients of normal forms (NaN); those of the orbits of the branch are taken across it.
@@ -93,7 +93,8 @@ def continue_orbits(
     Raises:
         ConvergenceError: for a start that leads to no orbit, or a branch that did not reach an end
             of its own, if `throw` is true. The branch is its attribute `branch`.
-        ValueError: for bounds, a number or a start that do not fit.
+        ValueError: for bounds, a number or a start that do not fit, or a start that was found for other numbers of the
+            circuit.
 
     References:
         Doedel, Keller and Kernevez (1991), Int. J. Bifurcation and Chaos 1:745-772; Kuznetsov

@@ -30,6 +30,7 @@ from rnnjax._orbits.crossings import (
     zero_within,
 )
 from rnnjax._orbits.derivatives import FieldOf, across, at_zero
+from rnnjax._orbits.orbit import check_fits
 from rnnjax._orbits.orbit_branch import SpecialOrbits
 from rnnjax._orbits.orbit_points import Point, place_of
 from rnnjax._orbits.orbit_problem import OrbitProblem, steps_of
@@ -65,12 +66,13 @@ class Given(NamedTuple):
 
 
 class _Begun(NamedTuple):
-    """The sizes of state and parameter, the first orbit, the first step, and whether it is one."""
+    """The sizes of state and parameter, the first orbit, the first step, whether it is one, the start's misfit."""
 
     scale: AnyArray
     first: Point
     step: AnyArray
     good: AnyArray
+    off: AnyArray
 
 
 class _Zeros(NamedTuple):
@@ -124,6 +126,7 @@ def by_parts(given: Given, settings: Settings) -> tuple[_Found, Any]:
     if new:
         _ahead(given, settings)
     begun = _begun_part(given, settings)
+    check_fits("start", begun.off, "find it again, or follow the branch that it is on again")
     if not begun.good:
         settings = settings._replace(attempts=1)
     marches = [

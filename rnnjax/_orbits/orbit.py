@@ -16,6 +16,8 @@ from rnnjax._precision import in_float64, index_of_largest
 from rnnjax._results import Status
 from rnnjax._types import Array, Complex, Float, Int, NDArray, State, Value, is_traced
 
+_FITS = 2e-5  # of its largest slope, by how much an orbit may be none; those in float32 are by 3e-6
+
 
 class Orbit(eqx.Module):
     r"""A periodic orbit, $x(t + T) = x(t)$, and how what is beside it grows in a period.
@@ -137,6 +139,21 @@ def is_stable(multipliers: Complex[NDArray, "*batch n"]) -> Any:
     nearest = index_of_largest(-off) if is_traced(multipliers) else off.argmin(0)
     along = np.arange(off.shape[0], dtype=np.int32) == nearest[..., None]
     return (xp.where(along, 0.0, abs(multipliers)).max(-1) < 1) & xp.isfinite(off).all(0)
+
+
+def check_fits(name: str, off: Any, again: str) -> None:
+    """Refuse what was solved for with other numbers than those it is used with.
+
+    Args:
+        name: of the argument.
+        off: how far its equations are from holding there, as a share; nothing is known of what is traced.
+        again: how to find it anew.
+    """
+    if not is_traced(off) and not off <= _FITS:
+        raise ValueError(
+            f"{name}: expected what this circuit does at this input, got what was found for other numbers (its "
+            f"equations are off by a share of {float(off):.2g}): {again}"
+        )
 
 
 def rows_of(rest: State, states: State) -> Any:

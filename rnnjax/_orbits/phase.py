@@ -24,13 +24,14 @@ from rnnjax._numerics.collocation import (
     ends_of,
     interpolated,
     linearized,
+    misfit,
     phase_row,
     places_of,
     solved,
 )
 from rnnjax._numerics.implicit import refuse
 from rnnjax._numerics.trees import flatten, named_leaves
-from rnnjax._orbits.orbit import Orbit, at_phases, rows_of
+from rnnjax._orbits.orbit import Orbit, at_phases, check_fits, rows_of
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64, index_of_largest
 from rnnjax._results import ConvergenceError, Status
@@ -139,7 +140,7 @@ def phase_response(
 
     Raises:
         ConvergenceError: for an orbit that was not found, or never crosses the origin.
-        ValueError: for an orbit that does not fit the circuit.
+        ValueError: for an orbit that does not fit the circuit, or was found for other numbers of it.
 
     References:
         Ermentrout and Kopell (1991), J. Math. Biol. 29:195-217; Ermentrout and Terman (2010),
@@ -148,10 +149,11 @@ def phase_response(
     check_run(circuit, input, None, None)
     rest = starting_state(circuit, input, None)
     _check_orbit(rest, orbit)
-    states, at = in_float64(
+    states, at, off = in_float64(
         _response, circuit, as_input(circuit, input), rest, orbit.states, orbit.period, orbit.widths,
         instant(time), origin,
     )  # fmt: skip
+    check_fits("orbit", off, "find it again, `find_orbit(circuit, orbit, input)`")
     unit = getattr(circuit, "state_unit", "")
     found = PhaseResponse(states, orbit.phases, orbit.period, orbit.widths, at, unit)
     if not is_traced(at) and not np.isfinite(at):
@@ -195,7 +197,8 @@ def phase_of(
 
     Raises:
         ConvergenceError: if it is not near the orbit after so many periods, and `throw` is true.
-        ValueError: for an orbit or a state that do not fit the circuit.
+        ValueError: for an orbit or a state that do not fit the circuit, or an orbit that was found for other
+            numbers of it.
 
     References:
         Guckenheimer (1975), J. Math. Biol. 1:259-273; Winfree (1974), J. Math. Biol. 1:73-95.
@@ -206,10 +209,11 @@ def phase_of(
     _check_orbit(rest, orbit)
     solver = checked_solver(solver, None, 1.0, False)
     counts = counted(periods, "periods"), counted(steps, "steps")
-    phase = in_float64(
+    phase, off = in_float64(
         _phase, circuit, as_input(circuit, input), rest, orbit.states, orbit.period, orbit.widths,
         instant(time), state, solver, counts,
     )  # fmt: skip
+    check_fits("orbit", off, "find it again, `find_orbit(circuit, orbit, input)`")
     if throw and not is_traced(phase) and not np.isfinite(phase):
         raise ConvergenceError(
             f"the state is not near the orbit after {counts[0]} periods. Usual causes: (a) it settles "
@@ -255,12 +259,12 @@ def _response(
     circuit: AbstractCircuit[Any], input: InputLike | None, rest: State, states: State,
     period: Array, widths: Array, time: Array,
     origin: Callable[[State], Array] | None,
-) -> tuple[Any, Array]:  # fmt: skip
+) -> tuple[Any, Array, Array]:  # fmt: skip
     states, period, widths = jax.tree.map(jnp.asarray, (states, period, widths))
     field, cycle, scale, unravel = _scaled(circuit, input, rest, states, period, widths, time)
     z = adjoint(field, cycle).reshape(-1, scale.size) / scale
     at = jnp.zeros(()) if origin is None else _crossing(cycle, lambda u: origin(unravel(u * scale)))
-    return jax.vmap(unravel)(z), at
+    return jax.vmap(unravel)(z), at, lax.stop_gradient(misfit(field, cycle))
 
 
 def adjoint(field: Family, cycle: Cycle) -> Array:
@@ -326,7 +330,7 @@ def _phase(
     circuit: AbstractCircuit[Any], input: Callable[[Scalar], Input], rest: State, states: State,
     period: Array, widths: Array, time: Array,
     state: State, solver: Solver, counts: tuple[int, int],
-) -> Array:  # fmt: skip
+) -> tuple[Array, Array]:  # fmt: skip
     periods, steps = counts
     states, period, widths, state = jax.tree.map(jnp.asarray, (states, period, widths, state))
     field, cycle, scale, _ = _scaled(circuit, input, rest, states, period, widths, time)
@@ -350,4 +354,4 @@ def _phase(
     for _ in range(6):
         phase = phase + missing(phase)
     near = jnp.sqrt(((interpolated(cycle.x, ends, phase % 1.0) - y) ** 2).sum())
-    return refuse(near < _ON * extent, phase % 1.0)
+    return refuse(near < _ON * extent, phase % 1.0), lax.stop_gradient(misfit(field, cycle))

@@ -12,6 +12,7 @@ from rnnjax._numerics.collocation import (
     Cycle,
     Family,
     Row,
+    misfit,
     places_of,
     remeshed,
 )
@@ -51,19 +52,23 @@ class Begin(NamedTuple):
 
 def started(
     field: Family, begin: Begin, scale: Array, settings: Settings
-) -> tuple[Point, Array, Array]:
-    """The first orbit with the direction of the branch, the first step, and whether it is one."""
+) -> tuple[Point, Array, Array, Array]:
+    """The first orbit with the direction of the branch, the first step, and whether it is one.
+
+    Last, by how much it is not of this field where it begins, see `misfit`.
+    """
     parameter = begin.parameter / scale[-1]
     zero = jnp.zeros(())
     if begin.nodes.shape[0] > 1 and not settings.doubled:
         x = begin.nodes.reshape(-1, DEGREE, scale.size - 1) / scale[:-1]
         cycle = Cycle(x, begin.period, parameter, begin.widths)
+        off = misfit(field, cycle)
         if begin.widths.size != settings.intervals:
             cycle, _ = remeshed(cycle, (), settings.intervals)
         along = normal = Row(jnp.zeros_like(cycle.x), zero, jnp.ones(()))
         step = jnp.asarray(_FIRST)
     else:
-        still, wave = _born(field, begin, parameter, scale, settings)
+        still, wave, off = _born(field, begin, parameter, scale, settings)
         size = jnp.sqrt(inner(still, Row(wave, zero, zero), Row(wave, zero, zero)))
         along = Row(wave / size, zero, zero)
         step = jnp.asarray(_BORN)
@@ -71,31 +76,33 @@ def started(
         normal = row_of(still, along)
     first, good = reached(field, settings.types, cycle, normal, along)
     cycle = jax.tree.map(lambda a, b: jnp.where(good, a, b), first.cycle, cycle)
-    return first._replace(cycle=cycle), step, good
+    return first._replace(cycle=cycle), step, good, off
 
 
 def _born(
     field: Family, begin: Begin, parameter: Array, scale: Array, settings: Settings
-) -> tuple[Cycle, Array]:
-    """The orbit that has only just begun to swing, or to double, and in which direction it goes on."""
+) -> tuple[Cycle, Array, Array]:
+    """The orbit that has only just begun to swing, or to double, in which direction it goes on, its misfit."""
     if not settings.doubled:
         u = jnp.append(begin.nodes[0] / scale[:-1], parameter)
         angle = 2 * np.pi * places_of(begin.widths)
-        q = _critical(jax.jacfwd(field)(u)[:, :-1], 2 * np.pi / begin.period)
+        jacobian = jax.jacfwd(field)(u)[:, :-1]
+        q = _critical(jacobian, 2 * np.pi / begin.period)
+        off = abs(field(u)).max() / abs(jacobian).max()
         wave = jnp.cos(angle)[..., None] * q.real - jnp.sin(angle)[..., None] * q.imag
-        return Cycle(
-            jnp.broadcast_to(u[:-1], wave.shape), begin.period, parameter, begin.widths
-        ), wave
+        x = jnp.broadcast_to(u[:-1], wave.shape)
+        return Cycle(x, begin.period, parameter, begin.widths), wave, off
     x = begin.nodes.reshape(-1, DEGREE, scale.size - 1) / scale[:-1]
-    wave = antiperiodic(field, Cycle(x, begin.period, parameter, begin.widths))
+    once = Cycle(x, begin.period, parameter, begin.widths)
+    wave, off = antiperiodic(field, once), misfit(field, once)
     twice = Cycle(
         jnp.concatenate([x, x]), 2 * begin.period, parameter, jnp.tile(begin.widths, 2) / 2
     )
     wave = jnp.concatenate([wave, -wave])
     if twice.widths.size == settings.intervals:
-        return twice, wave
+        return twice, wave, off
     twice, (wave,) = remeshed(twice, (wave,), settings.intervals)
-    return twice, wave
+    return twice, wave, off
 
 
 def _critical(a: Array, omega: Array) -> Array:

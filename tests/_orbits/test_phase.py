@@ -150,3 +150,46 @@ def test_refusals(twisted):
         phase_of(circuit, orbit, np.zeros(2), periods=3)
     with pytest.raises(ValueError, match="state: expected"):
         phase_of(circuit, orbit, np.zeros(3))
+
+
+def other(circuit, by):
+    return dataclasses.replace(circuit, rate=circuit.rate + by)
+
+
+@pytest.mark.parametrize("by", [1e-3, 0.5])
+def test_an_orbit_of_other_numbers_is_refused(twisted, by):
+    circuit, orbit = twisted
+    changed = other(circuit, by)
+    with pytest.raises(
+        ValueError, match=r"orbit: expected what this circuit does.*found for other"
+    ):
+        phase_response(changed, orbit)
+    with pytest.raises(
+        ValueError, match=r"orbit: expected what this circuit does.*found for other"
+    ):
+        phase_of(changed, orbit, np.asarray([0.5, 0.1]))
+    with pytest.raises(
+        ValueError, match=r"start: expected what this circuit does.*found for other"
+    ):
+        rnnjax.continue_orbits(changed, lambda c: c.rho, orbit, (0.1, 1.0))
+    again = find_orbit(changed, orbit)
+    np.testing.assert_allclose(again.period, 2 * np.pi / changed.rate, rtol=1e-10)
+    assert phase_response(changed, again).period == again.period
+
+
+def test_an_orbit_held_in_float32_is_taken(twisted):
+    circuit, orbit = twisted
+    held = jax.tree.map(lambda x: np.asarray(x, np.float32) if np.ndim(x) else x, orbit)
+    exact = phase_response(circuit, orbit)
+    np.testing.assert_allclose(phase_response(circuit, held).states, exact.states, atol=1e-5)
+
+
+def test_a_hopf_point_of_other_numbers_is_refused():
+    cell = MorrisLecar.homoclinic()
+    bounds = (-30.0, 60.0)
+    hopf = rnnjax.continue_equilibria(cell, current, bounds=bounds).first("H")
+    changed = dataclasses.replace(cell, g_l=cell.g_l * 1.05)
+    with pytest.raises(
+        ValueError, match=r"start: expected what this circuit does.*found for other"
+    ):
+        rnnjax.continue_orbits(changed, current, hopf, bounds)
