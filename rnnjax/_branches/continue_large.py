@@ -15,6 +15,7 @@ from rnnjax._continuation.march import follow
 from rnnjax._continuation.problem import Bounds
 from rnnjax._equilibria.leading_eigenvalues import checked_effort, random_vectors
 from rnnjax._gate import instant
+from rnnjax._machine.attached import tell_of_digits
 from rnnjax._machine.kept import program
 from rnnjax._machine.verb import verb
 from rnnjax._numerics.eigenvalues import eigenvalues_by_products
@@ -113,6 +114,7 @@ def continue_large(
     steps = counted(max_points, "max_points"), counted(max_crossings, "max_crossings")
     settings = Settings(named, Effort(*steps, eigenvalues), -1.0 if decreasing else 1.0)
     random = random_vectors(None, (size + 1, n))
+    tell_of_digits((target, state))
     result = in_float64(_followed, target, state, limits, instant(time), random, settings)
     return LargeBranch(*result, name=named.name).told(throw)
 

@@ -18,6 +18,7 @@ from rnnjax._continuation.problem import Bounds
 from rnnjax._continuation.whole_path import Whole, special, steps_up_to, whole_path
 from rnnjax._diagrams.curve import Curve
 from rnnjax._gate import instant
+from rnnjax._machine.attached import tell_of_digits
 from rnnjax._machine.parts import compiled
 from rnnjax._machine.verb import verb
 from rnnjax._numerics.implicit import refuse
@@ -149,6 +150,7 @@ def continue_bifurcation(
         start.label != type_.label,
     )
     limits = np.asarray([*np.ravel(bounds), max_step], np.float64)
+    tell_of_digits((target, values))
     result = in_float64(_curve, target, state, values, limits, instant(time), settings)
     labels = tuple((m.label, m.kinds) for m in settings.members)
     one, two = names_apart(named)

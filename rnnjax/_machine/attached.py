@@ -22,6 +22,7 @@ from rnnjax._precision import (
     scoped,
     to_host,
 )
+from rnnjax._results import warn_caller
 from rnnjax._types import Arrays, PyTree, T, is_traced
 
 
@@ -44,6 +45,7 @@ def host_or_program(
     # what is not traced stays what it is: JAX would take float32 for it
     known = jax.tree.map(lambda x: lax.stop_gradient(x) if is_traced(x) else x, given)
     if is_traced(known):
+        tell_of_digits(known)
         return in_float64(at_once, given, settings)
     try:  # on the host they stay known whatever transformation is under way
         found, result = in_float64(by_parts, to_host(known), settings)
@@ -52,6 +54,17 @@ def host_or_program(
     if not is_traced(given):
         return result
     return _with_derivatives(result, attached, given, found, settings)
+
+
+def tell_of_digits(given: Any) -> None:
+    """Warn where numbers of an analysis are traced in float32, once for a line of the user's."""
+    known = jax.tree.map(lambda x: lax.stop_gradient(x) if is_traced(x) else x, given)
+    if is_traced(known) and default_dtype() == np.float32:
+        warn_caller(
+            "traced in float32, JAX's default under jit and vmap: numbers that pass through have 7 digits, and what is "
+            "found may be off by more (folds by 1e-5). For all digits call it within `with jax.enable_x64(True):`, "
+            'in a sweep with `dtype="float64"`, or outside of jit and vmap'
+        )
 
 
 def _with_derivatives(value: T, function: Callable[..., T], *args: PyTree) -> T:

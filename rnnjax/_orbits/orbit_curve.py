@@ -13,6 +13,7 @@ from rnnjax._continuation.both_ways import Way, both_ways
 from rnnjax._continuation.line import extent_of
 from rnnjax._continuation.march import follow
 from rnnjax._continuation.problem import Bounds
+from rnnjax._machine.attached import tell_of_digits
 from rnnjax._machine.parts import compiled
 from rnnjax._numerics.collocation import (
     DEGREE,
@@ -105,6 +106,7 @@ def curve_of_cycles(
     settings = _Settings(type_, named, max_points, (1.0, -1.0) if both else (1.0,))
     limits = np.asarray([*np.ravel(bounds), max_step], np.float64)
     orbit = start.orbit
+    tell_of_digits((target, orbit))
     result = in_float64(
         _curve, target, rest, rows_of(rest, orbit.states), orbit.widths, orbit.period, values,
         limits, time, settings,
