@@ -59,7 +59,8 @@ def continue_orbits(
     of one of the types changes sign between two orbits, the place is solved for on the branch.
 
     Orbits and bifurcations have their derivatives with respect to the circuit and the input, but for
-    the coefficients of normal forms (NaN); those of the orbits of the branch are taken across it.
+    the coefficients of normal forms and the multipliers at bifurcations, where some meet (NaN); those of
+    the orbits of the branch are taken across it.
 
     Args:
         circuit: the circuit, or `Driven(circuit, input)` to follow a number of the input.

@@ -15,9 +15,10 @@ from rnnjax._machine.kept import program
 from rnnjax._machine.parts import ROWS, compiled_part, in_rows
 from rnnjax._numerics.collocation import Cycle, Family, sampled
 from rnnjax._numerics.dense import in_loops
-from rnnjax._numerics.implicit import refuse, without_derivatives
+from rnnjax._numerics.implicit import without_derivatives
+from rnnjax._numerics.slots import Slots, slots_of
 from rnnjax._orbits.crossings import Crossings, changes_in, marched, one_way, way_of, zero_within
-from rnnjax._orbits.derivatives import FieldOf, across, at_zero
+from rnnjax._orbits.derivatives import FieldOf, across, at_zero, ends_at
 from rnnjax._orbits.orbit_branch import SpecialOrbits
 from rnnjax._orbits.orbit_points import Point, place_of
 from rnnjax._orbits.orbit_problem import OrbitProblem, steps_of
@@ -132,7 +133,8 @@ def by_parts(given: Given, settings: Settings) -> tuple[_Found, Any]:
     read = [
         _read_part(begun.scale, *each) for each in ((both.points, both.kept), (points, index >= 0))
     ]
-    return found, _told(given, found, both.points.cycle, points.cycle, *read)
+    slots = slots_of(both.kept, ()), slots_of(index >= 0, ())
+    return found, _told(given, found, slots, (both.points.cycle, points.cycle), *read)
 
 
 def _ahead(given: Given, settings: Settings) -> None:
@@ -280,31 +282,37 @@ def attached(given: Given, found: _Found, settings: Settings) -> Any:
     """What was found with its derivatives."""
     both, zeros = found.both, found.zeros
     field_of, live = _live(given, found.scale, settings)
-    points = lax.map(lambda p: across(field_of, live, p), both.points)
+    kept, there = slots_of(both.kept, live), slots_of(zeros.index >= 0, live)
+    begun, at_zeros, index = kept.filled(both.points), *there.filled((zeros.points, zeros.index))
+    points = lax.map(lambda p: across(field_of, kept.given, p), begun)
     located = lax.map(
-        lambda a: at_zero(field_of, live, a[0], settings.types, a[1]),
-        (zeros.points, jnp.maximum(zeros.index, 0)),
+        lambda a: at_zero(field_of, there.given, a[0], settings.types, a[1]),
+        (at_zeros, jnp.maximum(index, 0)),
     )
-    read = [
-        _read(found.scale, cycles, of.first, of.last)
-        for cycles, of in ((points, both.points), (located, zeros.points))
-    ]
-    zeros = zeros._replace(coefficients=without_derivatives(live, zeros.coefficients))
-    return _told(given, found._replace(zeros=zeros), points, located, *read)
+    ends = lax.map(lambda a: ends_at(field_of, kept.given, *a), (points, (begun.first, begun.last)))
+    # where two multipliers meet, as at a fold of cycles, they have none
+    at_ends, coefficients = without_derivatives(
+        live,
+        (_read(found.scale, at_zeros.cycle, at_zeros.first, at_zeros.last), zeros.coefficients),
+    )
+    found = found._replace(zeros=zeros._replace(coefficients=coefficients))
+    of_points = _read(found.scale, points, *ends)
+    return _told(given, found, (kept, there), (points, located), of_points, at_ends)
 
 
 def _told(
-    given: Given, found: _Found, points: Cycle, located: Cycle, of_points: Read, of_zeros: Read
-) -> Any:
+    given: Given, found: _Found, slots: tuple[Slots, Slots], cycles: tuple[Cycle, Cycle],
+    of_points: Read, of_zeros: Read,
+) -> Any:  # fmt: skip
     """What an `OrbitBranch` holds."""
     both, zeros, rest = found.both, found.zeros, given.rest
-    there = zeros.index >= 0
-    states, widths, parameter, period = _orbits(rest, found.scale, points, both.kept)
-    real, imaginary, low, high = _refused(both.kept, of_points)
+    (kept, there), (points, located) = slots, cycles
+    states, widths, parameter, period = _orbits(rest, found.scale, points, kept)
+    real, imaginary, low, high = _written(kept, of_points)
     states_there, widths_there, parameter_there, period_there = _orbits(
         rest, found.scale, located, there
     )
-    real_there, imaginary_there, _, _ = _refused(there, of_zeros)
+    real_there, imaginary_there, _, _ = _written(there, of_zeros)
     special = SpecialOrbits(
         states=states_there,
         widths=widths_there,
@@ -314,32 +322,32 @@ def _told(
         multipliers_imaginary=imaginary_there,
         type_index=zeros.index,
         kind_index=zeros.kinds,
-        coefficient=refuse(there, zeros.coefficients),
-        at=refuse(there, zeros.at),
-        found=there,
+        coefficient=there.written(zeros.coefficients),
+        at=there.written(zeros.at),
+        found=there.there,
         unsolved=both.lost,
     )
     minima, maxima = states_of(rest, low), states_of(rest, high)
     return (
         states, widths, parameter, period, real, imaginary, minima, maxima,
-        refuse(both.kept, both.at), both.kept, special, both.ends,
+        kept.written(both.at), both.kept, special, both.ends,
     )  # fmt: skip
 
 
-def _orbits(rest: State, scale: AnyArray, cycles: Cycle, kept: AnyArray) -> tuple[Any, ...]:
+def _orbits(rest: State, scale: AnyArray, cycles: Cycle, kept: Slots) -> tuple[Any, ...]:
     """States in the circuit's structure, meshes, parameters and periods."""
     count, _, _, n = cycles.x.shape
-    x = refuse(kept[:, None, None, None], cycles.x * scale[:-1])
+    x = kept.written(cycles.x * scale[:-1])
     return (
         states_of(rest, x.reshape(count, -1, n)),
         cycles.widths,
-        refuse(kept, cycles.parameter * scale[-1]),
-        refuse(kept, cycles.period),
+        kept.written(cycles.parameter * scale[-1]),
+        kept.written(cycles.period),
     )
 
 
-def _refused(kept: AnyArray, read: Read) -> Read:
-    return tuple(refuse(kept[:, None], x) for x in read)  # pyright: ignore
+def _written(kept: Slots, read: Read) -> Read:
+    return tuple(kept.written(x) for x in read)  # pyright: ignore
 
 
 def _read(scale: AnyArray, cycles: Cycle, first: AnyArray, last: AnyArray) -> Read:
