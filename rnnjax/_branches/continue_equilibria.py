@@ -38,8 +38,8 @@ from rnnjax._machine.kept import program
 from rnnjax._machine.parts import ROWS, compiled_part, in_rows
 from rnnjax._machine.verb import verb
 from rnnjax._numerics.dense import in_loops
-from rnnjax._numerics.implicit import refuse
 from rnnjax._numerics.roots import looking
+from rnnjax._numerics.slots import slots_of
 from rnnjax._numerics.unstable import unstable_count
 from rnnjax._parameter import counted
 from rnnjax._results import BranchEnd
@@ -268,7 +268,7 @@ def _found(given: _Given, settings: Settings) -> tuple[_Found, Any]:
     derivatives = in_rows(
         lambda rows: _jacobians_at(given, settings.named, rows), whole.points, whole.kept
     )
-    return _Found(scale, start, ways), _told(whole, given.first, derivatives)
+    return _Found(scale, start, ways), _told(whole, given.first, derivatives, ())
 
 
 def _ahead(given: _Given, settings: Settings) -> None:
@@ -283,7 +283,7 @@ def _attached(given: _Given, found: _Found, settings: Settings) -> Any:
     """The same with derivatives, where it is known."""
     recipe = _recipe(given, found.scale, settings)
     whole = whole_attached(recipe, found.start, found.ways, settings.slots)
-    return _told(whole, given.first, _jacobians(recipe.followed().field, whole))
+    return _with_jacobians(whole, given.first, recipe.followed().field)
 
 
 @compiled_part
@@ -306,13 +306,13 @@ def _at_once(given: _Given, settings: Settings) -> Any:
     scale, start = _started(given, settings)
     followed = _recipe(given, scale, settings).followed()
     whole = whole_path(followed, start, settings.directions, settings.attempts, settings.slots)
-    return _told(whole, given.first, _jacobians(followed.field, whole))
+    return _with_jacobians(whole, given.first, followed.field)
 
 
-def _jacobians(field: FlatField, whole: Whole) -> Array:
-    """Those at its points, and where there is none that of the first: none of NaN, which times 0 is NaN."""
-    there = jnp.where(whole.kept[:, None], whole.points, whole.points[0])
-    return jax.vmap(field.jacobian)(there)
+def _with_jacobians(whole: Whole, first: State, field: FlatField) -> Any:
+    """What a `Branch` holds, with the derivatives of all of it."""
+    live = field.of(slots_of(whole.kept, field.arrays).given)
+    return _told(whole, first, jax.vmap(live.jacobian)(whole.points), field.arrays)
 
 
 def _recipe(given: _Given, scale: AnyArray, settings: Settings) -> _Recipe:
@@ -348,19 +348,21 @@ def _started(given: _Given, settings: Settings) -> tuple[Array, Start]:
     return scale, start._replace(end=end)
 
 
-def _told(whole: Whole, first: State, derivatives: AnyArray) -> Any:
-    """What a `Branch` holds."""
+def _told(whole: Whole, first: State, derivatives: AnyArray, given: Arrays) -> Any:
+    """What a `Branch` holds, of the derivatives at its points and the arrays that it depends on."""
+    slots = slots_of(whole.kept, given)
+    points = slots.written(whole.points)
 
     def unravel(rows: AnyArray) -> State:
         return states_of(first, rows)
 
     return (
-        unravel(whole.points[:, :-1]),
-        whole.points[:, -1],
-        whole.at,
-        refuse(whole.kept[:, None, None], derivatives[:, :, :-1]),
+        unravel(points[:, :-1]),
+        points[:, -1],
+        slots.written(whole.at),
+        slots.written(derivatives[:, :, :-1]),
         whole.kept,
-        special(whole, unravel, 1),
+        special(whole, unravel, 1, given),
         whole.ends,
     )
 

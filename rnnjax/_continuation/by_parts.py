@@ -17,8 +17,9 @@ from rnnjax._continuation.followed import AbstractRecipe, Between, Followed, Loc
 from rnnjax._continuation.path import Place, Seen
 from rnnjax._continuation.problem import March, Taken
 from rnnjax._continuation.several import jumps_in
-from rnnjax._continuation.whole_path import Whole, attached, marched, way_of, whole_of
+from rnnjax._continuation.whole_path import Whole, marched, points_of, way_of, whole_of
 from rnnjax._continuation.zeros import (
+    all_located,
     located,
     nothing,
     vanishes_in,
@@ -26,7 +27,6 @@ from rnnjax._continuation.zeros import (
 )
 from rnnjax._machine.parts import compiled_part
 from rnnjax._numerics.dense import in_loops
-from rnnjax._numerics.implicit import refuse
 from rnnjax._results import BranchEnd
 from rnnjax._types import AnyArray, Array, Float, Int, numpy_of
 
@@ -94,8 +94,7 @@ def whole_by_parts(
 ) -> Whole:
     """All of it in order, without derivatives."""
     both = _in_order(recipe, start, found, slots, [way.located for way in found])
-    points = refuse(both.kept[:, None], both.points[0] * recipe.units)
-    return whole_of(both, points, recipe.scale, _room(found, slots))
+    return whole_of(both, both.points[0] * recipe.units, recipe.scale, _room(found, slots))
 
 
 def whole_attached(
@@ -108,8 +107,7 @@ def whole_attached(
         every = [_of_type(followed, [way.zeros[k] for way in found], k) for k in kinds]
         ways = [[of_type[number] for of_type in every] for number in range(len(found))]
         both = _in_order(recipe, start, found, slots, ways)
-        points = jax.vmap(lambda *v: attached(followed, *v))(*both.points, both.kept)
-        return whole_of(both, points, recipe.scale, _room(found, slots))
+        return whole_of(both, points_of(followed, both), recipe.scale, _room(found, slots))
 
 
 def _room(found: tuple[Direction, ...], slots: int) -> int:
@@ -123,7 +121,7 @@ def _of_type(followed: Followed, zeros: Sequence[Zero | None], index: int) -> li
     if not there:
         return [None for _ in zeros]
     together = jax.tree.map(lambda *x: jnp.concatenate(x), *there)
-    every = jax.vmap(lambda zero: located(followed, index, zero))(together)
+    every = all_located(followed, index, together)
     ends = np.cumsum([0, *(0 if each is None else each.at.shape[0] for each in zeros)])
     parts = [jax.tree.map(lambda x, a=a, b=b: x[a:b], every) for a, b in itertools.pairwise(ends)]
     return [None if z is None else part for z, part in zip(zeros, parts, strict=True)]

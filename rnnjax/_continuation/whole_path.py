@@ -15,8 +15,9 @@ from rnnjax._continuation.path import Frame, Place, Seen
 from rnnjax._continuation.points import Special
 from rnnjax._continuation.problem import Bounds, March, Steps, Taken
 from rnnjax._continuation.zeros import locate, sorted_once
-from rnnjax._numerics.implicit import refuse, root_of
+from rnnjax._numerics.implicit import root_of
 from rnnjax._numerics.roots import looking
+from rnnjax._numerics.slots import slots_of
 from rnnjax._types import AnyArray, Array, Arrays, Bool, Float, Int, State, numpy_of
 
 _MIN_STEP, _FIRST_STEP = 1e-7, 1e-3  # scaled
@@ -26,8 +27,8 @@ class Whole(NamedTuple):
     """All of it, in the order in which it was followed, what is not there last.
 
     Attributes:
-        points: the unknowns, with their derivatives across; NaN where there is none.
-        at: how far along from the start, scaled; NaN where there is no point.
+        points: the unknowns, with their derivatives across; where there is none, those of another.
+        at: how far along from the start, scaled.
         kept: whether there is one.
         found: the bifurcations.
         lost: how many bifurcations there was no room for.
@@ -69,7 +70,7 @@ def whole_path(
 
     head = start.u, start.along, start.frame
     both = both_ways(one_way, head, start.end, directions, all_at_once)
-    points = jax.vmap(lambda *v: attached(followed, *v))(*both.points, both.kept)
+    points = points_of(followed, both)
     room = len(followed.types) * slots * len(directions)
     return whole_of(both, points, followed.field.scale, room)
 
@@ -118,7 +119,7 @@ def whole_of(
     beyond = numpy_of(found).logical_or(found.found, found.unsolved)[room:]
     lost = both.lost + beyond.sum(dtype=np.int32)
     found = jax.tree.map(lambda x: x[:room], found)
-    return Whole(points, refuse(both.kept, both.at), both.kept, found, lost, both.ends)
+    return Whole(points, both.at, both.kept, found, lost, both.ends)
 
 
 def _within(u: Float[AnyArray, "slot point"], bounds: Bounds, size: int) -> Bool[AnyArray, " slot"]:
@@ -126,28 +127,34 @@ def _within(u: Float[AnyArray, "slot point"], bounds: Bounds, size: int) -> Bool
     return ((u >= low - 1e-9) & (u <= high + 1e-9)).all(-1)
 
 
-def attached(
-    followed: Followed, u: Array, across: Array, frame: Frame, kept: Bool[Array, ""]
-) -> Float[Array, " unknown"]:
-    """A point with its derivatives across the branch; NaN where it is not kept."""
+def points_of(followed: Followed, both: Both) -> Float[Array, "point unknown"]:
+    """The points in their units with their derivatives across the line; where there is none, those of another."""
     live, units = followed.live, followed.units
+    slots = slots_of(both.kept, followed.field.arrays)
 
     def equations(arrays: Arrays, v: Array, constants: tuple[Array, Array, Frame, Array]) -> Array:
         u, across, frame, units = constants
         return jnp.append(live(arrays, v, frame, units), across @ (v - u))
 
-    v = root_of(equations, followed.field.arrays, u, (u, across, frame, units))
-    return refuse(kept, v * units)
+    def attached(u: Array, across: Array, frame: Frame) -> Array:
+        return root_of(equations, slots.given, u, (u, across, frame, units)) * units
+
+    return jax.vmap(attached)(*slots.filled(both.points))
 
 
-def special(whole: Whole, unravel: Callable[[AnyArray], State], parameters: int) -> Special:
-    """The bifurcations as the nouns hold them; `unravel` makes states of rows."""
+def special(
+    whole: Whole, unravel: Callable[[AnyArray], State], parameters: int, given: Arrays
+) -> Special:
+    """The bifurcations as the nouns hold them.
+
+    Args:
+        whole: what was followed.
+        unravel: makes states of rows.
+        parameters: how many there are.
+        given: the arrays that all of it depends on.
+    """
     found, only = whole.found, whole.found.found
-    xp = numpy_of(found)
-
-    def finite(a: AnyArray) -> AnyArray:
-        return refuse(only.reshape(-1, *(1,) * (a.ndim - 1)), a)
-
+    xp, finite = numpy_of(found), slots_of(only, given).written
     values = finite(found.u)[:, -parameters:]
     return Special(
         state=unravel(finite(found.u)[:, :-parameters]),

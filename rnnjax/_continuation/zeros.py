@@ -16,6 +16,7 @@ from rnnjax._continuation.problem import Taken
 from rnnjax._continuation.several import jumps_in, several, zero_of_several
 from rnnjax._numerics.digits import chosen
 from rnnjax._numerics.implicit import root_of
+from rnnjax._numerics.slots import slots_of
 from rnnjax._types import AnyArray, Array, Bool, Float, Int, numpy_of
 
 SeenT = TypeVar("SeenT")
@@ -150,7 +151,7 @@ def locate(
             found
         ):  # one after the other: what calls LAPACK must not do so at once, see `numerics.dense`
             near = near._replace(root=_after(near.root, found[-1].kind))
-        found.append(jax.vmap(lambda b, index=index: solved_between(followed, index, b))(near))
+        found.append(_solved_between(followed, index, near))
     lost = jnp.maximum(vanishes.sum(0, dtype=jnp.int32) - slots, 0).sum(dtype=jnp.int32)
     if followed.crossings is not None:
         crossed = jnp.zeros(along.size, jnp.int32)
@@ -165,7 +166,7 @@ def locate(
 
         steps = jax.vmap(around)(_first_of((jumps != 0)[:, None], slots)[0])
         steps = steps._replace(root=_after(steps.root, found[-1].kind))
-        found.append(jax.vmap(lambda b: solved_between(followed, len(types), b))(steps))
+        found.append(_solved_between(followed, len(types), steps))
         lost = lost + jnp.maximum((jumps != 0).sum(dtype=jnp.int32) - slots, 0)
     return jax.tree.map(lambda *x: jnp.concatenate(x), *found), lost
 
@@ -192,16 +193,27 @@ def nothing(count: int, slots: int = 0) -> Located:
     return Located(u, u, number, which, number, number, which, no, no, number, which + 1)
 
 
-def solved_between(followed: Followed, index: int, between: Between) -> Located:
-    """What is of one of the types, solved for from within the step in which it is.
+def _solved_between(followed: Followed, index: int, between: Between) -> Located:
+    """What is of one of the types, solved for from within each of the steps in which it is."""
+    zeros = jax.vmap(lambda b: zero_between(followed, index, b))(between)
+    return all_located(followed, index, zeros)
 
-    Beyond the last of the types it is where several eigenvalues cross.
-    """
-    return located(followed, index, zero_between(followed, index, between))
+
+def all_located(followed: Followed, index: int, zeros: Zero) -> Located:
+    """Zeros of the test of one of the types with their derivatives; of one that is none, those of another."""
+    slots = slots_of(zeros.solved, followed.field.arrays)
+    z, constants = slots.filled((zeros.z, zeros.constants))
+    live = followed._replace(field=followed.field.of(slots.given))
+    return jax.vmap(lambda zero: located(live, index, zero))(
+        zeros._replace(z=z, constants=constants)
+    )
 
 
 def zero_between(followed: Followed, index: int, between: Between) -> Zero:
-    """The same without derivatives, before its normal form."""
+    """What is of one of the types, solved for from within the step in which it is, without derivatives.
+
+    Beyond the last of the types it is where several eigenvalues cross.
+    """
     if index == len(followed.types):
         return zero_of_several(followed, between)
     type_ = followed.types[index]

@@ -21,8 +21,8 @@ from rnnjax._gate import instant
 from rnnjax._machine.attached import tell_of_digits
 from rnnjax._machine.parts import compiled
 from rnnjax._machine.verb import verb
-from rnnjax._numerics.implicit import refuse
 from rnnjax._numerics.roots import looking
+from rnnjax._numerics.slots import slots_of
 from rnnjax._orbits.orbit_branch import OrbitBifurcation
 from rnnjax._orbits.orbit_curve import curve_of_cycles
 from rnnjax._parameter import check_values, counted
@@ -319,30 +319,31 @@ def _begin(type_: AbstractFollowed, member: AbstractOnCurve) -> Any:
 
 def _told(whole: Whole, field: FlatField, type_: AbstractFollowed, n: int) -> Any:
     """What a `Curve` holds."""
-    still = field.frozen
+    slots = slots_of(whole.kept, field.arrays)
+    live, still = field.of(slots.given), field.frozen
 
-    def form(z: Array, kept: Array) -> Any:
-        safe = jnp.where(jnp.isfinite(z), z, 1.0)
-        found = type_.normal_form(field, safe, type_.frame_at(still, safe))
-        return refuse(kept, found.frequency), refuse(kept, found.coefficient)
+    def form(z: Array) -> Any:
+        found = type_.normal_form(live, z, type_.frame_at(still, z))
+        return found.frequency, found.coefficient
 
-    frequency, coefficient = jax.vmap(form)(whole.points, whole.kept)
+    frequency, coefficient = jax.vmap(form)(whole.points)
     # the frequency of a curve of Hopf points is the only other bound
     ends = whole.ends
     if whole.points.shape[1] > n + 2:
         square = whole.points[:, n + 2]
         last = jnp.stack([_last(whole, sign) for sign in (1.0, -1.0)])[: ends.size]
-        stopped = abs(square[last]) <= 1e-9 * jnp.nanmax(abs(square))
+        stopped = abs(square[last]) <= 1e-9 * abs(square).max()
         halts = (ends == BranchEnd.BOUND) & stopped
         ends = jnp.where(halts, BranchEnd.ZERO_FREQUENCY, ends).astype(jnp.int32)
+    points = slots.written(whole.points)
     return (
-        jax.vmap(field.unravel)(whole.points[:, :n]),
-        whole.points[:, n : n + 2],
-        frequency,
-        coefficient,
-        whole.at,
+        jax.vmap(field.unravel)(points[:, :n]),
+        points[:, n : n + 2],
+        slots.written(frequency),
+        slots.written(coefficient),
+        slots.written(whole.at),
         whole.kept,
-        special(whole, jax.vmap(field.unravel), 2),
+        special(whole, jax.vmap(field.unravel), 2, field.arrays),
         ends,
     )
 

@@ -32,7 +32,7 @@ class Equilibria(eqx.Module):
     Attributes:
         states: in the circuit's structure, each leaf `(guess, ...)`; NaN where nothing was found.
         found: `(guess,)`, whether this entry is an equilibrium, each of them once.
-        residual: `(guess,)`, the largest entry of the vector field there, per ms.
+        residual: `(guess,)`, the largest entry of the vector field there, per ms; it has no derivatives.
         jacobian: `(guess, n, n)` per ms; None where they were found `matrix_free`.
         status: `(guess,)`, a `Status` per guess in the same order; guesses that ran into an
             equilibrium already listed are OK and not `found`.

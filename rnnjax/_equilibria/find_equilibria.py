@@ -15,9 +15,10 @@ from rnnjax._gate import instant
 from rnnjax._machine.parts import compiled
 from rnnjax._machine.verb import verb
 from rnnjax._numerics.deflation import deflated, repeats
-from rnnjax._numerics.implicit import by_products, refuse, root_of
-from rnnjax._numerics.roots import find_root, vanishes
+from rnnjax._numerics.implicit import by_elimination, by_products, root_of
+from rnnjax._numerics.roots import find_root, looking, vanishes
 from rnnjax._numerics.roots_by_products import rests, search
+from rnnjax._numerics.slots import slots_of
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
 from rnnjax._results import ConvergenceError, Status
@@ -123,24 +124,23 @@ def _find(
     if matrix_free:
         x = lax.map(lambda guess: search(still, guess, max_steps), starts)
         solved = lax.map(lambda x: rests(still, x), x)
-        x = jnp.where(solved[:, None], x, 0.0)
-        x = jax.vmap(lambda x: root_of(equations, given, x, linear_solve=by_products))(x)
-        jacobian = None
     else:
         x, finite = jax.vmap(lambda guess: find_root(still, guess, max_steps))(starts)
         if rounds:
             x, finite = deflated(still, starts, (x, finite), units, rounds, max_steps)
-        x = jax.vmap(lambda x: root_of(equations, given, x))(x)
-        jacobian = jax.vmap(field.jacobian)(x)
-        solved = finite & jax.vmap(vanishes)(abs(jax.vmap(field)(x)), jacobian, x)
-    residual = abs(jax.vmap(field)(x)).max(-1)
+        solved = finite & jax.vmap(lambda x: vanishes(*looking(still)(x), x))(x)
+    residual = abs(jax.vmap(still)(x)).max(-1)
     found = solved & ~repeats(x, solved, units)
     order = jnp.argsort(~found, stable=True)
     x, residual, solved, found = (y[order] for y in (x, residual, solved, found))
+    slots = slots_of(found, given)
+    live = field if matrix_free else field.of(slots.given)
+    by = by_products if matrix_free else by_elimination
+    x = jax.vmap(lambda x: root_of(equations, live.arrays, x, linear_solve=by))(slots.filled(x))
     return Equilibria(
-        states=jax.vmap(field.unravel)(refuse(found[:, None], x)),
+        states=jax.vmap(field.unravel)(slots.written(x)),
         found=found,
         residual=residual,
-        jacobian=None if jacobian is None else refuse(found[:, None, None], jacobian[order]),
+        jacobian=None if matrix_free else slots.written(jax.vmap(live.jacobian)(x)),
         status=jnp.where(solved, Status.OK, Status.NOT_CONVERGED).astype(jnp.int32),
     )

@@ -12,7 +12,7 @@ from rnnjax._gate import instant
 from rnnjax._machine.parts import compiled
 from rnnjax._machine.verb import verb
 from rnnjax._numerics.eigenvalues import eigenvalues
-from rnnjax._numerics.implicit import refuse
+from rnnjax._numerics.slots import of_known, slots_of
 from rnnjax._numerics.trees import variable_names
 from rnnjax._precision import in_float64
 from rnnjax._types import Expected, Float, InputLike, Scalar, State, is_traced
@@ -88,12 +88,12 @@ class Linearization(eqx.Module):
     @property
     def time_constant(self) -> Any:
         """The slowest time constant, `-1 / growth_rate`, in ms; negative where it grows."""
-        return -1 / self.growth_rate
+        return of_known(lambda rate: -1 / rate, self.growth_rate)
 
     @property
     def frequency(self) -> Any:
         """The frequency of the leading pair, in Hz; 0 for a real eigenvalue."""
-        return 1000 * abs(self.eigenvalues[..., 0].imag) / (2 * np.pi)
+        return of_known(lambda rate: 1000 * abs(rate) / (2 * np.pi), self.eigenvalues[..., 0].imag)
 
     @property
     def stable(self) -> Any:
@@ -175,4 +175,7 @@ def _linearized(
 ) -> Linearization:
     x, field = flat_field(circuit, input, state, time)
     # nothing is known from nearby of a state that was not found
-    return Linearization(state, refuse(jnp.isfinite(x).all(), field.jacobian(x)))
+    known = slots_of(jnp.isfinite(x).all(), (field.arrays, x))
+    arrays, x = known.given
+    x = jnp.where(known.there, x, jnp.zeros_like(x))
+    return Linearization(state, known.written(field.of(arrays).jacobian(x)))

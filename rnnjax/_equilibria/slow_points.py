@@ -16,8 +16,9 @@ from rnnjax._gate import instant, own_numbers
 from rnnjax._machine.parts import compiled
 from rnnjax._machine.verb import verb
 from rnnjax._numerics.deflation import repeats
-from rnnjax._numerics.implicit import refuse, root_of
+from rnnjax._numerics.implicit import root_of
 from rnnjax._numerics.roots import dogleg, find_root, looking, vanishes
+from rnnjax._numerics.slots import of_known, slots_of
 from rnnjax._numerics.trees import named_leaves
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
@@ -75,7 +76,7 @@ class SlowPoints(eqx.Module):
     @property
     def speed(self) -> Any:
         r"""$|f| = \sqrt{2 q}$, in the state's unit per ms."""
-        return (2 * self.q) ** 0.5
+        return of_known(lambda q: (2 * q) ** 0.5, self.q)
 
     @property
     def linearizations(self) -> list[Linearization]:
@@ -165,7 +166,7 @@ def _find(
 ) -> SlowPoints:
     time, tolerance = limits
     vector, field = flat_field(circuit, input, rest, time)
-    still, given = field.frozen, field.arrays
+    still = field.frozen
 
     def q(given: Arrays, x: Array) -> Array:
         return jnp.sum(field.of(given)(x) ** 2) / 2
@@ -176,26 +177,29 @@ def _find(
     def lowest_from(guess: Array) -> tuple[Array, Array]:
         near = dogleg(looking(still), guess, max_steps).x
         x, finite = find_root(lambda x: uphill(still.arrays, x, None), near, max_steps)
-        return root_of(uphill, given, x), finite
+        return x, finite
 
     def judged(x: Array, finite: Array) -> tuple[Array, ...]:
-        slope, curvature = uphill(given, x, None), jax.jacfwd(lambda x: uphill(given, x, None))(x)
-        jacobian = field.jacobian(x)
+        arrays = still.arrays
+        slope, curvature = uphill(arrays, x, None), jax.jacfwd(lambda x: uphill(arrays, x, None))(x)
         level = finite & vanishes(slope, curvature, x) & _bends_up(curvature)
-        rests = vanishes(field(x), jacobian, x)
-        return q(given, x), jacobian, level | (finite & rests), level & ~rests
+        rests = vanishes(*looking(still)(x), x)
+        return q(arrays, x), level | (finite & rests), level & ~rests
 
     x, finite = jax.vmap(lowest_from)(lax.stop_gradient(jnp.asarray(starts)))
-    speed, jacobian, solved, slow = jax.vmap(judged)(x, finite)
+    speed, solved, slow = jax.vmap(judged)(x, finite)
     slow &= speed <= tolerance
     found = slow & ~repeats(x, slow, jnp.where(vector == 0, 1.0, abs(vector)))
     order = jnp.argsort(~found, stable=True)
-    x, speed, jacobian, solved, found = (y[order] for y in (x, speed, jacobian, solved, found))
+    x, solved, found = (y[order] for y in (x, solved, found))
+    slots = slots_of(found, field.arrays)
+    live = field.of(slots.given)
+    x = jax.vmap(lambda x: root_of(uphill, live.arrays, x))(slots.filled(x))
     return SlowPoints(
-        states=jax.vmap(field.unravel)(refuse(found[:, None], x)),
+        states=jax.vmap(field.unravel)(slots.written(x)),
         found=found,
-        q=refuse(found, speed),
-        jacobian=refuse(found[:, None, None], jacobian),
+        q=slots.written(jax.vmap(lambda x: q(live.arrays, x))(x)),
+        jacobian=slots.written(jax.vmap(live.jacobian)(x)),
         status=jnp.where(solved, Status.OK, Status.NOT_CONVERGED).astype(jnp.int32),
     )
 

@@ -270,9 +270,12 @@ def solved(
 ) -> tuple[Row, Reduced]:  # fmt: skip
     """The change that meets the equations and as many rows; see `responses` and `meeting`.
 
-    It is linear in `value` and `wanted`, both ways.
+    It is linear in `value` and `wanted`, both ways: they go through it apart from what they are multiplied by.
     """
-    found = responses(equations, value, small)
+    found = responses(equations, jnp.zeros_like(value), small)
+    sides, none = eliminated(found.small, value[..., None]), jnp.zeros((value.shape[-1], 1))
+    alone = nodes_between(found.small, sides, none, none)[:, :-1, :, 0]
+    found = found._replace(alone=(alone, sides[1].whole[:, 0]))
     return meeting(found, rows, wanted), found.small
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Complex
 
-from rnnjax._numerics.implicit import only, root_of
+from rnnjax._numerics.implicit import only, refuse, root_of
 from rnnjax._numerics.krylov import Product, Ritz, by_parts, leading
 from rnnjax._types import Array, ArrayLike, Arrays, Float, is_traced
 
@@ -30,9 +30,12 @@ def eigenvalues(matrix: Float[ArrayLike, "*batch n n"]) -> Complex[ArrayLike, "*
     can be differentiated where the eigenvalues are distinct.
     """
     if is_traced(matrix):
-        values = jnp.linalg.eigvals(matrix)
+        matrix = jnp.asarray(matrix)
+        known = jnp.isfinite(matrix).all((-1, -2))
+        apart = jnp.diag(-1.0 - jnp.arange(matrix.shape[-1], dtype=matrix.dtype))
+        values = jnp.linalg.eigvals(jnp.where(known[..., None, None], matrix, apart))
         order = jnp.argsort(-values.real, axis=-1, stable=True)
-        return jnp.take_along_axis(values, order, axis=-1)
+        return refuse(known[..., None], jnp.take_along_axis(values, order, axis=-1))
     matrix = np.asarray(matrix, np.float64)
     values = np.full(matrix.shape[:-1], np.nan + 0j)
     finite = np.isfinite(matrix).all((-1, -2))

@@ -91,7 +91,8 @@ def refuse(found: Bool[AnyArray, "..."], x: AnyArray) -> AnyArray:
     """`x`, and NaN where it was not found; so are the derivatives there, if they are asked for."""
     if not isinstance(x, jax.Array):
         return np.where(found, x, np.nan)
-    return only(found, x + jnp.where(found, 0.0, jnp.nan))
+    nothing = jnp.full((), jnp.nan, x.dtype)
+    return only(found, x + jnp.where(found, jnp.zeros_like(nothing), nothing))
 
 
 def without_derivatives(given: Arrays, x: Arrays) -> Arrays:
@@ -116,6 +117,17 @@ def _opaque_jvp(
     ]
     unknown = only(jnp.zeros((), bool), jnp.stack(sums).sum())
     return _opaque(given, x), jax.tree.map(lambda a: jnp.zeros_like(a) + unknown, x)
+
+
+def wanted_where(wanted: Bool[Array, ""], given: Arrays) -> Arrays:
+    """`given` as it is, but without derivatives by its floats where these are not wanted.
+
+    Chosen, not multiplied: whatever comes back there, NaN as well, is gone.
+    """
+    smooth, others = eqx.partition(given, eqx.is_inexact_array)
+    return eqx.combine(
+        jax.tree.map(lambda x: jnp.where(wanted, x, lax.stop_gradient(x)), smooth), others
+    )
 
 
 def zero_of(tree: Arrays) -> Scalar:

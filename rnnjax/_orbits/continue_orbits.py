@@ -63,7 +63,8 @@ def continue_orbits(
     differ. Where a JAX transformation is under way, places where no sign is sure are counted in `special.unsolved`.
 
     Orbits and bifurcations have their derivatives with respect to the circuit and the input, but for
-    the coefficients of normal forms (NaN); those of the orbits of the branch are taken across it.
+    the coefficients of normal forms and the multipliers at bifurcations, where some meet (NaN); those of
+    the orbits of the branch are taken across it.
 
     Args:
         circuit: the circuit, or `Driven(circuit, input)` to follow a number of the input.

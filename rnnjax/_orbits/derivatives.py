@@ -1,13 +1,22 @@
 """The derivatives of periodic orbits by the arrays of the circuit."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Int
 
-from rnnjax._numerics.collocation import Cycle, Family, Row, linearized, phase_row, residual, solved
+from rnnjax._numerics.collocation import (
+    Cycle,
+    Family,
+    Row,
+    linearized,
+    phase_row,
+    reduced,
+    residual,
+    solved,
+)
 from rnnjax._numerics.implicit import root_of
 from rnnjax._orbits.orbit_points import Point, point, row_of
 from rnnjax._types import Array, Arrays
@@ -61,6 +70,24 @@ def at_zero(
         return jax.tree.map(lambda a, t: a + (wanted - rate) / slope * t, moving, tangent)
 
     return root_of(equations, given, at.cycle, (at.tangent, index), linear_solve=change)
+
+
+def ends_at(
+    field_of: FieldOf, given: Arrays, cycle: Cycle, ends: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    """What is left of the variational equation at a cycle, `Point.first` and `last`, with its derivatives."""
+
+    def equations(
+        given: tuple[Arrays, Cycle], ends: tuple[Array, Array], _: None
+    ) -> tuple[Array, Array]:
+        arrays, cycle = given
+        system = reduced(linearized(field_of(arrays), cycle)).system
+        return ends[0] - system.first, ends[1] - system.last
+
+    def change(_: Callable[..., object], at: object, right_side: tuple[Array, Array]) -> Any:
+        return right_side  # they are as they are computed
+
+    return root_of(equations, (given, cycle), ends, linear_solve=change)
 
 
 def _moved_with(

@@ -16,7 +16,7 @@ from rnnjax._numerics.collocation import (
     places_of,
     residual,
 )
-from rnnjax._numerics.implicit import refuse
+from rnnjax._numerics.slots import slots_of
 from rnnjax._orbits.derivatives import attached
 from rnnjax._orbits.orbit import Orbit, rows_of
 from rnnjax._orbits.search import STILL, cut_to_orbit, floquet, refined
@@ -165,15 +165,16 @@ def _found(
         Status.OK,
     ).astype(jnp.int32)
     good = status == Status.OK
-    cycle = attached(field_of, given, cycle)
-    multipliers = floquet(field_of(given), cycle)
-    states = refuse(good, cycle.x.reshape(-1, x.size) * scale)
+    slot = slots_of(good, given)
+    cycle = attached(field_of, slot.given, cycle)
+    multipliers = floquet(field_of(slot.given), cycle)
+    states = slot.written(cycle.x.reshape(-1, x.size) * scale)
     return (
         jax.vmap(natural.unravel)(states),
         places_of(cycle.widths).reshape(-1),
-        refuse(good, cycle.period),
-        refuse(good, multipliers.real),
-        refuse(good, multipliers.imag),
+        slot.written(cycle.period),
+        slot.written(multipliers.real),
+        slot.written(multipliers.imag),
         value,
         status,
         cycle.widths,

@@ -15,8 +15,8 @@ from rnnjax._machine.kept import program
 from rnnjax._machine.parts import ROWS, compiled_part, in_rows
 from rnnjax._numerics.collocation import Cycle, Family, split
 from rnnjax._numerics.dense import in_loops
-from rnnjax._numerics.extremes import extremes
-from rnnjax._numerics.implicit import refuse, without_derivatives
+from rnnjax._numerics.implicit import without_derivatives
+from rnnjax._numerics.slots import Slots, slots_of
 from rnnjax._orbits.crossings import (
     FINER,
     FINEST,
@@ -29,12 +29,18 @@ from rnnjax._orbits.crossings import (
     way_of,
     zero_within,
 )
-from rnnjax._orbits.derivatives import FieldOf, across, at_zero
+from rnnjax._orbits.derivatives import FieldOf, across, at_zero, ends_at
 from rnnjax._orbits.orbit import check_fits
 from rnnjax._orbits.orbit_branch import SpecialOrbits
 from rnnjax._orbits.orbit_points import Point, place_of
 from rnnjax._orbits.orbit_problem import OrbitProblem, steps_of
-from rnnjax._orbits.search import sorted_multipliers
+from rnnjax._orbits.reading import (
+    Multipliers,
+    multipliers_of,
+    multipliers_part,
+    reach_of,
+    reach_part,
+)
 from rnnjax._orbits.start import Begin, Settings, sizes_of, started
 from rnnjax._results import BranchEnd
 from rnnjax._types import (
@@ -51,8 +57,6 @@ from rnnjax.circuits._base import Driven
 from rnnjax.circuits._flat import FlatField, flat_field, states_of
 
 Live: TypeAlias = tuple[Arrays, Array]  # what may be differentiated, and the scale
-Multipliers: TypeAlias = tuple[AnyArray, AnyArray]  # their real and imaginary parts
-Marches: TypeAlias = Sequence[tuple[AnyArray, Taken]]  # of each side: how it ends, and the attempts
 
 
 class Given(NamedTuple):
@@ -146,12 +150,13 @@ def by_parts(given: Given, settings: Settings) -> tuple[_Found, Any]:
     found = _Found(begun.scale, both, _Zeros(points, index, at, kinds, coefficients))
     known = both.kept, index >= 0
     read = [
-        in_rows(lambda each: _multipliers_part(*each), (p.first, p.last), kept)
+        in_rows(lambda each: multipliers_part(*each), (p.first, p.last), kept)
         for p, kept in zip((both.points, points), known, strict=True)
     ]
     x = both.points.cycle.x
-    reach = in_rows(lambda each: _reach_part(begun.scale, *each), (x,), both.kept)
-    return found, _told(given, found, both.points.cycle, points.cycle, reach, *read)
+    reach = in_rows(lambda each: reach_part(begun.scale, *each), (x,), both.kept)
+    slots = slots_of(both.kept, ()), slots_of(index >= 0, ())
+    return found, _told(given, found, slots, (both.points.cycle, points.cycle), reach, *read)
 
 
 def _ahead(given: Given, settings: Settings) -> None:
@@ -160,8 +165,8 @@ def _ahead(given: Given, settings: Settings) -> None:
     _marched_part.ahead(given, begun, np.ones(()), settings)
     first = begun.first
     *left, x = (np.stack([x] * ROWS) for x in (first.first, first.last, first.cycle.x))
-    _multipliers_part.ahead(*left)
-    _reach_part.ahead(begun.scale, x)
+    multipliers_part.ahead(*left)
+    reach_part.ahead(begun.scale, x)
 
 
 def _zeros_ahead(given: Given, begun: _Begun, records: Sequence[Taken], settings: Settings) -> None:
@@ -174,7 +179,9 @@ def _zeros_ahead(given: Given, begun: _Begun, records: Sequence[Taken], settings
             _form_part.ahead(given, begun, settings, int(index), within.point)
 
 
-def _ways(given: Given, begun: _Begun, marches: Marches, settings: Settings, parts: int) -> Any:
+def _ways(
+    given: Given, begun: _Begun, marches: Sequence[Any], settings: Settings, parts: int
+) -> Any:
     """Each side of the branch with its zeros on a mesh so much finer, stacked; whether all signs were sure."""
     ways, sure = [], True
     for sign, march in zip(settings.directions, marches, strict=True):
@@ -316,30 +323,37 @@ def attached(given: Given, found: _Found, settings: Settings) -> Any:
     """What was found with its derivatives."""
     both, zeros = found.both, found.zeros
     field_of, live = _live(given, found.scale, settings)
-    points = lax.map(lambda p: across(field_of, live, p), both.points)
+    kept, there = slots_of(both.kept, live), slots_of(zeros.index >= 0, live)
+    begun, at_zeros, index = kept.filled(both.points), *there.filled((zeros.points, zeros.index))
+    points = lax.map(lambda p: across(field_of, kept.given, p), begun)
     located = lax.map(
-        lambda a: at_zero(field_of, live, a[0], settings.types, a[1]),
-        (zeros.points, jnp.maximum(zeros.index, 0)),
+        lambda a: at_zero(field_of, there.given, a[0], settings.types, a[1]),
+        (at_zeros, jnp.maximum(index, 0)),
     )
-    read = [_multipliers(of.first, of.last) for of in (both.points, zeros.points)]
-    zeros = zeros._replace(coefficients=without_derivatives(live, zeros.coefficients))
-    reach = _reach(found.scale, points.x)
-    return _told(given, found._replace(zeros=zeros), points, located, reach, *read)
+    ends = lax.map(lambda a: ends_at(field_of, kept.given, *a), (points, (begun.first, begun.last)))
+    # where two multipliers meet, as at a fold of cycles, they have none
+    at_ends, coefficients = without_derivatives(
+        live, (multipliers_of(at_zeros.first, at_zeros.last), zeros.coefficients)
+    )
+    found = found._replace(zeros=zeros._replace(coefficients=coefficients))
+    reach = reach_of(found.scale, points.x)
+    cycles = points, located
+    return _told(given, found, (kept, there), cycles, reach, multipliers_of(*ends), at_ends)
 
 
 def _told(
-    given: Given, found: _Found, points: Cycle, located: Cycle, reach: tuple[AnyArray, AnyArray],
-    of_points: Multipliers, of_zeros: Multipliers,
+    given: Given, found: _Found, slots: tuple[Slots, Slots], cycles: tuple[Cycle, Cycle],
+    reach: tuple[AnyArray, AnyArray], of_points: Multipliers, of_zeros: Multipliers,
 ) -> Any:  # fmt: skip
     """What an `OrbitBranch` holds."""
     both, zeros, rest = found.both, found.zeros, given.rest
-    there = zeros.index >= 0
-    states, widths, parameter, period = _orbits(rest, found.scale, points, both.kept)
-    real, imaginary, low, high = _refused(both.kept, (*of_points, *reach))
+    (kept, there), (points, located) = slots, cycles
+    states, widths, parameter, period = _orbits(rest, found.scale, points, kept)
+    real, imaginary, low, high = _written(kept, (*of_points, *reach))
     states_there, widths_there, parameter_there, period_there = _orbits(
         rest, found.scale, located, there
     )
-    real_there, imaginary_there = _refused(there, of_zeros)
+    real_there, imaginary_there = _written(there, of_zeros)
     special = SpecialOrbits(
         states=states_there,
         widths=widths_there,
@@ -349,44 +363,29 @@ def _told(
         multipliers_imaginary=imaginary_there,
         type_index=zeros.index,
         kind_index=zeros.kinds,
-        coefficient=refuse(there, zeros.coefficients),
-        at=refuse(there, zeros.at),
-        found=there,
+        coefficient=there.written(zeros.coefficients),
+        at=there.written(zeros.at),
+        found=there.there,
         unsolved=both.lost,
     )
     minima, maxima = states_of(rest, low), states_of(rest, high)
     return (
         states, widths, parameter, period, real, imaginary, minima, maxima,
-        refuse(both.kept, both.at), both.kept, special, both.ends,
+        kept.written(both.at), both.kept, special, both.ends,
     )  # fmt: skip
 
 
-def _orbits(rest: State, scale: AnyArray, cycles: Cycle, kept: AnyArray) -> tuple[Any, ...]:
+def _orbits(rest: State, scale: AnyArray, cycles: Cycle, kept: Slots) -> tuple[Any, ...]:
     """States in the circuit's structure, meshes, parameters and periods."""
     count, _, _, n = cycles.x.shape
-    x = refuse(kept[:, None, None, None], cycles.x * scale[:-1])
+    x = kept.written(cycles.x * scale[:-1])
     return (
         states_of(rest, x.reshape(count, -1, n)),
         cycles.widths,
-        refuse(kept, cycles.parameter * scale[-1]),
-        refuse(kept, cycles.period),
+        kept.written(cycles.parameter * scale[-1]),
+        kept.written(cycles.period),
     )
 
 
-def _refused(kept: AnyArray, read: tuple[AnyArray, ...]) -> Any:
-    return tuple(refuse(kept[:, None], x) for x in read)
-
-
-def _multipliers(first: AnyArray, last: AnyArray) -> Multipliers:
-    """Of several orbits."""
-    values = sorted_multipliers(first, last)
-    return values.real, values.imag
-
-
-def _reach(scale: AnyArray, x: AnyArray) -> tuple[AnyArray, AnyArray]:
-    """The smallest and the largest values along several orbits."""
-    low, high = jax.vmap(extremes)(x)
-    return low * scale[:-1], high * scale[:-1]
-
-
-_multipliers_part, _reach_part = compiled_part(_multipliers), compiled_part(_reach)
+def _written(kept: Slots, read: tuple[AnyArray, ...]) -> Any:
+    return tuple(kept.written(x) for x in read)

@@ -11,6 +11,7 @@ from jax import lax
 from rnnjax._machine.kept import program
 from rnnjax._numerics.collocation import DEGREE, ends_of, interpolated
 from rnnjax._numerics.extremes import extremes
+from rnnjax._numerics.slots import of_known
 from rnnjax._numerics.trees import flatten, named_leaves
 from rnnjax._precision import in_float64, index_of_largest
 from rnnjax._results import Status
@@ -50,7 +51,7 @@ class Orbit(eqx.Module):
     @property
     def frequency(self) -> Any:
         """In Hz."""
-        return 1000 / self.period
+        return of_known(lambda period: 1000 / period, self.period)
 
     @property
     def stable(self) -> Any:

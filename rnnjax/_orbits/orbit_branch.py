@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnjax._continuation.line import AbstractLine
 from rnnjax._continuation.points import ending, labels, outcome
+from rnnjax._numerics.slots import of_known
 from rnnjax._numerics.trees import named_leaves
 from rnnjax._orbits.orbit import Orbit, as_complex, is_stable
 from rnnjax._results import Status
@@ -201,7 +202,7 @@ class OrbitBranch(AbstractOrbits):
     @property
     def frequency(self) -> Any:
         """In Hz, at each point."""
-        return 1000 / self.period
+        return of_known(lambda period: 1000 / period, self.period)
 
     def swept(self) -> tuple[dict[str, tuple[tuple[str, ...], Any, dict[str, Any]]], Any]:
         """What a sweep keeps of it: its bifurcations and how it ended; not its points.
