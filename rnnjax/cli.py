@@ -193,6 +193,10 @@ def _say_what_happens(followed: Any) -> None:
     """The bifurcations on a branch or a curve, and what is amiss with its ends."""
     for point in followed.bifurcations:
         click.echo(f"   {point!r}")
+    if followed.unsolved:
+        click.echo(
+            f"   {followed.unsolved} unsolved: something happens there that could not be solved for"
+        )
     for end in followed.endings:
         if not end.reached:
             click.echo(f"   {end.message}")

@@ -226,3 +226,15 @@ def test_as_a_process_help_is_quick_and_doctor_tunes(tmp_path):
     doctor = subprocess.run([*rnnjax, "doctor"], env=clean, capture_output=True, text=True)
     assert doctor.returncode == 0, doctor.stderr
     assert "set up for sweeps" in doctor.stdout
+
+
+def test_what_could_not_be_solved_for_is_told(capsys):
+    class Line:
+        bifurcations, unsolved, endings = ("LP at 1: fold",), 3, ()
+
+    cli._say_what_happens(Line())
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        "   'LP at 1: fold'",
+        "   3 unsolved: something happens there that could not be solved for",
+    ]

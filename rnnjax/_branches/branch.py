@@ -54,7 +54,9 @@ class Branch(AbstractLine):
         low, high = np.min(self.parameter), np.max(self.parameter)
         return f", {self.name} from {low:.6g} to {high:.6g}"
 
-    def _unsolved(self) -> int:
+    @property
+    def unsolved(self) -> int:
+        """At how many places something happens that could not be solved for; for a batch see `.special.unsolved`."""
         return int(self.special.unsolved)
 
     def _on_it(self) -> list[Bifurcation]:

@@ -47,8 +47,9 @@ class AbstractLine(eqx.Module):
         """What happens on it, to be listed; None if nothing is looked for."""
         return None
 
-    def _unsolved(self) -> int:
-        """How many places there are at which something happens that could not be solved for."""
+    @property
+    def unsolved(self) -> int:
+        """At how many places something happens that could not be solved for; of one line."""
         return 0
 
     @property
@@ -93,8 +94,8 @@ class AbstractLine(eqx.Module):
             return f"{kind}({self._along}: {self.endings[0].message})"
         ends = ", ".join(e.name.lower().replace("_", " ") for e in self.endings)
         head = f"{kind}({len(self)} {self.noun}{self._extent()}, ends: {ends}"
-        if self._unsolved():
-            head += f", {self._unsolved()} unsolved"
+        if self.unsolved:
+            head += f", {self.unsolved} unsolved"
         listed = self._on_it()
         if listed is None:
             return f"{head})"

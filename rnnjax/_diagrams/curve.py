@@ -61,7 +61,9 @@ class Curve(AbstractLine):
     def _extent(self) -> str:
         return f" {self.label}, {extent_of(self.names, self.parameters)}"
 
-    def _unsolved(self) -> int:
+    @property
+    def unsolved(self) -> int:
+        """At how many places something happens that could not be solved for; for a batch see `.special.unsolved`."""
         return int(self.special.unsolved)
 
     def _on_it(self) -> list[Bifurcation]:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from rnnjax._continuation.arguments import checked_share, checked_target, each_of
@@ -28,6 +27,7 @@ from rnnjax._types import (
     State,
     Where,
     is_traced,
+    numpy_of,
 )
 from rnnjax.bifurcations._base_of_cycles import AbstractOfCycles, Nothing
 from rnnjax.bifurcations._known import type_of
@@ -148,7 +148,7 @@ def _begin(start: Expected[Bifurcation | Orbit], rest: State, value: Scalar, cou
         if not type_of(start.label).begins_orbits:
             raise ValueError(f"start: expected a Hopf point (H) or an orbit, got a {start.label}")
         check_one_crosses(start, "an orbit (`find_orbit`)")
-        nodes = rows_of(rest, jax.tree.map(lambda x: jnp.asarray(x)[None], start.state))
+        nodes = rows_of(rest, jax.tree.map(lambda x: numpy_of(x).asarray(x)[None], start.state))
         return Begin(nodes, np.full(count, 1 / count), 1000 / start.frequency, value)
     if not isinstance(start, Orbit):
         raise ValueError(

@@ -15,7 +15,7 @@ from rnnjax._numerics.slots import of_known
 from rnnjax._numerics.trees import flatten, named_leaves
 from rnnjax._precision import in_float64, index_of_largest
 from rnnjax._results import Status
-from rnnjax._types import Array, Complex, Float, Int, NDArray, State, Value, is_traced
+from rnnjax._types import Array, Complex, Float, Int, NDArray, State, Value, is_traced, numpy_of
 
 _FITS = 2e-5  # of its largest slope, by how much an orbit may be none; those in float32 are by 3e-6
 
@@ -168,9 +168,8 @@ def rows_of(rest: State, states: State) -> Any:
             "guess: expected a Trajectory, an Orbit or states in the circuit's structure with one "
             f"axis more in front of {wanted}, got {type(states).__name__} with {shapes}"
         )
-    return jnp.concatenate(
-        [jnp.reshape(x, (np.shape(x)[0], -1)) for x in jax.tree.leaves(states)], 1
-    )
+    xp = numpy_of(states)  # known numbers keep their digits
+    return xp.concatenate([xp.reshape(x, (np.shape(x)[0], -1)) for x in jax.tree.leaves(states)], 1)
 
 
 @program

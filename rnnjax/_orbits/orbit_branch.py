@@ -188,7 +188,9 @@ class OrbitBranch(AbstractOrbits):
             f"{np.min(periods):.6g} to {np.max(periods):.6g} ms"
         )
 
-    def _unsolved(self) -> int:
+    @property
+    def unsolved(self) -> int:
+        """At how many places something happens that could not be solved for; for a batch see `.special.unsolved`."""
         return int(self.special.unsolved)
 
     def _on_it(self) -> list[OrbitBifurcation | LimitOrbit]:

@@ -81,6 +81,11 @@ def side_legend(ax: Axes, handles: Sequence[Artist | None] | None = None) -> Non
     )  # fmt: skip
 
 
+def unsolved(count: int) -> list[Line2D]:
+    """What a legend says of so many places that could not be solved for: nothing if there are none."""
+    return [Line2D([], [], linestyle="none", label=f"{count} unsolved")] if count else []
+
+
 def level_line(
     ax: Axes,
     x: np.ndarray,

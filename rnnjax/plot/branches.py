@@ -11,7 +11,7 @@ from rnnjax._continuation.points import Bifurcation
 from rnnjax._types import Expected
 from rnnjax.bifurcations._known import type_of
 from rnnjax.plot._columns import columns
-from rnnjax.plot._style import label, open_frame, prepared, side_legend
+from rnnjax.plot._style import label, open_frame, prepared, side_legend, unsolved
 
 
 def branches(
@@ -71,6 +71,7 @@ def branches(
         Line2D([], [], color="black", label="stable"),
         Line2D([], [], color="black", linestyle="--", label="unstable"),
         *{handle.get_label(): handle for handle in points}.values(),
+        *unsolved(sum(each.unsolved for each in several)),
     ]
     ax.set_xlabel(several[0].name)
     ax.set_ylabel(label(variable, unit))

@@ -10,7 +10,7 @@ from rnnjax._continuation.points import Bifurcation
 from rnnjax._diagrams.curve import Curve
 from rnnjax._types import Expected
 from rnnjax.bifurcations._known import type_of
-from rnnjax.plot._style import label, open_frame, prepared, side_legend
+from rnnjax.plot._style import label, open_frame, prepared, side_legend, unsolved
 
 
 def curves(
@@ -64,7 +64,8 @@ def curves(
     for axis, name, unit in zip("xy", several[0].names, units, strict=True):
         getattr(ax, f"set_{axis}label")(label(name, unit))
     open_frame(ax)
-    side_legend(ax, list(handles.values()))
+    more = unsolved(sum(each.unsolved for each in several))
+    side_legend(ax, [*handles.values(), *more])
     return ax
 
 

@@ -8,7 +8,7 @@ from rnnjax._orbits.orbit_branch import OrbitBifurcation, OrbitBranch
 from rnnjax._types import Expected
 from rnnjax.bifurcations._known import type_of
 from rnnjax.plot._columns import columns
-from rnnjax.plot._style import COLORS, label, open_frame, prepared, side_legend
+from rnnjax.plot._style import COLORS, label, open_frame, prepared, side_legend, unsolved
 
 _LINE = COLORS[2]
 
@@ -73,7 +73,15 @@ def orbits(
         Line2D([], [], color=_LINE, label="stable orbit"),
         Line2D([], [], color=_LINE, linestyle="--", label="unstable orbit"),
     ]
-    side_legend(ax, [*([] if known is None else known.legend_handles), *lines, *points])
+    side_legend(
+        ax,
+        [
+            *([] if known is None else known.legend_handles),
+            *lines,
+            *points,
+            *unsolved(given.unsolved),
+        ],
+    )
     return ax
 
 

@@ -789,6 +789,21 @@ def test_a_bifurcation_of_ones_own_is_drawn_as_it_says():
     assert sorted(legend_texts(ax)[2:]) == ["fold, 0", "slow node (faster), 0.25"]
 
 
+def with_unsolved(line, count):
+    special = dataclasses.replace(line.special, unsolved=np.asarray(count))
+    return dataclasses.replace(line, special=special)
+
+
+@pytest.mark.parametrize(
+    ("draw", "line"),
+    [(plot.branches, fold_branch()), (plot.curves, fold_curve()), (plot.orbits, circles())],
+    ids=["branches", "curves", "orbits"],
+)
+def test_what_could_not_be_solved_for_is_told(draw, line):
+    assert not any("unsolved" in text for text in legend_texts(draw(with_unsolved(line, 0))))
+    assert legend_texts(draw(with_unsolved(line, 2)))[-1] == "2 unsolved"
+
+
 def test_a_type_that_nobody_knows_is_drawn_by_its_label():
     strange = dataclasses.replace(fold_branch(), types=(("XY", ("odd",)),))
     ax = plot.branches(strange)

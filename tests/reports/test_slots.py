@@ -358,9 +358,10 @@ def of_a_batch(find, parts, circuits, sizes):
 
 @pytest.mark.parametrize(
     ("name", "x64"),
-    [("cubic", False), ("cubic", True), ("Morris-Lecar", False),
+    [("cubic", False),
      *(pytest.param(*each, marks=pytest.mark.slow)
-       for each in (("flux", False), ("flux", True), ("Morris-Lecar", True)))],
+       for each in (("cubic", True), ("flux", False), ("flux", True),
+                    ("Morris-Lecar", False), ("Morris-Lecar", True)))],
 )  # fmt: skip
 def test_batches_of_branches_of_equilibria(name, x64):
     case = CASES[name]
@@ -379,7 +380,9 @@ def test_batches_of_branches_of_equilibria(name, x64):
             assert_same(got[:, k], expected, 1e-6 if x64 else 1e-4)
 
 
-@pytest.mark.parametrize("x64", [False, True], ids=["x32", "x64"])
+@pytest.mark.parametrize(
+    "x64", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["x32", "x64"]
+)
 def test_a_branch_that_does_not_begin_spoils_nothing_that_is_shared(x64):
     """Of the lanes of a batch that share a number, one has no equilibrium at all, and one no vector field."""
 
@@ -567,6 +570,7 @@ def slope_along(function, circuit, direction):
     return central_difference(at, 0.0, STEP)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ORBITS)
 def test_branches_of_orbits(name):
     case, guess = ORBITS[name]
@@ -689,7 +693,7 @@ CURVES = {
 }
 
 
-@pytest.mark.parametrize("name", CURVES)
+@pytest.mark.parametrize("name", ["cubic", pytest.param("Morris-Lecar", marks=pytest.mark.slow)])
 def test_curves(name):
     case, (where, bounds) = CASES[name], CURVES[name]
     with jax.enable_x64(True):
