@@ -28,6 +28,8 @@ class Branch(AbstractLine):
         ends: a `BranchEnd` for each direction.
         name: of the parameter.
         types: the label and the kinds of each type that was looked for.
+        family: whether every point is one of a family of equilibria, as a bump that may stand at any angle is: an
+            eigenvalue is 0 all along the branch.
     """
 
     states: State
@@ -39,6 +41,7 @@ class Branch(AbstractLine):
     ends: Int[NDArray, "*batch direction"]
     name: str = eqx.field(static=True)
     types: tuple[tuple[str, tuple[str, ...]], ...] = eqx.field(static=True)
+    family: bool = eqx.field(static=True, default=False)
 
     rows = "states", "parameter", "at", "jacobian", "found"
 
@@ -52,7 +55,8 @@ class Branch(AbstractLine):
 
     def _extent(self) -> str:
         low, high = np.min(self.parameter), np.max(self.parameter)
-        return f", {self.name} from {low:.6g} to {high:.6g}"
+        held = ", of families, each held at one place" if self.family else ""
+        return f", {self.name} from {low:.6g} to {high:.6g}{held}"
 
     @property
     def unsolved(self) -> int:
@@ -68,9 +72,18 @@ class Branch(AbstractLine):
         return eigenvalues(self.jacobian)
 
     @property
+    def growth_rate(self) -> Any:
+        """The largest real part of an eigenvalue at each point, per ms; of families but for the one along them."""
+        values = self.eigenvalues
+        if not self.family:
+            return values[..., 0].real
+        along = np.arange(values.shape[-1]) == np.argmin(abs(values), -1)[..., None]
+        return np.where(along, -np.inf, values.real).max(-1)
+
+    @property
     def stable(self) -> Any:
-        """Whether every perturbation decays, at each point."""
-        return self.eigenvalues[..., 0].real < 0
+        """Whether every perturbation decays, at each point; of families but for those along them."""
+        return self.growth_rate < 0
 
     @property
     def bifurcations(self) -> list[Bifurcation]:

@@ -1,5 +1,6 @@
 """When does where it rests change? `continue_equilibria`."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 from jax import lax
 
 from rnnjax._branches.branch import Branch
+from rnnjax._branches.family import along_family, lost
 from rnnjax._branches.kinks import KinkedPath
 from rnnjax._branches.start import (
     FROM_BRANCH_POINT,
@@ -96,6 +98,10 @@ def continue_equilibria(
     $f = 0$ and $\mathrm{tr}(P f_x) = 0$, P the spectral projector on what crosses; where that fails it counts
     in `special.unsolved`.
 
+    Where equilibria form a family at each value of the parameter, as bumps at any angle on a ring do, one of them is
+    followed: the field is held still along the family, which changes no other eigenvalue, and the result says so
+    (`Branch.family`). Coefficients of normal forms and derivatives are not known there.
+
     Points, bifurcations and coefficients have their derivatives with respect to the circuit and
     the input; those of the points are taken across the branch. What did not converge is NaN.
 
@@ -143,7 +149,15 @@ def continue_equilibria(
     given = _Given(target, state, p, tangent, limits, instant(time))
     result = host_or_program(_found, _attached, _at_once, given, settings)
     labels = tuple((t.label, t.kinds) for t in settings.types)
-    return Branch(*result, name=named.name, types=labels).told(throw)
+    branch = Branch(*result, name=named.name, types=labels)
+    if tangent is None and not is_traced((branch, target, state)) and lost(branch):
+        again = functools.partial(
+            continue_equilibria, bounds=bounds, bifurcations=bifurcations, time=time, throw=False,
+            both_directions=both_directions, max_step=max_step, max_points=max_points,
+            max_bifurcations=max_bifurcations,
+        )  # fmt: skip
+        branch = along_family(branch, circuit, where, state, input, time, again)
+    return branch.told(throw)
 
 
 def _checked(

@@ -76,7 +76,7 @@ def branch_dataset(branch: Any, states: Mapping[str, Any]) -> Any:
     import xarray
 
     count = len(branch)
-    rates = branch.eigenvalues[:count, 0].real
+    rates = branch.growth_rate[:count]
     names = Names("branch", states)
     parameter, row = names.free(branch.name, "parameter"), names.free("point")
     data = _along(names, row, states)
