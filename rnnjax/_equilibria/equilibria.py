@@ -7,9 +7,12 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Int
 
-from rnnjax._equilibria.linearize import Linearization, Stability
+from rnnjax._equilibria.linearize import Linearization, Stability, classify
+from rnnjax._numerics.eigenvalues import eigenvalues
 from rnnjax._numerics.trees import named_leaves
 from rnnjax._types import Float, State, is_traced
+
+_LISTED = 50  # equilibria at most of which a line is told
 
 
 @runtime_checkable
@@ -72,16 +75,30 @@ class Equilibria(eqx.Module):
         Raises:
             ValueError: where they were found without a Jacobian.
         """
+        jacobian = self._known_jacobian
+        return [Linearization(self[k], jacobian[k]) for k in range(len(self))]
+
+    @property
+    def stability(self) -> list[Stability]:
+        """The kind of each equilibrium.
+
+        Raises:
+            ValueError: where they were found without a Jacobian.
+        """
+        return [Stability(int(code)) for code in classify(self._eigenvalues)]
+
+    @property
+    def _known_jacobian(self) -> Any:
         if self.jacobian is None:
             raise ValueError(
                 "found matrix_free, without a Jacobian: ask leading_eigenvalues(circuit, state)"
             )
-        return [Linearization(self[k], self.jacobian[k]) for k in range(len(self))]
+        return self.jacobian
 
     @property
-    def stability(self) -> list[Stability]:
-        """The kind of each equilibrium."""
-        return [each.stability for each in self.linearizations]
+    def _eigenvalues(self) -> Any:
+        """Those of each, all at once."""
+        return eigenvalues(self._known_jacobian[: len(self)])
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` with one entry per equilibrium."""
@@ -90,8 +107,8 @@ class Equilibria(eqx.Module):
         states = {k: v[: len(self)] for k, v in named_leaves(self.states).items()}
         kinds, rates = ["not classified"] * len(self), [np.nan] * len(self)
         if self.jacobian is not None:
-            kinds = [str(s) for s in self.stability]
-            rates = [each.growth_rate for each in self.linearizations]
+            values = self._eigenvalues
+            kinds, rates = [str(Stability(int(s))) for s in classify(values)], [*values[:, 0].real]
         return equilibria_dataset(states, kinds, rates, self.residual[: len(self)])
 
     def _repr_html_(self) -> str:
@@ -101,11 +118,15 @@ class Equilibria(eqx.Module):
         """Where they are and of what kind."""
         if is_traced(self.found) or np.ndim(self.found) > 1:
             return f"Equilibria(up to {np.shape(self.found)[-1]})"
-        kinds = ["not classified"] * len(self) if self.jacobian is None else self.stability
+        shown = min(len(self), _LISTED)
+        kinds: Any = ["not classified"] * shown
+        if self.jacobian is not None:
+            kinds = map(Stability, classify(eigenvalues(self.jacobian[:shown])))
         rows = [
             f"  {', '.join(f'{n}={_brief(x)}' for n, x in named_leaves(self[k]).items())}: {kind}"
             for k, kind in enumerate(kinds)
         ]
+        rows += [f"  and {len(self) - shown} more"] if len(self) > shown else []
         proved = "" if self.certificate is None else f" {self.certificate.summary},"
         return "\n".join([f"Equilibria({len(self)} found,{proved}", *rows, ")"])
 

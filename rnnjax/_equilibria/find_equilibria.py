@@ -14,9 +14,10 @@ from rnnjax._equilibria.guesses import Guesses, flat_guesses
 from rnnjax._gate import instant
 from rnnjax._machine.parts import compiled
 from rnnjax._machine.verb import verb
+from rnnjax._numerics.blas import one_blas_thread
 from rnnjax._numerics.deflation import deflated, repeats
 from rnnjax._numerics.implicit import by_products, refuse, root_of
-from rnnjax._numerics.roots import find_root, vanishes
+from rnnjax._numerics.roots import find_root, from_each, vanishes
 from rnnjax._numerics.roots_by_products import rests, search
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
@@ -88,9 +89,10 @@ def find_equilibria(
     rounds = counted(deflate, "deflate") if deflate != 0 else 0
     max_steps = counted(max_steps, "max_steps")
     effort = max_steps, rounds, bool(matrix_free)
-    result = in_float64(
-        _find, circuit, as_input(circuit, input), rest, starts, instant(time), effort
-    )
+    with one_blas_thread():
+        result = in_float64(
+            _find, circuit, as_input(circuit, input), rest, starts, instant(time), effort
+        )
     if is_traced(result):
         return result
     if throw and not result.found.any():
@@ -127,7 +129,7 @@ def _find(
         x = jax.vmap(lambda x: root_of(equations, given, x, linear_solve=by_products))(x)
         jacobian = None
     else:
-        x, finite = jax.vmap(lambda guess: find_root(still, guess, max_steps))(starts)
+        x, finite = from_each(lambda guess: find_root(still, guess, max_steps), starts)
         if rounds:
             x, finite = deflated(still, starts, (x, finite), units, rounds, max_steps)
         x = jax.vmap(lambda x: root_of(equations, given, x))(x)
