@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Int
 
+from rnnjax._equilibria.indices import TOTAL, indices_of
 from rnnjax._equilibria.linearize import Linearization, Stability, classify
 from rnnjax._numerics.eigenvalues import eigenvalues
 from rnnjax._numerics.trees import named_leaves
@@ -40,6 +41,8 @@ class Equilibria(eqx.Module):
         status: `(guess,)`, a `Status` per guess in the same order; guesses that ran into an
             equilibrium already listed are OK and not `found`.
         certificate: of `enumerate_equilibria`: what is proved; None where nothing is.
+        inward: whether the field points inward far out, in all directions in which it was looked at, and
+            bends at none of what was found; None where that was not asked.
     """
 
     states: State
@@ -48,11 +51,49 @@ class Equilibria(eqx.Module):
     jacobian: Float[Any, "*batch guess n n"] | None
     status: Int[Any, "*batch guess"]
     certificate: Proof | None = None
+    inward: Bool[Any, "*batch"] | None = None
 
     @property
     def complete(self) -> bool:
         """Whether it is proved that there are no others, in the box if one was given."""
         return self.certificate is not None and self.certificate.complete
+
+    @property
+    def indices(self) -> Int[np.ndarray, "*batch guess"]:
+        r"""The sign of $\det(-J)$ of each entry; 0 where J is singular to rounding, or nothing was found.
+
+        Raises:
+            ValueError: where they were found without a Jacobian.
+        """
+        return indices_of(np.asarray(self._known_jacobian), np.asarray(self.found))
+
+    @property
+    def index_sum(self) -> int | None:
+        """The sum of their indices; None where a Jacobian is singular, or is not known.
+
+        Where the field points inward far out (`inward`), the indices of all that there are sum to 1: of
+        less or more some were missed. A sum of 1 does not show that none was: pairs sum to 0.
+
+        Raises:
+            ValueError: for a batch, made by `vmap`.
+        """
+        count = len(self)
+        if self.jacobian is None:
+            return None
+        each = self.indices[:count]
+        return int(each.sum()) if each.all() else None
+
+    @property
+    def expected_index_sum(self) -> int | None:
+        """What the sum of all indices is, 1; None where that is not known."""
+        known = self.inward is not None and bool(self.inward) and self.index_sum is not None
+        return TOTAL if known else None
+
+    @property
+    def lacking(self) -> int:
+        """How many are missing at least, by the sum of the indices; 0 where that tells nothing."""
+        expected = self.expected_index_sum
+        return 0 if expected is None else abs(expected - (self.index_sum or 0))
 
     def __getitem__(self, index: int) -> Any:
         """The state of one of them."""
@@ -127,8 +168,10 @@ class Equilibria(eqx.Module):
             for k, kind in enumerate(kinds)
         ]
         rows += [f"  and {len(self) - shown} more"] if len(self) > shown else []
-        proved = "" if self.certificate is None else f" {self.certificate.summary},"
-        return "\n".join([f"Equilibria({len(self)} found,{proved}", *rows, ")"])
+        told = "" if self.certificate is None else f" {self.certificate.summary},"
+        if self.lacking:
+            told += f" indices sum to {self.index_sum} and not to {TOTAL}: {self.lacking} or more are missing,"
+        return "\n".join([f"Equilibria({len(self)} found,{told}", *rows, ")"])
 
 
 def _brief(x: Float[Any, "..."]) -> str:
