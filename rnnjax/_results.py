@@ -256,6 +256,26 @@ def warn_caller(message: str) -> None:
     warnings.warn(message, stacklevel=depth)
 
 
+_mentioned: set[str] = set()
+
+
+def mention_large(verb: str, variables: int, most: int, other: str) -> None:
+    """Say, once a process and verb, that another one is meant for circuits of so many variables.
+
+    Args:
+        verb: what was called.
+        variables: how many there are.
+        most: up to which nothing is said.
+        other: what to call, and what it does.
+    """
+    if variables <= most or verb in _mentioned:
+        return
+    _mentioned.add(verb)
+    warn_caller(
+        f"{verb}: of {variables} variables it takes long, since it works with all of the Jacobian: {other}"
+    )
+
+
 def _inside(frame: types.FrameType) -> bool:
     """Whether code of this package runs there, or what calls its methods."""
     name = frame.f_globals.get("__name__", "").split(".")[0]

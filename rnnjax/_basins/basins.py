@@ -269,4 +269,4 @@ def _from_rows(
     """Equilibria from flattened guesses, in numbers for which the program is compiled already."""
     missing = -len(rows) % GUESSES
     rows = np.concatenate([rows, np.repeat(rows[-1:], missing, 0)])
-    return find_equilibria(circuit, input, guesses=states_of(rest, rows), throw=False)
+    return find_equilibria(circuit, input, guesses=states_of(rest, rows), rounds=0, throw=False)

@@ -44,7 +44,7 @@ from rnnjax._numerics.roots import looking
 from rnnjax._numerics.slots import slots_of
 from rnnjax._numerics.unstable import unstable_count
 from rnnjax._parameter import counted
-from rnnjax._results import BranchEnd
+from rnnjax._results import BranchEnd, mention_large
 from rnnjax._types import (
     AnyArray,
     Array,
@@ -66,6 +66,7 @@ from rnnjax.bifurcations._known import type_of
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._flat import FlatField, flat_field, states_of
 
+_LARGE = 128  # variables from which on continue_large is mentioned
 MAX_STEP = 0.05  # scaled: the bounds are 1 apart, a state variable is its own size or 1
 
 
@@ -137,8 +138,13 @@ def continue_equilibria(
     """
     target, named, (state, p, tangent) = _checked(circuit, where, bounds, input, start)
     max_step = checked_share(max_step)
+    variables = sum(np.size(x) for x in jax.tree.leaves(state))
+    mention_large(
+        "continue_equilibria", variables, _LARGE,
+        "continue_large follows large circuits by products with it, and finds folds and Hopf points",
+    )  # fmt: skip
     settings = Settings(
-        types=_types(bifurcations, target.circuit, sum(np.size(x) for x in jax.tree.leaves(state))),
+        types=_types(bifurcations, target.circuit, variables),
         named=named,
         attempts=counted(max_points, "max_points"),
         slots=counted(max_bifurcations, "max_bifurcations"),
@@ -270,14 +276,8 @@ def _found(given: _Given, settings: Settings) -> tuple[_Found, Any]:
     scale, start = _begun(given, settings)
     start = start._replace(offset=settings.begin.offset)
     recipe = _recipe(given, scale, settings)
-    ways = found_by_parts(
-        recipe,
-        start,
-        settings.directions,
-        settings.attempts,
-        settings.slots,
-        new,
-    )
+    each = settings.directions, settings.attempts, settings.slots
+    ways = found_by_parts(recipe, start, *each, new)
     whole = whole_by_parts(recipe, start, ways, settings.slots)
     derivatives = in_rows(
         lambda rows: _jacobians_at(given, settings.named, rows), whole.points, whole.kept

@@ -10,6 +10,7 @@ from jax import lax
 from rnnjax._branches.large_branch import LargeBranch
 from rnnjax._branches.large_crossings import Crossings, crossings
 from rnnjax._branches.large_problem import LargePlace, LargeProblem, begin, steps_up_to
+from rnnjax._branches.unseen import told_unseen
 from rnnjax._continuation.arguments import checked_share, checked_target
 from rnnjax._continuation.march import follow
 from rnnjax._continuation.problem import Bounds
@@ -23,7 +24,18 @@ from rnnjax._numerics.implicit import by_products, refuse, root_of, without_deri
 from rnnjax._numerics.krylov import Ritz
 from rnnjax._parameter import counted
 from rnnjax._precision import in_float64
-from rnnjax._types import Array, Arrays, Expected, InputLike, Limits, NDArray, Scalar, State, Where
+from rnnjax._types import (
+    Array,
+    Arrays,
+    Expected,
+    InputLike,
+    Limits,
+    NDArray,
+    Scalar,
+    State,
+    Where,
+    is_traced,
+)
 from rnnjax._where import Named
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._flat import FlatField, flat_field
@@ -85,7 +97,9 @@ def continue_large(
         start: a state near an equilibrium at that value; `rest()` unless given.
         bounds: the lowest and the highest value of the parameter.
         input: the input, held at its value at `time`.
-        count: how many leading eigenvalues; more than will grow at once.
+        count: how many leading eigenvalues; more than will grow at once. Where all of them grow there
+            may be others behind them whose crossings are not seen: that is warned of, with the `count`
+            to give, and what was missed at least counts in `LargeBranch.missed`.
         decreasing: whether the parameter falls at first.
         max_step: the longest step, scaled: the bounds are 1 apart, and the state counts by the root
             mean square over its variables, each in units of its size at the start, or of 1.
@@ -116,7 +130,8 @@ def continue_large(
     random = random_vectors(None, (size + 1, n))
     tell_of_digits((target, state))
     result = in_float64(_followed, target, state, limits, instant(time), random, settings)
-    return LargeBranch(*result, name=named.name).told(throw)
+    branch = LargeBranch(*result, name=named.name).told(throw)
+    return branch if is_traced(branch) else told_unseen(branch, target, named, instant(time))
 
 
 @program

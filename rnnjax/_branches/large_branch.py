@@ -50,7 +50,8 @@ class LargeBranch(AbstractLine):
         crossing_frequency: in rad per ms, `(slot,)`; 0 for a real eigenvalue.
         crossing_label: an index into `LP, H, BP`, `(slot,)`; -1 where there is none.
         missed: crossings that there was no room for, that shared the smallest step with another,
-            or that could not be solved for.
+            or that could not be solved for; and, of eigenvalues behind those that were followed, as
+            many as there were at least where that was counted (`hidden`).
         end: a `BranchEnd`.
         name: of the parameter.
     """
@@ -81,7 +82,16 @@ class LargeBranch(AbstractLine):
 
     def _extent(self) -> str:
         values = self.parameter[: len(self)]
-        return f", {self.name} from {values[0]:.6g} to {values[-1]:.6g}"
+        told = f", {self.name} from {values[0]:.6g} to {values[-1]:.6g}"
+        hidden = int(np.sum(self.hidden))
+        if hidden:
+            told += f", at {hidden} of them more eigenvalues may grow than the {self.real.shape[-1]} followed"
+        return told
+
+    @property
+    def unsolved(self) -> int:
+        """Crossings that were `missed`, as far as they were counted."""
+        return int(self.missed)
 
     def _on_it(self) -> list[Crossing]:
         return self.crossings
@@ -117,18 +127,23 @@ class LargeBranch(AbstractLine):
         ]
 
     @property
+    def hidden(self) -> Any:
+        """At which points all of the `count` eigenvalues grow, so that those behind them are not seen."""
+        return (self.real[..., -1] > 0) & (self.real.shape[-1] < self.variables)
+
+    @property
     def complete(self) -> Any:
         """Whether no crossing can have been overlooked for want of eigenvalues or of steps.
 
-        False where one was `missed`, where eigenvalues did not converge, or where all of the
-        `count` eigenvalues grow, so that those behind them were not seen.
+        False where one was `missed`, where eigenvalues did not converge, or where others may be
+        `hidden`.
         """
-        hidden = (self.real[..., -1] > 0) & (self.real.shape[-1] < self._variables)
-        fine = ~self.found | (self.converged & ~hidden)
+        fine = ~self.found | (self.converged & ~self.hidden)
         return fine.all(-1) & (self.missed == 0)
 
     @property
-    def _variables(self) -> int:
+    def variables(self) -> int:
+        """How many variables the circuit has."""
         points = np.ndim(self.parameter)
         return sum(int(np.prod(np.shape(x)[points:])) for x in jax.tree.leaves(self.states))
 

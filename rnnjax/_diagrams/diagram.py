@@ -299,7 +299,7 @@ def _on_branches(
         some = guesses[first : first + GUESSES]
         some += [some[0]] * (GUESSES - len(some))  # of one shape, so that nothing compiles again
         stacked = jax.tree.map(lambda *x: np.stack(x), *some)
-        near = find_equilibria(circuit, input, guesses=stacked, throw=False)
+        near = find_equilibria(circuit, input, guesses=stacked, rounds=0, throw=False)
         known += [near[k] for k in range(len(near))]
     return known
 

@@ -7,9 +7,13 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Int
 
-from rnnjax._equilibria.linearize import Linearization, Stability
+from rnnjax._equilibria.indices import TOTAL, indices_of
+from rnnjax._equilibria.linearize import Linearization, Stability, classify
+from rnnjax._numerics.eigenvalues import eigenvalues
 from rnnjax._numerics.trees import named_leaves
 from rnnjax._types import Float, State, is_traced
+
+_LISTED = 50  # equilibria at most of which a line is told
 
 
 @runtime_checkable
@@ -37,6 +41,8 @@ class Equilibria(eqx.Module):
         status: `(guess,)`, a `Status` per guess in the same order; guesses that ran into an
             equilibrium already listed are OK and not `found`.
         certificate: of `enumerate_equilibria`: what is proved; None where nothing is.
+        inward: whether the field points inward far out, in all directions in which it was looked at, and
+            bends at none of what was found; None where that was not asked.
     """
 
     states: State
@@ -45,11 +51,49 @@ class Equilibria(eqx.Module):
     jacobian: Float[Any, "*batch guess n n"] | None
     status: Int[Any, "*batch guess"]
     certificate: Proof | None = None
+    inward: Bool[Any, "*batch"] | None = None
 
     @property
     def complete(self) -> bool:
         """Whether it is proved that there are no others, in the box if one was given."""
         return self.certificate is not None and self.certificate.complete
+
+    @property
+    def indices(self) -> Int[np.ndarray, "*batch guess"]:
+        r"""The sign of $\det(-J)$ of each entry; 0 where J is singular to rounding, or nothing was found.
+
+        Raises:
+            ValueError: where they were found without a Jacobian.
+        """
+        return indices_of(np.asarray(self._known_jacobian), np.asarray(self.found))
+
+    @property
+    def index_sum(self) -> int | None:
+        """The sum of their indices; None where a Jacobian is singular, or is not known.
+
+        Where the field points inward far out (`inward`), the indices of all that there are sum to 1: of
+        less or more some were missed. A sum of 1 does not show that none was: pairs sum to 0.
+
+        Raises:
+            ValueError: for a batch, made by `vmap`.
+        """
+        count = len(self)
+        if self.jacobian is None:
+            return None
+        each = self.indices[:count]
+        return int(each.sum()) if each.all() else None
+
+    @property
+    def expected_index_sum(self) -> int | None:
+        """What the sum of all indices is, 1; None where that is not known."""
+        known = self.inward is not None and bool(self.inward) and self.index_sum is not None
+        return TOTAL if known else None
+
+    @property
+    def lacking(self) -> int:
+        """How many are missing at least, by the sum of the indices; 0 where that tells nothing."""
+        expected = self.expected_index_sum
+        return 0 if expected is None else abs(expected - (self.index_sum or 0))
 
     def __getitem__(self, index: int) -> Any:
         """The state of one of them."""
@@ -72,16 +116,30 @@ class Equilibria(eqx.Module):
         Raises:
             ValueError: where they were found without a Jacobian.
         """
+        jacobian = self._known_jacobian
+        return [Linearization(self[k], jacobian[k]) for k in range(len(self))]
+
+    @property
+    def stability(self) -> list[Stability]:
+        """The kind of each equilibrium.
+
+        Raises:
+            ValueError: where they were found without a Jacobian.
+        """
+        return [Stability(int(code)) for code in classify(self._eigenvalues)]
+
+    @property
+    def _known_jacobian(self) -> Any:
         if self.jacobian is None:
             raise ValueError(
                 "found matrix_free, without a Jacobian: ask leading_eigenvalues(circuit, state)"
             )
-        return [Linearization(self[k], self.jacobian[k]) for k in range(len(self))]
+        return self.jacobian
 
     @property
-    def stability(self) -> list[Stability]:
-        """The kind of each equilibrium."""
-        return [each.stability for each in self.linearizations]
+    def _eigenvalues(self) -> Any:
+        """Those of each, all at once."""
+        return eigenvalues(self._known_jacobian[: len(self)])
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` with one entry per equilibrium."""
@@ -90,8 +148,8 @@ class Equilibria(eqx.Module):
         states = {k: v[: len(self)] for k, v in named_leaves(self.states).items()}
         kinds, rates = ["not classified"] * len(self), [np.nan] * len(self)
         if self.jacobian is not None:
-            kinds = [str(s) for s in self.stability]
-            rates = [each.growth_rate for each in self.linearizations]
+            values = self._eigenvalues
+            kinds, rates = [str(Stability(int(s))) for s in classify(values)], [*values[:, 0].real]
         return equilibria_dataset(states, kinds, rates, self.residual[: len(self)])
 
     def _repr_html_(self) -> str:
@@ -101,13 +159,19 @@ class Equilibria(eqx.Module):
         """Where they are and of what kind."""
         if is_traced(self.found) or np.ndim(self.found) > 1:
             return f"Equilibria(up to {np.shape(self.found)[-1]})"
-        kinds = ["not classified"] * len(self) if self.jacobian is None else self.stability
+        shown = min(len(self), _LISTED)
+        kinds: Any = ["not classified"] * shown
+        if self.jacobian is not None:
+            kinds = map(Stability, classify(eigenvalues(self.jacobian[:shown])))
         rows = [
             f"  {', '.join(f'{n}={_brief(x)}' for n, x in named_leaves(self[k]).items())}: {kind}"
             for k, kind in enumerate(kinds)
         ]
-        proved = "" if self.certificate is None else f" {self.certificate.summary},"
-        return "\n".join([f"Equilibria({len(self)} found,{proved}", *rows, ")"])
+        rows += [f"  and {len(self) - shown} more"] if len(self) > shown else []
+        told = "" if self.certificate is None else f" {self.certificate.summary},"
+        if self.lacking:
+            told += f" indices sum to {self.index_sum} and not to {TOTAL}: {self.lacking} or more are missing,"
+        return "\n".join([f"Equilibria({len(self)} found,{told}", *rows, ")"])
 
 
 def _brief(x: Float[Any, "..."]) -> str:

@@ -62,7 +62,7 @@ def flat_guesses(
             f"{name}: expected states with a guess axis in front, shapes (guess, ...) of "
             f"{shapes}, got {got}"
         )
-    rows = _rows(guesses)
+    rows = rows_of(guesses)
     if rows.shape[0] == 0:
         raise ValueError(f"{name}: expected at least one state, got none")
     if not is_traced(rows) and not np.isfinite(rows).all(1).any():
@@ -74,14 +74,14 @@ def flat_guesses(
 
 def _around(rest: State, key: Expected[Key | None]) -> Any:
     """Rest, and perturbations of it at scales from 0.1 to 100."""
-    vector = _rows(jax.tree.map(lambda x: x[None], rest))
+    vector = rows_of(jax.tree.map(lambda x: x[None], rest))
     shape = (GUESSES - 1, vector.shape[1])
     scales = np.geomspace(0.1, 100.0, GUESSES - 1)[:, None]
     if key is None:
-        return _rows([vector, vector + scales * np.random.default_rng(0).normal(size=shape)], 0)
+        return rows_of([vector, vector + scales * np.random.default_rng(0).normal(size=shape)], 0)
     draws = jax.random.normal(key, shape, default_dtype())  # pyright: ignore
     draws = draws if is_traced(draws) else np.asarray(draws, np.float64)
-    return _rows([vector, vector + scales.astype(draws.dtype) * draws], 0)
+    return rows_of([vector, vector + scales.astype(draws.dtype) * draws], 0)
 
 
 def _along(run: Visited, rest: State, key: Expected[Key | None]) -> Any:
@@ -102,7 +102,7 @@ def _along(run: Visited, rest: State, key: Expected[Key | None]) -> Any:
     return jax.tree.map(leaf, run.states)
 
 
-def _rows(tree: Arrays, axis: int = 1) -> Any:
+def rows_of(tree: Arrays, axis: int = 1) -> Any:
     """The leaves side by side, one row per guess; NumPy where they are concrete."""
     xp = jnp if is_traced(tree) else np
     leaves = [xp.asarray(x) for x in jax.tree.leaves(tree)]

@@ -6,23 +6,32 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rnnjax._numerics.roots import find_root, vanishes
+from rnnjax._numerics.roots import find_root, from_each, vanishes
 from rnnjax._types import Array
 
 _SAME = 1e-6  # relative distance below which two zeros are one
 _ASIDE = 0.1  # units: how far beside the guesses a round begins
 _LONGEST = 10.0  # steps, relative to the state: enough to jump over a known zero
 _TINY = 1e-300
+_AT_ONCE = 2**20  # distances that are looked at together
 
 Zeros = tuple[Array, Array]
 
 
 def repeats(x: Array, solved: Array, units: Array) -> Array:
     """Whether an earlier guess led to the same zero, to rounding in each variable's unit."""
-    distance = abs(x[:, None] - x[None, :])
-    same = (distance <= _SAME * (units + abs(x))[:, None]).all(-1)
-    earlier = jnp.tril(jnp.ones(same.shape, bool), -1)
-    return (same & earlier & solved[None, :]).any(-1)
+    near = _SAME * (units + abs(x))
+    places = jnp.arange(x.shape[0], dtype=jnp.int32)
+
+    def repeated(each: tuple[Array, Array, Array]) -> Array:
+        zero, width, place = each
+        same = (abs(zero - x) <= width).all(-1)
+        return (same & solved & (places < place)).any()
+
+    rows = x, near, places
+    if x.shape[0] * x.size <= _AT_ONCE:
+        return jax.vmap(repeated)(rows)
+    return lax.map(repeated, rows)
 
 
 def deflated(
@@ -70,7 +79,7 @@ def deflated(
         def again(guess: Array) -> Zeros:
             return find_root(field, _away(field, guess, x, known, units, max_steps), max_steps)
 
-        more, well = jax.vmap(again)(guesses + aside)
+        more, well = from_each(again, guesses + aside)
         place = k * count
         return (
             lax.dynamic_update_slice(x, more, (place, jnp.zeros_like(place))),

@@ -9,6 +9,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Complex
 
+from rnnjax._numerics.blas import one_blas_thread
 from rnnjax._numerics.implicit import only, refuse, root_of
 from rnnjax._numerics.krylov import Product, Ritz, by_parts, leading
 from rnnjax._types import Array, ArrayLike, Arrays, Float, is_traced
@@ -39,7 +40,8 @@ def eigenvalues(matrix: Float[ArrayLike, "*batch n n"]) -> Complex[ArrayLike, "*
     matrix = np.asarray(matrix, np.float64)
     values = np.full(matrix.shape[:-1], np.nan + 0j)
     finite = np.isfinite(matrix).all((-1, -2))
-    values[finite] = np.linalg.eigvals(matrix[finite])
+    with one_blas_thread():
+        values[finite] = np.linalg.eigvals(matrix[finite])
     order = np.argsort(-np.real(values), axis=-1, kind="stable")
     return np.take_along_axis(values, order, axis=-1)
 

@@ -1,7 +1,7 @@
 """Zeros of functions of few variables."""
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,8 @@ ValueAndJacobian: TypeAlias = Callable[[Array], tuple[Array, Array]]
 _TINY = 1e-300
 _TOLERANCE = 1e-10  # of a residual, relative to the size of the Jacobian and of the state
 _ROUNDING = 1e-14  # of a residual, relative to the fastest variable
+_TOGETHER = 2**18  # numbers that the Jacobians of searches side by side hold
+_FEWEST = 16  # of them; LAPACK of larger batches of large matrices waits for its own threads
 
 
 def find_root(field: Function, guess: Array, max_steps: int) -> tuple[Array, Array]:
@@ -34,6 +36,22 @@ def find_root(field: Function, guess: Array, max_steps: int) -> tuple[Array, Arr
     # A lane that found nothing must not spoil the gradients of the others: 0 times NaN is NaN.
     finite = jnp.isfinite(value).all()
     return jnp.where(finite, x, jnp.zeros_like(x)), finite
+
+
+def from_each(search: Callable[[Array], Any], guesses: Array) -> Any:
+    """What a search from each of the guesses `(guess, n)` gives: some side by side, then the next.
+
+    Side by side all go on until the last one stands still, so that of large systems not all of
+    them should.
+    """
+    count, n = guesses.shape
+    together = max(_FEWEST, _TOGETHER // n**2)
+    if count <= together:
+        return jax.vmap(search)(guesses)
+    blocks = -(-count // together)
+    rows = np.resize(np.arange(count), (blocks, -(-count // blocks)))
+    found = lax.map(jax.vmap(search), guesses[rows])
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], found)
 
 
 def looking(field: Function) -> ValueAndJacobian:

@@ -105,7 +105,7 @@ class Audit(eqx.Module):
 def audited(circuit: Trained, how: Every, step: int) -> Audit:
     """What there is to know of a circuit after `step` steps: one audit."""
     system, held = apart(circuit, how.input)
-    rests = find_equilibria(system, held, throw=False)
+    rests = find_equilibria(system, held, rounds=0, throw=False)
     count = len(rests.found)
     states = np.stack([np.asarray(flatten(rests[k])[0], np.float64) for k in range(count)])
     values = np.asarray(eigenvalues(np.asarray(rests.jacobian)))

@@ -364,8 +364,11 @@ def test_a_branch_that_ends_says_why():
 
 @pytest.mark.slow
 def test_eigenvalues_that_hide_others_are_told():
-    branch = rnnjax.continue_large(planar(30, 0.5), of_gain, bounds=(0.3, 1.2), count=1)
+    with pytest.warns(UserWarning, match="As many as 2 of 30 grow there, and 0 or more"):
+        branch = rnnjax.continue_large(planar(30, 0.5), of_gain, bounds=(0.3, 1.2), count=1)
     assert not branch.complete
+    # the other one of the pair crosses with it
+    assert branch.missed == 0
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ def as_set(states):
 
 @pytest.mark.parametrize("n", [3, 4])
 def test_deflation_finds_what_many_guesses_miss(n):
-    plain = rnnjax.find_equilibria(network(n))
+    plain = rnnjax.find_equilibria(network(n), rounds=0)
     assert len(plain) < 3**n
     found = rnnjax.find_equilibria(network(n), deflate=4)
     assert found.found.shape == (5 * 64,)
@@ -112,7 +112,7 @@ def test_a_run_as_guesses():
 def test_a_batch_of_runs_as_guesses():
     starts = np.random.default_rng(1).normal(size=(8, 3)) * 3
     runs = rnnjax.simulate(network(3), np.linspace(0, 10, 21), start=starts, dtype="float64")
-    found = rnnjax.find_equilibria(network(3), guesses=runs)
+    found = rnnjax.find_equilibria(network(3), guesses=runs, rounds=0)
     assert found.found.shape == (64,)
     drawn = [
         rnnjax.find_equilibria(network(3), guesses=runs, key=jax.random.key(k)) for k in (0, 0, 1)
