@@ -265,9 +265,9 @@ def test_each_library_has_its_place(library):
     assert users <= HOMES_OF_LIBRARIES[library]
 
 
-def test_floor_0_needs_jax_equinox_and_lineax_only():
+def test_floor_0_needs_jax_and_numerical_libraries_only():
     allowed = set(sys.stdlib_module_names) | {
-        "jax", "jaxlib", "equinox", "lineax", "jaxtyping", "numpy", "rnnjax"
+        "jax", "jaxlib", "equinox", "lineax", "jaxtyping", "numpy", "threadpoolctl", "rnnjax"
     }  # fmt: skip
     for path in FILES:
         if FLOOR.get(room_of(path), TOP) <= 1:
