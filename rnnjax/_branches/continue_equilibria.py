@@ -11,6 +11,7 @@ from jax import lax
 from rnnjax._branches.branch import Branch
 from rnnjax._branches.family import along_family, lost
 from rnnjax._branches.kinks import KinkedPath
+from rnnjax._branches.looked_for import looked_for
 from rnnjax._branches.start import (
     FROM_BRANCH_POINT,
     FROM_REST,
@@ -21,7 +22,7 @@ from rnnjax._branches.start import (
     near_rest,
     started,
 )
-from rnnjax._continuation.arguments import checked_share, checked_target, each_of
+from rnnjax._continuation.arguments import checked_share, checked_target
 from rnnjax._continuation.by_parts import (
     Direction,
     found_by_parts,
@@ -44,6 +45,7 @@ from rnnjax._numerics.roots import looking
 from rnnjax._numerics.slots import slots_of
 from rnnjax._numerics.unstable import unstable_count
 from rnnjax._parameter import counted
+from rnnjax._precision import in_float64
 from rnnjax._results import BranchEnd, mention_large
 from rnnjax._types import (
     AnyArray,
@@ -144,7 +146,7 @@ def continue_equilibria(
         "continue_large follows large circuits by products with it, and finds folds and Hopf points",
     )  # fmt: skip
     settings = Settings(
-        types=_types(bifurcations, target.circuit, variables),
+        types=looked_for(bifurcations, target.circuit, variables),
         named=named,
         attempts=counted(max_points, "max_points"),
         slots=counted(max_bifurcations, "max_bifurcations"),
@@ -162,7 +164,12 @@ def continue_equilibria(
             both_directions=both_directions, max_step=max_step, max_points=max_points,
             max_bifurcations=max_bifurcations,
         )  # fmt: skip
-        branch = along_family(branch, circuit, where, state, input, time, again)
+
+        def slopes(rows: Float[np.ndarray, "row unknown"]) -> Float[np.ndarray, "row n n"]:
+            at = functools.partial(in_float64, _jacobians_at, given, named)
+            return in_rows(at, rows, np.ones(len(rows), bool))[..., :-1]
+
+        branch = along_family(branch, circuit, where, state, input, time, again, slopes)
     return branch.told(throw)
 
 
@@ -186,26 +193,6 @@ def _checked(
     target, named, state, value = checked_target(circuit, where, bounds, input, start, value)
     value = value if is_traced(value) else np.asarray(value, np.float64)
     return target, named, (state, value, tangent)
-
-
-def _types(
-    given: tuple[AbstractOnBranch, ...] | None, circuit: AbstractCircuit[Any], variables: int
-) -> tuple[AbstractOnBranch, ...]:
-    """The bifurcations that are looked for."""
-    if given is None:
-        from rnnjax import bifurcations
-
-        given = (bifurcations.Fold(), bifurcations.Hopf(), bifurcations.BranchPoint())
-        if circuit.switching_functions(circuit.rest(), circuit.no_input()) is not None:
-            given += (bifurcations.BoundaryEquilibrium(),)
-    given = each_of(given, "Hopf()")
-    for each in given:
-        if not isinstance(each, AbstractOnBranch):
-            raise TypeError(
-                f"bifurcations: expected objects such as Hopf(), got {each!r}: see "
-                "rnnjax.bifurcations, and for those of curves: continue_bifurcation"
-            )
-    return tuple(each for each in given if each.variables <= variables)
 
 
 class _Recipe(AbstractRecipe):

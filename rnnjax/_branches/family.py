@@ -89,6 +89,7 @@ def along_family(
     input: InputLike | None,
     time: float,
     follow: Callable[..., Branch],
+    jacobians: Callable[[Float[np.ndarray, "row unknown"]], Float[np.ndarray, "row n n"]],
 ) -> Branch:
     """What is followed of a family of equilibria near a state; the branch as it is if there is none.
 
@@ -100,6 +101,7 @@ def along_family(
         input: the input.
         time: in ms.
         follow: `(circuit, where, start, input=) -> ` the branch of another circuit.
+        jacobians: those of the circuit at states with values of the number.
     """
     own, drive = apart(circuit, input)
     one = held(own, drive, state, time)
@@ -116,8 +118,9 @@ def along_family(
     special = dataclasses.replace(
         found.special, coefficient=np.full_like(found.special.coefficient, np.nan)
     )
+    rows = np.concatenate([_rows(found.states), np.asarray(found.parameter)[:, None]], 1)
     return dataclasses.replace(
-        found, special=special, jacobian=_free(found, one), name=branch.name, family=True
+        found, special=special, jacobian=jacobians(rows), name=branch.name, family=True
     )
 
 
@@ -142,20 +145,6 @@ def held(
     if not (others.found.all() and places[0] < -0.5 and places[1] > 0.5):
         return None
     return Held(circuit, x, along, left[:, -1], np.asarray(values[0]))
-
-
-def _free(branch: Branch, one: Held) -> np.ndarray:
-    """The Jacobians of the circuit itself: those of the one that is held, and what that adds."""
-    there = int(np.sum(branch.found))
-    found = np.asarray(branch.jacobian)[:there]
-    n, rate = one.begin.size, float(one.rate)
-    matrix = np.zeros((there, n + 1, n + 1))
-    matrix[:, :n, :n] = found + rate * np.eye(n)
-    matrix[:, :n, n], matrix[:, n, :n] = one.left, one.normal
-    t = np.linalg.solve(matrix, np.eye(n + 1)[-1:].T)[:, :n, 0]
-    result = np.array(branch.jacobian)
-    result[:there] = found + rate * t[:, :, None] * np.asarray(one.normal)
-    return result
 
 
 def _rows(states: State) -> np.ndarray:

@@ -42,7 +42,7 @@ class Equilibria(eqx.Module):
             equilibrium already listed are OK and not `found`.
         certificate: of `enumerate_equilibria`: what is proved; None where nothing is.
         inward: whether the field points inward far out, in all directions in which it was looked at, and
-            bends at none of what was found; None where that was not asked.
+            bends at none of what was found; None where that was not asked, as under a transformation.
     """
 
     states: State

@@ -1,5 +1,6 @@
 """Where can it rest, and is that stable? `find_equilibria` and `linearize`."""
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -12,7 +13,7 @@ from rnnjax._equilibria.equilibria import Equilibria
 from rnnjax._equilibria.further import looked_on
 from rnnjax._equilibria.guesses import GUESSES as GUESSES
 from rnnjax._equilibria.guesses import Guesses, flat_guesses, rows_of
-from rnnjax._equilibria.indices import bends, points_inward
+from rnnjax._equilibria.inward import ahead, inward
 from rnnjax._gate import instant
 from rnnjax._machine.parts import compiled, in_rows
 from rnnjax._machine.verb import verb
@@ -124,8 +125,14 @@ def find_equilibria(
     given = circuit, as_input(circuit, input), rest, instant(time)
 
     def search(starts: Float[Any, "guess n"], repeated: int = 0) -> Equilibria:
+        known = not matrix_free and not is_traced(given, starts)
+        if known:
+            ahead(given, starts, len(starts) * (1 + repeated))
         with one_blas_thread():
-            return in_float64(_find, *given, starts, (max_steps, repeated, bool(matrix_free)))
+            found = in_float64(_find, *given, starts, (max_steps, repeated, bool(matrix_free)))
+        if not known or is_traced(found):
+            return found
+        return dataclasses.replace(found, inward=inward(given, starts, found))
 
     result = search(starts, repeated)
     if is_traced(result):
@@ -187,20 +194,12 @@ def _find(
     live = field if matrix_free else field.of(slots.given)
     by = by_products if matrix_free else by_elimination
     x = jax.vmap(lambda x: root_of(equations, live.arrays, x, linear_solve=by))(slots.filled(x))
-    jacobian = inward = None
-    if not matrix_free:
-        jacobian = jax.vmap(live.jacobian)(x)
-        there, slopes = lax.stop_gradient((x, jacobian))
-        bent = jax.vmap(lambda x, slope: bends(still, x, slope, units))(there, slopes) & found
-        all_ = jnp.concatenate([starts, there])
-        inward = points_inward(still, all_, slopes[0], units) & ~bent.any()
     return Equilibria(
         states=jax.vmap(field.unravel)(slots.written(x)),
         found=found,
         residual=residual,
-        jacobian=None if jacobian is None else slots.written(jacobian),
+        jacobian=None if matrix_free else slots.written(jax.vmap(live.jacobian)(x)),
         status=jnp.where(solved, Status.OK, Status.NOT_CONVERGED).astype(jnp.int32),
-        inward=inward,
     )
 
 

@@ -296,7 +296,7 @@ def test_lowers_for_cuda(dtype):
     assert "callback" not in text
 
 
-INTEGRATOR = LinearNetwork(Dense([[1.0, 0.0], [0.0, 0.5]]), tau=10.0)
+INTEGRATOR = LinearNetwork(Dense(np.diag([1.0, 1.0, 0.5])), tau=10.0)  # rests on a plane
 
 
 class Idle(SaddleNode):

@@ -13,8 +13,8 @@ from scipy.optimize import brentq
 
 import rnnjax
 from rnnjax import BranchEnd
-from rnnjax.circuits import RateNetwork
-from rnnjax.connectivity import Cosine
+from rnnjax.circuits import LinearNetwork, RateNetwork
+from rnnjax.connectivity import Cosine, Dense
 
 SIZE = 64
 ANGLES = 2 * np.pi * np.arange(1, SIZE + 1) / SIZE
@@ -102,6 +102,16 @@ def test_a_rhythm_begins_on_a_family(angle):
     radius = np.hypot(*branch.states[:, :2].T)
     np.testing.assert_allclose(radius, np.sqrt(branch.parameter), rtol=1e-9)
     np.testing.assert_array_equal(branch.stable, branch.parameter < 0.5)
+
+
+def test_a_perfect_integrator_rests_along_a_line():
+    circuit = LinearNetwork(Dense([[1.0, 0.0], [0.0, 0.5]]), tau=10.0)
+    branch = rnnjax.continue_equilibria(circuit, operator.attrgetter("tau"), bounds=(1.0, 20.0))
+    assert branch.family
+    assert branch.endings == [BranchEnd.BOUND, BranchEnd.BOUND]
+    np.testing.assert_allclose(branch.eigenvalues.real[:, 0], 0.0, atol=1e-15)
+    np.testing.assert_allclose(branch.growth_rate, -0.5 / branch.parameter, rtol=1e-12)
+    assert branch.stable.all()
 
 
 def test_what_is_no_family_is_followed_as_it_was():

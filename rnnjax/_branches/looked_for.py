@@ -1,0 +1,27 @@
+"""The bifurcations that are looked for on a branch of equilibria."""
+
+from typing import Any
+
+from rnnjax._continuation.arguments import each_of
+from rnnjax.bifurcations._base import AbstractOnBranch
+from rnnjax.circuits._base import AbstractCircuit
+
+
+def looked_for(
+    given: tuple[AbstractOnBranch, ...] | None, circuit: AbstractCircuit[Any], variables: int
+) -> tuple[AbstractOnBranch, ...]:
+    """The bifurcations that are looked for."""
+    if given is None:
+        from rnnjax import bifurcations
+
+        given = (bifurcations.Fold(), bifurcations.Hopf(), bifurcations.BranchPoint())
+        if circuit.switching_functions(circuit.rest(), circuit.no_input()) is not None:
+            given += (bifurcations.BoundaryEquilibrium(),)
+    given = each_of(given, "Hopf()")
+    for each in given:
+        if not isinstance(each, AbstractOnBranch):
+            raise TypeError(
+                f"bifurcations: expected objects such as Hopf(), got {each!r}: see "
+                "rnnjax.bifurcations, and for those of curves: continue_bifurcation"
+            )
+    return tuple(each for each in given if each.variables <= variables)
