@@ -53,7 +53,7 @@ def secants(
 ) -> tuple[Float[Array, ""], Look[SeenT], Pair]:
     """Where a number changes its sign within a step, by secants that stay between its ends.
 
-    The Illinois method.
+    The method of Anderson and Björck.
 
     Args:
         look: what is there, at a share of the step.
@@ -63,6 +63,9 @@ def secants(
 
     Returns:
         The share of the step, what is there, and the numbers at both ends; NaN where both have one sign.
+
+    References:
+        Anderson and Björck (1973), BIT 13:253-264.
     """
     unknown = ends is None
     before, after = (jnp.zeros(()), jnp.zeros(())) if ends is None else ends
@@ -74,9 +77,10 @@ def secants(
             share = jnp.where(k < 2, k.astype(share.dtype), share)
         found = look(share)
         new = share, found.value
-        # the end that stays counts half, so that it does not stay for long
+        # the end that stays counts less, by what a parabola would say, so that it does not stay for long
         beyond = (found.value > 0) == (at_b > 0)
-        a = jnp.where(beyond, a, b), jnp.where(beyond, at_a / 2, at_b)
+        less = 1 - found.value / at_b
+        a = jnp.where(beyond, a, b), jnp.where(beyond, at_a * jnp.where(less > 0, less, 0.5), at_b)
         if not unknown:
             return _Secants(a, new, now.ends, found, k + 1)
         a = chosen(k == 0, new, chosen(k == 1, now.a, a))
