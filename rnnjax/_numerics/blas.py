@@ -3,8 +3,6 @@
 import contextlib
 from collections.abc import Iterator
 
-from threadpoolctl import threadpool_limits
-
 
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
@@ -14,5 +12,7 @@ def one_blas_thread() -> Iterator[None]:
     and, on cores that others use as well, mostly for a core: many matrices one by one then take ten
     times as long. The setting is the process's; it is as before when the scope ends.
     """
+    from threadpoolctl import threadpool_limits  # which sets a variable of the environment
+
     with threadpool_limits(1, user_api="blas"):
         yield

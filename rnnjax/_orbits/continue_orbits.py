@@ -84,8 +84,8 @@ def continue_orbits(
         max_points: the most attempted steps to each side.
         max_bifurcations: how many of each type there is room for.
         intervals: of the mesh; rounded up to a power of two. Bifurcations are solved for with twice as many, or
-            four times where the sign of a test is not sure. A doubled orbit has at least twice those of the branch
-            that it comes from.
+            four times where the sign of a test is not sure. A branch that begins at one of them has as many, a
+            doubled one at least twice those of the branch that it comes from.
         longest_period: in ms, where a branch ends; a thousand of the first period unless given.
         time: in ms.
         throw: raise if a side did not reach an end of its own. Where a JAX transformation is under
@@ -108,11 +108,13 @@ def continue_orbits(
     value = None
     if isinstance(start, Bifurcation | OrbitBifurcation):
         value = start.parameter
+    at_bifurcation = isinstance(start, OrbitBifurcation)
     doubled = isinstance(start, OrbitBifurcation) and type_of(start.label).doubles
     if isinstance(start, OrbitBifurcation):
         start = start.orbit
-        # bifurcations are known on a finer mesh than that of the branch
-        count = max(count, (2 if doubled else 1) * np.shape(start.widths)[-1] // FINER)
+        # at a fold there may be no orbit at this value on any other mesh; a doubled one begins beside it
+        width = np.shape(start.widths)[-1]
+        count = max(count, 2 * width // FINER if doubled else width)
     target, named, rest, value = checked_target(circuit, where, bounds, input, None, value)
     max_step = checked_share(max_step)
     begin = _begin(start, rest, value, count)
@@ -128,6 +130,7 @@ def continue_orbits(
         else (1.0,),
         intervals=count,
         doubled=doubled,
+        at_bifurcation=at_bifurcation,
     )
     numbers = (*(float(b) for b in bounds), float(max_step), longest)
     limits = tuple(x if is_traced(x) else np.asarray(x, np.float64) for x in numbers)

@@ -16,7 +16,7 @@ from rnnjax._numerics.collocation import (
     places_of,
     remeshed,
 )
-from rnnjax._orbits.orbit_points import Point, inner, moved, reached, row_of
+from rnnjax._orbits.orbit_points import Point, inner, moved, of_length_one, reached, row_of
 from rnnjax._orbits.search import antiperiodic
 from rnnjax._precision import index_of_largest
 from rnnjax._types import Array
@@ -36,6 +36,7 @@ class Settings(NamedTuple):
     directions: tuple[float, ...]
     intervals: int
     doubled: bool
+    at_bifurcation: bool
 
 
 class Begin(NamedTuple):
@@ -66,6 +67,11 @@ def started(
         if begin.widths.size != settings.intervals:
             cycle, _ = remeshed(cycle, (), settings.intervals)
         along = normal = Row(jnp.zeros_like(cycle.x), zero, jnp.ones(()))
+        if (
+            settings.at_bifurcation
+        ):  # at a fold the parameter can't be held, but how far the orbit swings
+            swing = Row(cycle.x - cycle.x.mean((0, 1)), zero, jnp.zeros(()))
+            along, normal = of_length_one(cycle, swing), row_of(cycle, swing)
         step = jnp.asarray(_FIRST)
     else:
         still, wave, off = _born(field, begin, parameter, scale, settings)

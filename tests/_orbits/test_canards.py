@@ -137,6 +137,17 @@ def test_folds_are_those_of_the_return_map():
     )
     np.testing.assert_allclose(float(fold.parameter), reference, rtol=0, atol=1e-9)
 
+    through = rnnjax.continue_orbits(
+        FitzHughNagumo(tau=tau), drive, fold, (0.0, 0.9), max_points=30, throw=False
+    )
+    assert through.parameter.min() > float(fold.parameter) - 1e-9
+    swing = np.asarray(through.maxima.v - through.minima.v)
+    k = int(np.argmin(abs(through.at)))  # from one side of the fold to the other
+    assert 0 < k < len(through) - 1
+    assert (swing[:k].max() < swing[k] < swing[k + 1 :].min()) or (
+        swing[:k].min() > swing[k] > swing[k + 1 :].max()
+    )
+
 
 @pytest.mark.parametrize(("intervals", "within"), [(32, 3e-6), (128, 5e-9)])
 def test_extremes_are_those_of_the_orbit(intervals, within):
