@@ -11,6 +11,7 @@ from jax import lax
 
 from rnnjax._branches.branch import Branch
 from rnnjax._equilibria.find_equilibria import find_equilibria
+from rnnjax._equilibria.guesses import rows_of
 from rnnjax._numerics.dense import solve
 from rnnjax._numerics.trees import flatten
 from rnnjax._results import BranchEnd
@@ -18,6 +19,7 @@ from rnnjax._types import AnyArray, Array, Float, Input, InputLike, Scalar, Stat
 from rnnjax._where import Where
 from rnnjax.circuits._base import AbstractCircuit, Driven
 from rnnjax.circuits._checks import apart
+from rnnjax.circuits._flat import states_of
 
 _NEUTRAL = 1e-7  # of the largest singular value, one that is zero along a family
 _BESIDE = 1e-2  # of a state's size, how far off another of its equilibria is looked for
@@ -107,8 +109,7 @@ def along_family(
     one = held(own, drive, state, time)
     if one is None:
         return branch
-    begin = _states(one.begin[None], state)
-    begin = jax.tree.map(lambda x: x[0], begin)
+    begin = states_of(state, one.begin)
     if isinstance(circuit, Driven):
         found = follow(
             Driven(one, circuit.input), lambda d: where(Driven(d.circuit.circuit, d.input)), begin, input=None
@@ -118,7 +119,7 @@ def along_family(
     special = dataclasses.replace(
         found.special, coefficient=np.full_like(found.special.coefficient, np.nan)
     )
-    rows = np.concatenate([_rows(found.states), np.asarray(found.parameter)[:, None]], 1)
+    rows = np.concatenate([rows_of(found.states), np.asarray(found.parameter)[:, None]], 1)
     return dataclasses.replace(
         found, special=special, jacobian=jacobians(rows), name=branch.name, family=True
     )
@@ -134,29 +135,14 @@ def held(
     found = find_equilibria(circuit, input, guesses=state, time=time, throw=False)
     if not found.found[0] or found.jacobian is None:
         return None
-    x = _rows(found.states)[0]
+    x = rows_of(found.states)[0]
     left, values, right = np.linalg.svd(found.jacobian[0])
     if x.size < 2 or not values[-1] <= _NEUTRAL * values[0] < values[-2]:
         return None
     size, along = _BESIDE * max(float(abs(x).max()), 1.0), right[-1]
-    beside = _states(np.stack([x - size * along, x + size * along]), state)
+    beside = states_of(state, np.stack([x - size * along, x + size * along]))
     others = find_equilibria(circuit, input, guesses=beside, time=time, throw=False)
-    places = np.sort((_rows(others.states) - x) @ along / size)
+    places = np.sort((rows_of(others.states) - x) @ along / size)
     if not (others.found.all() and places[0] < -0.5 and places[1] > 0.5):
         return None
     return Held(circuit, x, along, left[:, -1], np.asarray(values[0]))
-
-
-def _rows(states: State) -> np.ndarray:
-    """States as rows `(state, n)`."""
-    leaves = [np.asarray(x, np.float64) for x in jax.tree.leaves(states)]
-    return np.concatenate([x.reshape(len(x), -1) for x in leaves], 1)
-
-
-def _states(rows: np.ndarray, like: State) -> State:
-    """Rows as states in the structure of one."""
-    leaves, structure = jax.tree.flatten(like)
-    ends = np.cumsum([np.size(x) for x in leaves])
-    parts = np.split(rows, ends[:-1], 1)
-    shaped = [y.reshape(len(rows), *np.shape(x)) for x, y in zip(leaves, parts, strict=True)]
-    return jax.tree.unflatten(structure, shaped)

@@ -17,11 +17,6 @@ def looked_for(
         given = (bifurcations.Fold(), bifurcations.Hopf(), bifurcations.BranchPoint())
         if circuit.switching_functions(circuit.rest(), circuit.no_input()) is not None:
             given += (bifurcations.BoundaryEquilibrium(),)
-    given = each_of(given, "Hopf()")
-    for each in given:
-        if not isinstance(each, AbstractOnBranch):
-            raise TypeError(
-                f"bifurcations: expected objects such as Hopf(), got {each!r}: see "
-                "rnnjax.bifurcations, and for those of curves: continue_bifurcation"
-            )
+    see = "see rnnjax.bifurcations, and for those of curves: continue_bifurcation"
+    given = each_of(given, AbstractOnBranch, "Hopf()", see)
     return tuple(each for each in given if each.variables <= variables)

@@ -57,14 +57,25 @@ def checked_share(max_step: Expected[float]) -> float:
     return share
 
 
-def each_of(given: Expected[Iterable[T]], example: str) -> tuple[T, ...]:
+def each_of(given: Expected[Iterable[Any]], kind: type[T], example: str, see: str) -> tuple[T, ...]:
     """The bifurcations to look for, as a tuple.
+
+    Args:
+        given: by the user.
+        kind: what each of them must be.
+        example: of one.
+        see: where others are, for the message.
 
     Raises:
         TypeError: for what is no tuple or list of them.
     """
     if not isinstance(given, tuple | list):
         raise TypeError(f"bifurcations: expected a tuple such as ({example},), got {given!r}")
+    for each in given:
+        if not isinstance(each, kind):
+            raise TypeError(
+                f"bifurcations: expected objects such as {example}, got {each!r}: {see}"
+            )
     return tuple(given)
 
 

@@ -186,13 +186,8 @@ def _members(
     """The types that are looked for on the curve."""
     known = known_types(AbstractOnCurve)
     members = [t() for t in known] if given is None else given  # pyright: ignore[reportAbstractUsage]
-    members = each_of(members, "Cusp()")
-    for each in members:
-        if not isinstance(each, AbstractOnCurve):
-            raise TypeError(
-                f"bifurcations: expected objects such as Cusp(), got {each!r}: those that are met "
-                "on curves, see rnnjax.bifurcations"
-            )
+    see = "those that are met on curves, see rnnjax.bifurcations"
+    members = each_of(members, AbstractOnCurve, "Cusp()", see)
     return tuple(m for m in members if type_.label in m.on and m.variables <= variables)
 
 

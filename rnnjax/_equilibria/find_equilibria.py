@@ -128,7 +128,7 @@ def find_equilibria(
         known = not matrix_free and not is_traced(given, starts)
         if known:
             ahead(given, starts, len(starts) * (1 + repeated))
-        with one_blas_thread():
+        with one_blas_thread(starts.shape[1]):
             found = in_float64(_find, *given, starts, (max_steps, repeated, bool(matrix_free)))
         if not known or is_traced(found):
             return found

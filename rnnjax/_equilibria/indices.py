@@ -87,7 +87,7 @@ def indices_of(
     columns = abs(there).max(-2, keepdims=True, initial=0)
     there = there / np.where(columns > 0, columns, 1.0)
     draws = np.random.default_rng(0).normal(size=(there.shape[-1], 1))
-    with one_blas_thread():
+    with one_blas_thread(there.shape[-1]):
         sign, _ = np.linalg.slogdet(there)
         there = np.where((sign == 0)[:, None, None], np.eye(there.shape[-1]), there)
         # of a vector at random the inverse makes one as long as its norm tells

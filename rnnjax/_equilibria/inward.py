@@ -11,7 +11,7 @@ from rnnjax._equilibria.guesses import rows_of
 from rnnjax._equilibria.indices import bends, points_inward
 from rnnjax._machine.parts import compiled_part
 from rnnjax._precision import in_float64
-from rnnjax._types import Array, Bool, Float, InputLike, Scalar, State
+from rnnjax._types import AnyArray, Array, Bool, Float, InputLike, Scalar, State
 from rnnjax.circuits._base import AbstractCircuit
 from rnnjax.circuits._flat import flat_field
 
@@ -21,9 +21,7 @@ Given = tuple[AbstractCircuit[Any], InputLike, State, Scalar]
 
 def ahead(given: Given, starts: Float[Any, "guess n"], entries: int) -> None:
     """Begin to compile what `inward` asks, for a search from these guesses that lists so many entries."""
-    n = starts.shape[1]
-    rows, slopes = np.zeros((entries, n)), np.zeros((entries, n, n))
-    in_float64(_ahead, *given, starts, rows, slopes, np.zeros(entries, bool))
+    in_float64(_ahead, *given, starts, entries)
 
 
 def inward(given: Given, starts: Float[Any, "guess n"], found: Equilibria) -> Bool[np.ndarray, ""]:
@@ -34,8 +32,13 @@ def inward(given: Given, starts: Float[Any, "guess n"], found: Equilibria) -> Bo
     return np.asarray(in_float64(_inward, *given, starts, x, slopes, there), bool)
 
 
-def _ahead(*args: Any) -> None:
-    _inward.ahead(*args)
+def _ahead(
+    circuit: AbstractCircuit[Any], input: InputLike, rest: State, time: Scalar,
+    starts: AnyArray, entries: int,
+) -> None:  # fmt: skip
+    n, zero = starts.shape[1], np.zeros(())
+    rows, slopes = np.broadcast_to(zero, (entries, n)), np.broadcast_to(zero, (entries, n, n))
+    _inward.ahead(circuit, input, rest, time, starts, rows, slopes, np.zeros(entries, bool))
 
 
 @compiled_part

@@ -40,7 +40,7 @@ def eigenvalues(matrix: Float[ArrayLike, "*batch n n"]) -> Complex[ArrayLike, "*
     matrix = np.asarray(matrix, np.float64)
     values = np.full(matrix.shape[:-1], np.nan + 0j)
     finite = np.isfinite(matrix).all((-1, -2))
-    with one_blas_thread():
+    with one_blas_thread(matrix.shape[-1]):
         values[finite] = np.linalg.eigvals(matrix[finite])
     order = np.argsort(-np.real(values), axis=-1, kind="stable")
     return np.take_along_axis(values, order, axis=-1)

@@ -105,12 +105,11 @@ def continue_orbits(
     if isinstance(start, Trajectory):
         own, drive = apart(circuit, input)
         start = find_orbit(own, start, drive, intervals=count, time=time)
-    value = None
+    value, at_bifurcation, doubled = None, False, False
     if isinstance(start, Bifurcation | OrbitBifurcation):
         value = start.parameter
-    at_bifurcation = isinstance(start, OrbitBifurcation)
-    doubled = isinstance(start, OrbitBifurcation) and type_of(start.label).doubles
     if isinstance(start, OrbitBifurcation):
+        at_bifurcation, doubled = True, type_of(start.label).doubles
         start = start.orbit
         # at a fold there may be no orbit at this value on any other mesh; a doubled one begins beside it
         width = np.shape(start.widths)[-1]
@@ -177,13 +176,8 @@ def _types(
             bifurcations.FoldOfCycles(), bifurcations.PeriodDoubling(),
             bifurcations.NeimarkSacker(), *((bifurcations.Grazing(),) if kinks else ()),
         )  # fmt: skip
-    given = each_of(given, "PeriodDoubling()")
-    for each in given:
-        if not isinstance(each, AbstractOfCycles):
-            raise TypeError(
-                f"bifurcations: expected objects such as PeriodDoubling(), got {each!r}: see "
-                "rnnjax.bifurcations, and for those of equilibria: continue_equilibria"
-            )
+    see = "see rnnjax.bifurcations, and for those of equilibria: continue_equilibria"
+    given = each_of(given, AbstractOfCycles, "PeriodDoubling()", see)
     lost = [type(each).__name__ for each in given if each.of_kinks and not kinks]
     if lost:
         raise ValueError(

@@ -21,10 +21,7 @@ from rnnjax._types import AnyArray, Array, Float
 
 _ZERO, _VANISHES = 1e-13, 1e-6  # of a test's size: where the search ends, and what counts as zero
 _SURE = 2.0  # of the difference between two meshes, a test whose sign is sure
-FINER, FINEST = (
-    2,
-    4,
-)  # parts that intervals are cut into to look at zeros, and where signs are not sure
+FINER, FINEST = 2, 4  # parts of an interval, to solve for zeros, and where signs are not sure
 
 
 class Crossings(NamedTuple):
