@@ -49,10 +49,6 @@ def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarra
     return where, weights, values, slopes, top
 
 
-_LOOKS, _TURNED = (
-    8,
-    4,
-)  # parts of an interval that extremes are looked for in; corrections of their place
 NODES, WEIGHTS, VALUES, SLOPES, TOP = _tables()
 
 
@@ -109,9 +105,10 @@ def places_of(widths: Array) -> Array:
     return ends_of(widths)[:-1, None] + widths[:, None] * jnp.asarray(NODES[:-1])
 
 
-def closed(x: Array) -> Array:
-    """All nodes of each interval, `(N, DEGREE + 1, n)`."""
-    return jnp.concatenate([x, jnp.roll(x[:, :1], -1, 0)], 1)
+def closed(x: AnyArray) -> Any:
+    """All nodes of each interval, `(N, DEGREE + 1, n)`; on the host as well."""
+    xp = numpy_of(x)
+    return xp.concatenate([x, xp.roll(x[:, :1], -1, 0)], 1)
 
 
 def gathered(y: Array) -> Array:
@@ -349,8 +346,7 @@ def split(cycle: Cycle, parts: int, *others: AnyArray) -> tuple[Any, ...]:
     values = _polynomials((np.arange(parts)[:, None] + NODES[:-1]) / parts)
 
     def there(x: AnyArray) -> AnyArray:
-        whole = xp.concatenate([x, xp.roll(x[:, :1], -1, 0)], 1)
-        return xp.einsum("pik,jkn->jpin", values, whole).reshape(-1, DEGREE, x.shape[-1])
+        return xp.einsum("pik,jkn->jpin", values, closed(x)).reshape(-1, DEGREE, x.shape[-1])
 
     finer = cycle._replace(x=there(cycle.x), widths=xp.repeat(cycle.widths / parts, parts))
     return finer, *(there(x) for x in others)

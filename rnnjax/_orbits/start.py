@@ -67,9 +67,8 @@ def started(
         if begin.widths.size != settings.intervals:
             cycle, _ = remeshed(cycle, (), settings.intervals)
         along = normal = Row(jnp.zeros_like(cycle.x), zero, jnp.ones(()))
-        if (
-            settings.at_bifurcation
-        ):  # at a fold the parameter can't be held, but how far the orbit swings
+        # at a fold the parameter can't be held, but how far the orbit swings
+        if settings.at_bifurcation:
             swing = Row(cycle.x - cycle.x.mean((0, 1)), zero, jnp.zeros(()))
             along, normal = of_length_one(cycle, swing), row_of(cycle, swing)
         step = jnp.asarray(_FIRST)
